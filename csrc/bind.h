@@ -1,0 +1,187 @@
+// The only pybind11 code: ndarray -> View, Array -> ndarray, and the op table expanded into m.def.
+//
+// The casters talk to NumPy's C structs directly: three arrays cost < 100 ns, where py::array_t takes 600.
+// Around every kernel stands a CallScope: denormals flushed, and the GIL released when the arrays are large enough for it to pay.
+#pragma once
+#define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_22_API_VERSION
+#include <pybind11/pybind11.h>
+
+#include <numpy/arrayobject.h>
+
+#include <optional>
+
+#include "memory.h"
+#include "ops.h"
+#include "parallel.h"
+
+namespace py = pybind11;
+
+namespace nn::bind {
+
+// NumPy's numbers for our dtypes, in the order of nn::Dtype.
+constexpr int kTypeNum[] = {NPY_FLOAT, NPY_DOUBLE, NPY_INT32, NPY_INT64, NPY_UINT8, NPY_BOOL};
+
+inline bool dtype_from(int type_num, Dtype& out) {
+  switch (type_num) {
+    case NPY_FLOAT: out = Dtype::f32; return true;
+    case NPY_DOUBLE: out = Dtype::f64; return true;
+    case NPY_INT: out = Dtype::i32; return true;
+    case NPY_LONG:
+    case NPY_LONGLONG: out = sizeof(long) == 8 || type_num == NPY_LONGLONG ? Dtype::i64 : Dtype::i32; return true;
+    case NPY_UBYTE: out = Dtype::u8; return true;
+    case NPY_BOOL: out = Dtype::b8; return true;
+    default: return false;
+  }
+}
+
+[[noreturn]] inline void refuse(py::handle src) {
+  throw type_error("expected a float32, float64, int32, int64, uint8 or bool array, got " +
+                   std::string(PyArray_Check(src.ptr()) ? py::str(src.attr("dtype")) : py::str(py::type::of(src).attr("__name__"))));
+}
+
+// Fills v from an ndarray. `keep` holds a native, aligned copy for the rare array that kernels can't read in place.
+inline void load_view(PyObject* src, View& v, py::object& keep) {
+  auto* a = reinterpret_cast<PyArrayObject*>(src);
+  if (!dtype_from(PyArray_TYPE(a), v.dtype)) refuse(src);
+  const int64_t item = itemsize(v.dtype);
+  bool in_place = PyArray_ISBEHAVED_RO(a);
+  for (int i = 0; in_place && i < PyArray_NDIM(a); ++i) in_place = PyArray_STRIDES(a)[i] % item == 0;
+  if (!in_place) {
+    keep = py::reinterpret_steal<py::object>(PyArray_FromArray(a, PyArray_DescrFromType(kTypeNum[int(v.dtype)]),
+                                                               NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSURECOPY));
+    if (!keep) throw py::error_already_set();
+    a = reinterpret_cast<PyArrayObject*>(keep.ptr());
+  }
+  v.data = PyArray_DATA(a);
+  v.writeable = in_place && PyArray_ISWRITEABLE(a);
+  v.ndim = PyArray_NDIM(a);
+  v.shape = reinterpret_cast<const int64_t*>(PyArray_DIMS(a));
+  v.strides = reinterpret_cast<const int64_t*>(PyArray_STRIDES(a));
+  v.owner = src;
+  if (v.ndim > kMaxDims) throw type_error("arrays of more than 32 dimensions are not supported");
+}
+
+// Blocks of memory.h as NumPy's allocator: the ndarrays that kernels return own and free their block (NEP 49).
+inline PyObject* memory_handler() {
+  static PyDataMem_Handler handler = {
+      "nnkern",
+      1,
+      {nullptr, [](void*, size_t n) -> void* { try { return allocate(n); } catch (...) { return nullptr; } },
+       [](void*, size_t n, size_t m) -> void* {
+         size_t total;
+         if (__builtin_mul_overflow(n, m, &total)) return nullptr;
+         try { return memset(allocate(total), 0, total); } catch (...) { return nullptr; }
+       },
+       [](void*, void* p, size_t n) -> void* { try { return reallocate(p, n); } catch (...) { return nullptr; } },
+       [](void*, void* p, size_t) { release(p); }}};
+  static PyObject* capsule = PyCapsule_New(&handler, "mem_handler", nullptr);
+  return capsule;
+}
+
+inline py::handle to_ndarray(const Array& a) {
+  if (a.owner) return py::handle(static_cast<PyObject*>(a.owner)).inc_ref();
+  PyObject* r = PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(kTypeNum[int(a.dtype)]), a.ndim,
+                                     reinterpret_cast<const npy_intp*>(a.shape), nullptr, a.data, NPY_ARRAY_CARRAY, nullptr);
+  if (!r) {
+    release(a.data);
+    throw py::error_already_set();
+  }
+  auto* fields = reinterpret_cast<PyArrayObject_fields*>(r);
+  PyObject* handler = memory_handler();
+  Py_INCREF(handler);
+  Py_XDECREF(fields->mem_handler);
+  fields->mem_handler = handler;
+  fields->flags |= NPY_ARRAY_OWNDATA;
+  return r;
+}
+
+inline int64_t bytes_of(const View& v) { return v.bytes(); }
+template <class T> int64_t bytes_of(const T&) { return 0; }
+
+class CallScope {
+ public:
+  explicit CallScope(int64_t bytes) {
+    if (bytes > (32 << 10)) unlocked_.emplace();
+  }
+
+ private:
+  std::optional<py::gil_scoped_release> unlocked_;
+  FlushDenormals flush_;
+};
+
+template <class R, class... A> auto guarded(R (*f)(A...)) {
+  return [f](A... a) -> R {
+    CallScope scope((bytes_of(a) + ... + 0));
+    return f(a...);
+  };
+}
+
+// One row of the op table. OptView arguments default to None.
+template <class A> auto argument(const char* name) {
+  if constexpr (std::is_same_v<std::decay_t<A>, OptView>) return py::arg_v(name, py::none());
+  else return py::arg(name);
+}
+template <class R, class... A, class... Names>
+void def(py::module_& m, const char* name, R (*f)(A...), Names... names) {
+  static_assert(sizeof...(A) == sizeof...(Names), "ops.h: one Python name per parameter");
+  m.def(name, guarded(f), argument<A>(names)...);
+}
+
+inline void register_errors() {
+  py::register_local_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const type_error& e) {
+      PyErr_SetString(PyExc_TypeError, e.what());
+    }
+  });
+}
+
+}  // namespace nn::bind
+
+namespace pybind11::detail {
+
+template <> struct type_caster<nn::View> {
+  PYBIND11_TYPE_CASTER(nn::View, const_name("numpy.ndarray"));
+  object keep;
+  bool load(handle src, bool) {
+    if (!PyArray_Check(src.ptr())) nn::bind::refuse(src);
+    nn::bind::load_view(src.ptr(), value, keep);
+    return true;
+  }
+};
+
+template <> struct type_caster<nn::OptView> {
+  PYBIND11_TYPE_CASTER(nn::OptView, const_name("numpy.ndarray | None"));
+  object keep;
+  bool load(handle src, bool) {
+    if (src.is_none()) return true;
+    if (!PyArray_Check(src.ptr())) nn::bind::refuse(src);
+    nn::bind::load_view(src.ptr(), value, keep);
+    return value.given = true;
+  }
+};
+
+template <> struct type_caster<nn::Operand> {
+  PYBIND11_TYPE_CASTER(nn::Operand, const_name("numpy.ndarray | float"));
+  object keep;
+  bool load(handle src, bool) {
+    if (PyArray_Check(src.ptr())) {
+      nn::bind::load_view(src.ptr(), value, keep);
+      return true;
+    }
+    if (!PyFloat_Check(src.ptr()) && !PyLong_Check(src.ptr()) && !PyArray_CheckScalar(src.ptr())) nn::bind::refuse(src);
+    value.is_scalar = true;
+    value.scalar = PyFloat_AsDouble(src.ptr());
+    if (value.scalar == -1 && PyErr_Occurred()) throw error_already_set();
+    return true;
+  }
+};
+
+template <> struct type_caster<nn::Array> {
+  static constexpr auto name = const_name("numpy.ndarray");
+  static handle cast(const nn::Array& a, return_value_policy, handle) { return nn::bind::to_ndarray(a); }
+};
+
+}  // namespace pybind11::detail

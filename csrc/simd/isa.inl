@@ -1,0 +1,24 @@
+// Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as `isa_<NN_ISA>`.
+#include "kernels.h"
+
+#include "elementwise.inl"
+
+#define NN_CONCAT_(a, b) a##b
+#define NN_CONCAT(a, b) NN_CONCAT_(a, b)
+#define NN_TEXT_(a) #a
+#define NN_TEXT(a) NN_TEXT_(a)
+
+namespace nn {
+extern const Isa NN_CONCAT(isa_, NN_ISA);
+const Isa NN_CONCAT(isa_, NN_ISA) = {
+    NN_TEXT(NN_ISA),
+#define NN_KERNEL(name, result, params) &name<T>,
+#define T float
+    {NN_KERNELS(NN_KERNEL)},
+#undef T
+#define T double
+    {NN_KERNELS(NN_KERNEL)},
+#undef T
+#undef NN_KERNEL
+};
+}  // namespace nn

@@ -1,0 +1,4 @@
+#include "vec_avx512.h"
+
+#define NN_ISA avx512
+#include "isa.inl"

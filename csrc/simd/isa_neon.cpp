@@ -1,0 +1,4 @@
+#include "vec_neon.h"
+
+#define NN_ISA neon
+#include "isa.inl"

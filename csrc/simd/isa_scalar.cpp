@@ -1,0 +1,4 @@
+#include "vec_scalar.h"
+
+#define NN_ISA scalar
+#include "isa.inl"

@@ -1,0 +1,196 @@
+// AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles. The interface is explained in vec_scalar.h.
+#pragma once
+#include <immintrin.h>
+#include <stdint.h>
+
+#define NN_INLINE inline __attribute__((always_inline))
+
+namespace nn {
+namespace {
+
+template <class T> struct vec;
+template <> struct vec<float> {
+  __m512 v;
+  static constexpr int width = 16;
+};
+template <> struct vec<double> {
+  __m512d v;
+  static constexpr int width = 8;
+};
+template <class T> struct mask;
+template <> struct mask<float> {
+  __mmask16 m;
+};
+template <> struct mask<double> {
+  __mmask8 m;
+};
+
+typedef vec<float> vf;
+typedef vec<double> vd;
+
+NN_INLINE __mmask16 lanes16(int n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : __mmask16(_bzhi_u32(0xffff, n)); }
+NN_INLINE __mmask8 lanes8(int n) { return n >= 8 ? 0xff : n <= 0 ? 0 : __mmask8(_bzhi_u32(0xff, n)); }
+
+template <class T> NN_INLINE vec<T> set1(T x);
+template <> NN_INLINE vf set1<float>(float x) { return {_mm512_set1_ps(x)}; }
+template <> NN_INLINE vd set1<double>(double x) { return {_mm512_set1_pd(x)}; }
+template <class T> NN_INLINE vec<T> iota();
+template <> NN_INLINE vf iota<float>() {
+  return {_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+}
+template <> NN_INLINE vd iota<double>() { return {_mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7)}; }
+NN_INLINE vf load(const float* p) { return {_mm512_loadu_ps(p)}; }
+NN_INLINE vd load(const double* p) { return {_mm512_loadu_pd(p)}; }
+NN_INLINE vf load(const float* p, int n) { return {_mm512_maskz_loadu_ps(lanes16(n), p)}; }
+NN_INLINE vd load(const double* p, int n) { return {_mm512_maskz_loadu_pd(lanes8(n), p)}; }
+NN_INLINE void store(float* p, vf a) { _mm512_storeu_ps(p, a.v); }
+NN_INLINE void store(double* p, vd a) { _mm512_storeu_pd(p, a.v); }
+NN_INLINE void store(float* p, vf a, int n) { _mm512_mask_storeu_ps(p, lanes16(n), a.v); }
+NN_INLINE void store(double* p, vd a, int n) { _mm512_mask_storeu_pd(p, lanes8(n), a.v); }
+NN_INLINE void stream(float* p, vf a) { _mm512_stream_ps(p, a.v); }
+NN_INLINE void stream(double* p, vd a) { _mm512_stream_pd(p, a.v); }
+NN_INLINE void stream_fence() { _mm_sfence(); }
+NN_INLINE vf gather(const float* p, int64_t step, int n) {
+  alignas(64) float t[16] = {};
+  for (int i = 0; i < (n < 16 ? n : 16); ++i) t[i] = p[i * step];
+  return {_mm512_load_ps(t)};
+}
+NN_INLINE vd gather(const double* p, int64_t step, int n) {
+  alignas(64) double t[8] = {};
+  for (int i = 0; i < (n < 8 ? n : 8); ++i) t[i] = p[i * step];
+  return {_mm512_load_pd(t)};
+}
+
+NN_INLINE vf operator+(vf a, vf b) { return {_mm512_add_ps(a.v, b.v)}; }
+NN_INLINE vd operator+(vd a, vd b) { return {_mm512_add_pd(a.v, b.v)}; }
+NN_INLINE vf operator-(vf a, vf b) { return {_mm512_sub_ps(a.v, b.v)}; }
+NN_INLINE vd operator-(vd a, vd b) { return {_mm512_sub_pd(a.v, b.v)}; }
+NN_INLINE vf operator*(vf a, vf b) { return {_mm512_mul_ps(a.v, b.v)}; }
+NN_INLINE vd operator*(vd a, vd b) { return {_mm512_mul_pd(a.v, b.v)}; }
+NN_INLINE vf operator/(vf a, vf b) { return {_mm512_div_ps(a.v, b.v)}; }
+NN_INLINE vd operator/(vd a, vd b) { return {_mm512_div_pd(a.v, b.v)}; }
+NN_INLINE vf operator-(vf a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))}; }
+NN_INLINE vd operator-(vd a) { return {_mm512_xor_pd(a.v, _mm512_set1_pd(-0.0))}; }
+NN_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+NN_INLINE vd fma(vd a, vd b, vd c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+NN_INLINE vf fnma(vf a, vf b, vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
+NN_INLINE vd fnma(vd a, vd b, vd c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
+NN_INLINE vf min(vf a, vf b) { return {_mm512_min_ps(a.v, b.v)}; }
+NN_INLINE vd min(vd a, vd b) { return {_mm512_min_pd(a.v, b.v)}; }
+NN_INLINE vf max(vf a, vf b) { return {_mm512_max_ps(a.v, b.v)}; }
+NN_INLINE vd max(vd a, vd b) { return {_mm512_max_pd(a.v, b.v)}; }
+
+NN_INLINE vf abs(vf a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
+NN_INLINE vd abs(vd a) { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.v)}; }
+NN_INLINE vf sqrt(vf a) { return {_mm512_sqrt_ps(a.v)}; }
+NN_INLINE vd sqrt(vd a) { return {_mm512_sqrt_pd(a.v)}; }
+NN_INLINE vf round(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vd round(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vf floor(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vd floor(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vf ceil(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vd ceil(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vf trunc(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vd trunc(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vf copysign(vf a, vf s) {
+  __m512 sign = _mm512_set1_ps(-0.0f);
+  return {_mm512_or_ps(_mm512_andnot_ps(sign, a.v), _mm512_and_ps(sign, s.v))};
+}
+NN_INLINE vd copysign(vd a, vd s) {
+  __m512d sign = _mm512_set1_pd(-0.0);
+  return {_mm512_or_pd(_mm512_andnot_pd(sign, a.v), _mm512_and_pd(sign, s.v))};
+}
+
+NN_INLINE mask<float> lt(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+NN_INLINE mask<double> lt(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LT_OQ)}; }
+NN_INLINE mask<float> le(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
+NN_INLINE mask<double> le(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LE_OQ)}; }
+NN_INLINE mask<float> gt(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
+NN_INLINE mask<double> gt(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_GT_OQ)}; }
+NN_INLINE mask<float> ge(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ)}; }
+NN_INLINE mask<double> ge(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_GE_OQ)}; }
+NN_INLINE mask<float> eq(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+NN_INLINE mask<double> eq(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+NN_INLINE mask<float> ne(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
+NN_INLINE mask<double> ne(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
+NN_INLINE mask<float> is_nan(vf a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<double> is_nan(vd a) { return {_mm512_cmp_pd_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<float> operator&(mask<float> a, mask<float> b) { return {__mmask16(a.m & b.m)}; }
+NN_INLINE mask<double> operator&(mask<double> a, mask<double> b) { return {__mmask8(a.m & b.m)}; }
+NN_INLINE mask<float> operator|(mask<float> a, mask<float> b) { return {__mmask16(a.m | b.m)}; }
+NN_INLINE mask<double> operator|(mask<double> a, mask<double> b) { return {__mmask8(a.m | b.m)}; }
+NN_INLINE mask<float> operator~(mask<float> a) { return {__mmask16(~a.m)}; }
+NN_INLINE mask<double> operator~(mask<double> a) { return {__mmask8(~a.m)}; }
+NN_INLINE bool any(mask<float> a) { return a.m != 0; }
+NN_INLINE bool any(mask<double> a) { return a.m != 0; }
+NN_INLINE bool all(mask<float> a) { return a.m == 0xffff; }
+NN_INLINE bool all(mask<double> a) { return a.m == 0xff; }
+NN_INLINE vf select(mask<float> m, vf a, vf b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
+NN_INLINE vd select(mask<double> m, vd a, vd b) { return {_mm512_mask_blend_pd(m.m, b.v, a.v)}; }
+template <class T> NN_INLINE mask<T> first(int n);
+template <> NN_INLINE mask<float> first<float>(int n) { return {lanes16(n)}; }
+template <> NN_INLINE mask<double> first<double>(int n) { return {lanes8(n)}; }
+NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
+  _mm_mask_storeu_epi8(p, lanes16(n), _mm_maskz_set1_epi8(a.m, 1));
+}
+NN_INLINE void store_bool(uint8_t* p, mask<double> a, int n) {
+  _mm_mask_storeu_epi8(p, lanes8(n), _mm_maskz_set1_epi8(a.m, 1));
+}
+template <class T> NN_INLINE mask<T> load_bool(const uint8_t* p, int n);
+template <> NN_INLINE mask<float> load_bool<float>(const uint8_t* p, int n) {
+  __m128i b = _mm_maskz_loadu_epi8(lanes16(n), p);
+  return {_mm_test_epi8_mask(b, b)};
+}
+template <> NN_INLINE mask<double> load_bool<double>(const uint8_t* p, int n) {
+  __m128i b = _mm_maskz_loadu_epi8(lanes8(n), p);
+  return {__mmask8(_mm_test_epi8_mask(b, b))};
+}
+
+NN_INLINE vf scale2(vf a, vf n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+NN_INLINE vd scale2(vd a, vd n) { return {_mm512_scalef_pd(a.v, n.v)}; }
+NN_INLINE vf exponent(vf a) { return {_mm512_getexp_ps(a.v)}; }
+NN_INLINE vd exponent(vd a) { return {_mm512_getexp_pd(a.v)}; }
+NN_INLINE vf mantissa(vf a) { return {_mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
+NN_INLINE vd mantissa(vd a) { return {_mm512_getmant_pd(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
+
+NN_INLINE float sum(vf a) { return _mm512_reduce_add_ps(a.v); }
+NN_INLINE double sum(vd a) { return _mm512_reduce_add_pd(a.v); }
+NN_INLINE float reduce_min(vf a) { return _mm512_reduce_min_ps(a.v); }
+NN_INLINE double reduce_min(vd a) { return _mm512_reduce_min_pd(a.v); }
+NN_INLINE float reduce_max(vf a) { return _mm512_reduce_max_ps(a.v); }
+NN_INLINE double reduce_max(vd a) { return _mm512_reduce_max_pd(a.v); }
+
+// log2(width) rounds of interleaving row i with row i + width/2: a perfect shuffle each, so 4 (3) rounds transpose.
+NN_INLINE void transpose(vf* r) {
+  const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#pragma GCC unroll 4
+  for (int round = 0; round < 4; ++round) {
+    vf t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      t[2 * i].v = _mm512_permutex2var_ps(r[i].v, lo, r[i + 8].v);
+      t[2 * i + 1].v = _mm512_permutex2var_ps(r[i].v, hi, r[i + 8].v);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) r[i] = t[i];
+  }
+}
+NN_INLINE void transpose(vd* r) {
+  const __m512i lo = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+  const __m512i hi = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+#pragma GCC unroll 3
+  for (int round = 0; round < 3; ++round) {
+    vd t[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      t[2 * i].v = _mm512_permutex2var_pd(r[i].v, lo, r[i + 4].v);
+      t[2 * i + 1].v = _mm512_permutex2var_pd(r[i].v, hi, r[i + 4].v);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) r[i] = t[i];
+  }
+}
+
+}  // namespace
+}  // namespace nn
