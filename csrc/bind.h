@@ -9,7 +9,9 @@
 
 #include <numpy/arrayobject.h>
 
+#include <iterator>
 #include <optional>
+#include <vector>
 
 #include "memory.h"
 #include "ops.h"
@@ -97,6 +99,11 @@ inline py::handle to_ndarray(const Array& a) {
 }
 
 inline int64_t bytes_of(const View& v) { return v.bytes(); }
+inline int64_t bytes_of(const Views& v) {
+  int64_t n = 0;
+  for (int i = 0; i < v.count; ++i) n += v[i].bytes();
+  return n;
+}
 template <class T> int64_t bytes_of(const T&) { return 0; }
 
 class CallScope {
@@ -175,6 +182,44 @@ template <> struct type_caster<nn::Operand> {
     value.is_scalar = true;
     value.scalar = PyFloat_AsDouble(src.ptr());
     if (value.scalar == -1 && PyErr_Occurred()) throw error_already_set();
+    return true;
+  }
+};
+
+template <> struct type_caster<nn::Views> {
+  PYBIND11_TYPE_CASTER(nn::Views, const_name("collections.abc.Sequence[numpy.ndarray]"));
+  std::vector<nn::View> views;
+  std::vector<object> keep;
+  bool load(handle src, bool) {
+    if (!PyList_Check(src.ptr()) && !PyTuple_Check(src.ptr())) return false;
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(src.ptr());
+    views.resize(size_t(n));
+    keep.resize(size_t(n));
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      PyObject* item = PySequence_Fast_GET_ITEM(src.ptr(), i);
+      if (!PyArray_Check(item)) nn::bind::refuse(item);
+      nn::bind::load_view(item, views[size_t(i)], keep[size_t(i)]);
+    }
+    value.items = views.data();
+    value.count = int(n);
+    return true;
+  }
+};
+
+template <> struct type_caster<nn::Ints> {
+  PYBIND11_TYPE_CASTER(nn::Ints, const_name("int | collections.abc.Sequence[int]"));
+  bool load(handle src, bool) {
+    const bool many = PyList_Check(src.ptr()) || PyTuple_Check(src.ptr());
+    const Py_ssize_t n = many ? PySequence_Fast_GET_SIZE(src.ptr()) : 1;
+    if (n > Py_ssize_t(std::size(value.items))) throw value_error("expected at most 64 numbers");
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      PyObject* item = many ? PySequence_Fast_GET_ITEM(src.ptr(), i) : src.ptr();
+      object number = reinterpret_steal<object>(PyNumber_Index(item));
+      if (!number) throw error_already_set();
+      value.items[i] = PyLong_AsLongLong(number.ptr());
+      if (value.items[i] == -1 && PyErr_Occurred()) throw error_already_set();
+    }
+    value.count = int(n);
     return true;
   }
 };

@@ -15,7 +15,28 @@
 
 #include "view.h"
 
-#define NN_OPS(NN_OP) NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")
+#define NN_OPS(NN_OP)                                                                                             \
+  NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")                                       \
+  NN_SHAPE_OPS(NN_OP)                                                                                             \
+  NN_INDEX_OPS(NN_OP)
+
+// clang-format off
+#define NN_SHAPE_OPS(NN_OP)                                                                                                    \
+  NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \
+  NN_OP(cat_forward, Array, (const Views& xs, int64_t axis), "xs", "axis")                                                     \
+  NN_OP(pad_forward, Array, (const View& x, const Ints& pads, double value), "x", "pads", "value")                             \
+  NN_OP(triangle_forward, Array, (const View& x, int64_t diagonal, bool upper), "x", "diagonal", "upper")
+
+#define NN_INDEX_OPS(NN_OP)                                                                                                    \
+  NN_OP(take_forward, Array, (const View& x, const View& index, int64_t axis), "x", "index", "axis")                           \
+  NN_OP(index_add_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),    \
+        "x", "index", "source", "axis", "out")                                                                                 \
+  NN_OP(gather_forward, Array, (const View& x, const View& index, int64_t axis), "x", "index", "axis")                         \
+  NN_OP(scatter_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),      \
+        "x", "index", "source", "axis", "out")                                                                                 \
+  NN_OP(scatter_add_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),  \
+        "x", "index", "source", "axis", "out")
+// clang-format on
 
 #define NN_DECLARE(name, result, params, ...) result name params;
 namespace nn::cpu {

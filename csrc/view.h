@@ -68,6 +68,20 @@ struct OptView : View {
 // A View that may have been a Python number (see View::is_scalar). Only elementwise ops take it.
 struct Operand : View {};
 
+// A list of arrays (a Python list or tuple of them).
+struct Views {
+  const View* items = nullptr;
+  int count = 0;
+  const View& operator[](int i) const { return items[i]; }
+};
+
+// A short list of integers (a Python int, or a list or tuple of them): axes, pads, shapes.
+struct Ints {
+  int count = 0;
+  int64_t items[2 * kMaxDims];
+  int64_t operator[](int i) const { return items[i]; }
+};
+
 // What a kernel returns: C-contiguous unless it is an `out` that the caller gave (then owner is set).
 // `data` is a block of memory.h and passes into the ndarray, which frees it.
 struct Array {

@@ -1,6 +1,7 @@
 // Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as `isa_<NN_ISA>`.
 #include "kernels.h"
 
+#include "copy.inl"
 #include "elementwise.inl"
 
 #define NN_CONCAT_(a, b) a##b

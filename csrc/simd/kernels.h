@@ -13,7 +13,10 @@ namespace nn {
 
 #define NN_KERNELS(NN_KERNEL)                                                                            \
   /* elementwise.inl: y[i] = op(x[i]) */                                                                 \
-  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))
+  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))                                         \
+  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                  \
+  NN_KERNEL(transpose_copy, void, (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols)) \
+  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))
 
 template <class T> struct Kernels {
 #define NN_KERNEL(name, result, params) result(*name) params;

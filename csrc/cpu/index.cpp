@@ -1,0 +1,325 @@
+// Reading and writing by integer index, along one axis.
+//
+//   take       y[a.., i.., b..] = x[a.., index[i..], b..]              rows of x, as embedding and
+//   index_select index_add  y = x; y[a.., index[i..], b..] += source[a.., i.., b..]  its gradient gather
+//   y[..i..] = x[.., index[..i..], ..]                       an index for every element scatter(_add)  y = x;
+//   y[.., index[..i..], ..] = (+=) source[..i..]
+//
+// Indices are int64 or int32 and may be negative, as in NumPy; one out of range is an IndexError and nothing
+// has been written then. Sums run in the order of the index whatever the number of threads: threads share out
+// the rows that are written, never the additions to one row. Bound by bytes (and by cache misses).
+#include <algorithm>
+#include <cstring>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+#include "../simd/kernels.h"
+#include "copy.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kGrainBytes = 128 << 10;
+
+int64_t read_index(const View& index, const char* at) {
+  return index.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(at)
+                                   : *reinterpret_cast<const int64_t*>(at);
+}
+
+[[noreturn]] void out_of_range(const char* op, int64_t value, const View& index, int64_t flat, int64_t size,
+                               int64_t axis) {
+  std::string place;
+  for (int i = index.ndim - 1; i >= 0; --i) {
+    place = std::to_string(flat % index.shape[i]) + (place.empty() ? "" : ", ") + place;
+    flat /= index.shape[i];
+  }
+  throw std::out_of_range(std::string(op) + ": index[" + (place.empty() ? "()" : place) + "] is " +
+                          std::to_string(value) + ", out of range for dim " + std::to_string(axis) +
+                          " of size " + std::to_string(size));
+}
+
+int64_t check_axis(const char* op, const View& x, int64_t axis) {
+  if (axis < -x.ndim || axis >= x.ndim)
+    fail(op, "dim " + std::to_string(axis) + " does not exist", {{"x", x}});
+  return axis < 0 ? axis + x.ndim : axis;
+}
+
+// The index in C order, checked and made non-negative.
+struct Indices {
+  int64_t count;
+  Workspace<int64_t> at;
+  Indices(const char* op, const View& index, int64_t size, int64_t axis)
+      : count(index.size()), at(size_t(index.size())) {
+    if (index.dtype != Dtype::i64 && index.dtype != Dtype::i32)
+      fail_type(op, std::string("index is ") + nn::name(index.dtype) + "; int64 or int32 is needed");
+    int64_t place[kMaxDims] = {};
+    const char* p = static_cast<const char*>(index.data);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t v = read_index(index, p);
+      if (v < -size || v >= size) out_of_range(op, v, index, i, size, axis);
+      at[size_t(i)] = v < 0 ? v + size : v;
+      for (int d = index.ndim - 1; d >= 0; --d) {
+        p += index.strides[d];
+        if (++place[d] < index.shape[d]) break;
+        p -= place[d] * index.strides[d];
+        place[d] = 0;
+      }
+    }
+  }
+};
+
+// x seen as (outer, n, inner) around one axis; packed first where its strides do not allow that.
+struct Folded {
+  int64_t outer = 1, inner = 1;
+  Folded(const View& x, int64_t axis) {
+    for (int i = 0; i < axis; ++i) outer *= x.shape[i];
+    for (int i = int(axis) + 1; i < x.ndim; ++i) inner *= x.shape[i];
+  }
+};
+
+// A C-contiguous version of v: v itself, or a copy of it.
+class Packed {
+ public:
+  explicit Packed(const View& v) : data_(v.as<char>()) {
+    if (v.contiguous()) return;
+    Array a = output("index", v.dtype, v.ndim, v.shape);
+    copy(v, a.view());
+    data_ = block_ = a.as<char>();
+  }
+  ~Packed() {
+    if (block_) release(block_);
+  }
+  Packed(const Packed&) = delete;
+  const char* data() const { return data_; }
+
+ private:
+  char* data_;
+  char* block_ = nullptr;
+};
+
+// y as a copy of x, or `out` holding it already (out is x itself: in place).
+Array start_from(const char* op, const View& x, const View& index, const View& source, const OptView& out) {
+  if (source.dtype != x.dtype)
+    fail_type(op, std::string("x is ") + nn::name(x.dtype) + " but source is " + nn::name(source.dtype));
+  Array y = output(op, x.dtype, x.ndim, x.shape, &out);
+  if (out && (overlaps(source, out) || source.data == out.data || overlaps(index, out) || overlaps(x, out)))
+    fail(op, "out overlaps another argument", {{"x", x}, {"source", source}, {"out", out}});
+  if (!out || out.data != x.data) copy(x, y.view());
+  return y;
+}
+
+template <class U> void add_row(const U* x, U* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = U(y[i] + x[i]);
+}
+void add_row(const float* x, float* y, int64_t n) { kernels<float>().add_to(x, y, n); }
+void add_row(const double* x, double* y, int64_t n) { kernels<double>().add_to(x, y, n); }
+
+template <class F> void dispatch_all(Dtype t, F&& f) {
+  switch (t) {
+    case Dtype::f32:
+      return f(float());
+    case Dtype::f64:
+      return f(double());
+    case Dtype::i32:
+      return f(int32_t());
+    case Dtype::i64:
+      return f(int64_t());
+    default:
+      return f(uint8_t());
+  }
+}
+
+// The shapes of gather and scatter: index is at most as long as x (except along axis) and as source.
+void check_elementwise_index(const char* op, const View& x, const View& index, const View* source,
+                             int64_t axis) {
+  if (index.dtype != Dtype::i64 && index.dtype != Dtype::i32)
+    fail_type(op, std::string("index is ") + nn::name(index.dtype) + "; int64 or int32 is needed");
+  bool fits = index.ndim == x.ndim && (!source || source->ndim == x.ndim);
+  for (int i = 0; fits && i < x.ndim; ++i)
+    fits = (i == axis || index.shape[i] <= x.shape[i]) && (!source || index.shape[i] <= source->shape[i]);
+  if (fits) return;
+  const std::string what =
+      "index must have x's number of dimensions and be no longer than x except along dim " +
+      std::to_string(axis);
+  if (source)
+    fail(op, what + ", and no longer than source", {{"x", x}, {"index", index}, {"source", *source}});
+  fail(op, what, {{"x", x}, {"index", index}});
+}
+
+// f(flat, index byte offset, x offset without the axis, other offset) for the elements [begin, end) of index.
+template <class F> void each_element(const View& index, const View& x, const View& other, int64_t axis,
+                                     int64_t begin, int64_t end, F&& f) {
+  int64_t place[kMaxDims], rest = begin, i_at = 0, x_at = 0, o_at = 0;
+  for (int d = index.ndim - 1; d >= 0; --d) {
+    place[d] = rest % index.shape[d];
+    rest /= index.shape[d];
+    i_at += place[d] * index.strides[d];
+    if (d != axis) x_at += place[d] * x.strides[d];
+    o_at += place[d] * other.strides[d];
+  }
+  for (int64_t flat = begin; flat < end; ++flat) {
+    f(flat, i_at, x_at, o_at);
+    for (int d = index.ndim - 1; d >= 0; --d) {
+      i_at += index.strides[d], o_at += other.strides[d];
+      if (d != axis) x_at += x.strides[d];
+      if (++place[d] < index.shape[d]) break;
+      i_at -= place[d] * index.strides[d], o_at -= place[d] * other.strides[d];
+      if (d != axis) x_at -= place[d] * x.strides[d];
+      place[d] = 0;
+    }
+  }
+}
+
+int64_t element(const char* op, const View& index, int64_t flat, int64_t i_at, int64_t size, int64_t axis) {
+  const int64_t v = read_index(index, static_cast<const char*>(index.data) + i_at);
+  if (v < -size || v >= size) out_of_range(op, v, index, flat, size, axis);
+  return v < 0 ? v + size : v;
+}
+
+// Elements before `axis` never share a target, so threads take whole groups of them.
+template <class Put> Array scatter(const char* op, const View& x, const View& index, const View& source,
+                                   int64_t axis, const OptView& out, Put&& put) {
+  if (x.ndim == 0) fail(op, "x needs at least one dimension", {{"x", x}});
+  axis = check_axis(op, x, axis);
+  check_elementwise_index(op, x, index, &source, axis);
+  const int64_t size = x.shape[axis];
+  each_element(index, x, source, axis, 0, index.size(),
+               [&](int64_t flat, int64_t i, int64_t, int64_t) { element(op, index, flat, i, size, axis); });
+  Array y = start_from(op, x, index, source, out);
+  const View target = y.view();
+  if (index.size() == 0) return y;
+  int64_t groups = 1;
+  for (int d = 0; d < axis; ++d) groups *= index.shape[d];
+  const int64_t each = index.size() / groups;
+  parallel_for(groups, std::max<int64_t>(1, (kGrainBytes / 8) / each), [&](int64_t begin, int64_t end) {
+    dispatch_all(x.dtype, [&](auto t) {
+      using T = decltype(t);
+      each_element(index, target, source, axis, begin * each, end * each,
+                   [&](int64_t flat, int64_t i, int64_t to, int64_t from) {
+                     const int64_t at = element(op, index, flat, i, size, axis);
+                     put(reinterpret_cast<T*>(target.as<char>() + to + at * target.strides[axis]),
+                         reinterpret_cast<const T*>(source.as<char>() + from));
+                   });
+    });
+  });
+  return y;
+}
+
+}  // namespace
+
+Array take_forward(const View& x, const View& index, int64_t axis) {
+  axis = check_axis("index_select", x, axis);
+  if (x.ndim - 1 + index.ndim > kMaxDims)
+    fail("index_select", "at most 32 dimensions", {{"x", x}, {"index", index}});
+  const Indices rows("index_select", index, x.shape[axis], axis);
+  int64_t shape[kMaxDims];
+  memcpy(shape, x.shape, sizeof(int64_t) * size_t(axis));
+  memcpy(shape + axis, index.shape, sizeof(int64_t) * size_t(index.ndim));
+  memcpy(shape + axis + index.ndim, x.shape + axis + 1, sizeof(int64_t) * size_t(x.ndim - axis - 1));
+  Array y = output("index_select", x.dtype, x.ndim - 1 + index.ndim, shape);
+  if (y.size() == 0) return y;
+  const Folded fold(x, axis);
+  const Packed packed(x);
+  const int64_t item = itemsize(x.dtype), row = fold.inner * item, n = x.shape[axis];
+  parallel_for(
+      fold.outer * rows.count, std::max<int64_t>(1, kGrainBytes / row), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t outer = i / rows.count;
+          const char* from = packed.data() + (outer * n + rows.at[size_t(i - outer * rows.count)]) * row;
+          char* to = y.as<char>() + i * row;
+          if (row == 4)
+            memcpy(to, from, 4);
+          else if (row == 8)
+            memcpy(to, from, 8);
+          else
+            memcpy(to, from, size_t(row));
+        }
+      });
+  return y;
+}
+
+Array index_add_forward(const View& x, const View& index, const View& source, int64_t axis,
+                        const OptView& out) {
+  axis = check_axis("index_add", x, axis);
+  const Indices rows("index_add", index, x.shape[axis], axis);
+  bool fits = source.ndim == x.ndim - 1 + index.ndim;
+  for (int i = 0; fits && i < source.ndim; ++i)
+    fits = source.shape[i] == (i < axis                ? x.shape[i]
+                               : i < axis + index.ndim ? index.shape[i - axis]
+                                                       : x.shape[i - index.ndim + 1]);
+  if (!fits)
+    fail("index_add",
+         "source must have x's shape with dim " + std::to_string(axis) + " replaced by index's shape",
+         {{"x", x}, {"index", index}, {"source", source}});
+  if (out && !out.contiguous()) fail("index_add", "out must be C-contiguous", {{"out", out}});
+  Array y = start_from("index_add", x, index, source, out);
+  if (source.size() == 0) return y;
+  const Folded fold(x, axis);
+  const Packed packed(source);
+  const int64_t n = x.shape[axis], inner = fold.inner;
+  // A thread owns a range of target rows (or of outer blocks) and walks the whole index for it.
+  const int64_t range = std::max<int64_t>(std::max<int64_t>(1, rows.count / 4), (n + 15) / 16);
+  const int64_t ranges = (n + range - 1) / range;
+  const int64_t grain = std::max<int64_t>(
+      1, kGrainBytes / std::max<int64_t>(1, rows.count * inner * itemsize(x.dtype) / ranges));
+  parallel_for(fold.outer * ranges, grain, [&](int64_t begin, int64_t end) {
+    dispatch_all(x.dtype, [&](auto t) {
+      using T = decltype(t);
+      for (int64_t u = begin; u < end; ++u) {
+        const int64_t outer = u / ranges, lo = u % ranges * range, hi = lo + range;
+        const T* from = reinterpret_cast<const T*>(packed.data()) + outer * rows.count * inner;
+        T* to = y.as<T>() + outer * n * inner;
+        for (int64_t i = 0; i < rows.count; ++i) {
+          const int64_t r = rows.at[size_t(i)];
+          if (r < lo || r >= hi) continue;
+          if (inner == 1)
+            to[r] = T(to[r] + from[i]);
+          else
+            add_row(from + i * inner, to + r * inner, inner);
+        }
+      }
+    });
+  });
+  return y;
+}
+
+Array gather_forward(const View& x, const View& index, int64_t axis) {
+  if (x.ndim == 0) fail("gather", "x needs at least one dimension", {{"x", x}});
+  axis = check_axis("gather", x, axis);
+  check_elementwise_index("gather", x, index, nullptr, axis);
+  Array y = output("gather", x.dtype, index.ndim, index.shape);
+  const View target = y.view();
+  const int64_t size = x.shape[axis];
+  try {
+    parallel_for(index.size(), kGrainBytes / 8, [&](int64_t begin, int64_t end) {
+      dispatch_all(x.dtype, [&](auto t) {
+        using T = decltype(t);
+        each_element(index, x, target, axis, begin, end,
+                     [&](int64_t flat, int64_t i, int64_t from, int64_t to) {
+                       const int64_t at = element("gather", index, flat, i, size, axis);
+                       *reinterpret_cast<T*>(target.as<char>() + to) =
+                           *reinterpret_cast<const T*>(x.as<char>() + from + at * x.strides[axis]);
+                     });
+      });
+    });
+  } catch (...) {
+    release(y.data);
+    throw;
+  }
+  return y;
+}
+
+Array scatter_forward(const View& x, const View& index, const View& source, int64_t axis,
+                      const OptView& out) {
+  return scatter("scatter", x, index, source, axis, out, [](auto* to, const auto* from) { *to = *from; });
+}
+
+Array scatter_add_forward(const View& x, const View& index, const View& source, int64_t axis,
+                          const OptView& out) {
+  return scatter("scatter_add", x, index, source, axis, out, [](auto* to, const auto* from) {
+    *to = std::remove_reference_t<decltype(*to)>(*to + *from);
+  });
+}
+
+}  // namespace nn::cpu

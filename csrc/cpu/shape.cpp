@@ -1,0 +1,160 @@
+// Shape ops that move memory: copies over the engine of copy.cpp. All of them take any dtype and any strides.
+#include <algorithm>
+#include <cstring>
+
+#include "../ops.h"
+#include "copy.h"
+
+namespace nn::cpu {
+namespace {
+
+Array shaped_like(const char* op, const View& x, const OptView* out) {
+  Array y = output(op, x.dtype, x.ndim, x.shape, out);
+  if (out && out->given && overlaps(x, *out)) fail(op, "out overlaps x", {{"x", x}, {"out", *out}});
+  return y;
+}
+
+// v[..., begin:begin+length, ...] along one axis: a view over the caller's shape array.
+struct Part : View {
+  int64_t lengths[kMaxDims];
+  explicit Part(const View& v) : View(v) {
+    memcpy(lengths, v.shape, sizeof(int64_t) * size_t(v.ndim));
+    shape = lengths;
+  }
+  Part(const View& v, int axis, int64_t begin, int64_t length) : Part(v) { narrow(axis, begin, length); }
+  Part(const Part&) = delete;
+  void narrow(int axis, int64_t begin, int64_t length) {
+    data = static_cast<char*>(data) + begin * strides[axis];
+    lengths[axis] = length;
+  }
+};
+
+void fill(const View& y, double value) {
+  alignas(8) char item[8];
+  switch (y.dtype) {
+    case Dtype::f32: {
+      float v = float(value);
+      memcpy(item, &v, 4);
+      break;
+    }
+    case Dtype::f64:
+      memcpy(item, &value, 8);
+      break;
+    case Dtype::i32: {
+      int32_t v = int32_t(value);
+      memcpy(item, &v, 4);
+      break;
+    }
+    case Dtype::i64: {
+      int64_t v = int64_t(value);
+      memcpy(item, &v, 8);
+      break;
+    }
+    case Dtype::u8:
+      item[0] = char(uint8_t(value));
+      break;
+    case Dtype::b8:
+      item[0] = value != 0;
+      break;
+  }
+  const int64_t zeros[kMaxDims] = {};
+  copy(View{item, y.dtype, false, false, y.ndim, y.shape, zeros}, y);
+}
+
+}  // namespace
+
+Array copy_forward(const View& x, const OptView& out) {
+  if (out && out.data == x.data && out.ndim == x.ndim &&
+      !overlaps(x, out)) {  // the very same view: nothing to do
+    return output("copy", x.dtype, x.ndim, x.shape, &out);
+  }
+  Array y = shaped_like("copy", x, &out);
+  copy(x, y.view());
+  return y;
+}
+
+Array cat_forward(const Views& xs, int64_t axis) {
+  if (xs.count == 0) throw std::invalid_argument("cat: needs at least one array");
+  const View& first = xs[0];
+  if (axis < 0) axis += first.ndim;
+  if (axis < 0 || axis >= first.ndim)
+    fail("cat", "dim " + std::to_string(axis) + " does not exist", {{"tensors[0]", first}});
+  int64_t shape[kMaxDims], total = 0;
+  for (int i = 0; i < xs.count; ++i) {
+    const std::string name = "tensors[" + std::to_string(i) + "]";
+    bool fits = xs[i].ndim == first.ndim;
+    for (int d = 0; fits && d < first.ndim; ++d) fits = d == axis || xs[i].shape[d] == first.shape[d];
+    if (!fits)
+      fail("cat", name + " must have the shape of tensors[0] except along dim " + std::to_string(axis),
+           {{"tensors[0]", first}, {name.c_str(), xs[i]}});
+    if (xs[i].dtype != first.dtype)
+      fail_type("cat", std::string("tensors[0] is ") + nn::name(first.dtype) + " but " + name + " is " +
+                           nn::name(xs[i].dtype) + "; convert one of them with astype");
+    total += xs[i].shape[axis];
+  }
+  memcpy(shape, first.shape, sizeof(int64_t) * size_t(first.ndim));
+  shape[axis] = total;
+  Array y = output("cat", first.dtype, first.ndim, shape);
+  for (int64_t i = 0, at = 0; i < xs.count; at += xs[int(i++)].shape[axis])
+    copy(xs[int(i)], Part(y.view(), int(axis), at, xs[int(i)].shape[axis]));
+  return y;
+}
+
+// pads: (before, after) of the last axis, then of the one before it, and so on; negative ones crop.
+Array pad_forward(const View& x, const Ints& pads, double value) {
+  if (pads.count % 2 || pads.count > 2 * x.ndim)
+    fail("pad",
+         "pad needs (before, after) for at most each dimension, got " + std::to_string(pads.count) +
+             " numbers",
+         {{"x", x}});
+  int64_t shape[kMaxDims];
+  for (int d = 0; d < x.ndim; ++d) {
+    const int at = 2 * (x.ndim - 1 - d);
+    shape[d] = x.shape[d];
+    if (at < pads.count && (__builtin_add_overflow(shape[d], pads[at], &shape[d]) ||
+                            __builtin_add_overflow(shape[d], pads[at + 1], &shape[d]) || shape[d] < 0))
+      fail("pad",
+           "padding by (" + std::to_string(pads[at]) + ", " + std::to_string(pads[at + 1]) +
+               ") leaves no valid length along dim " + std::to_string(d),
+           {{"x", x}});
+  }
+  Array y = output("pad", x.dtype, x.ndim, shape);
+  // The middle that both share shrinks axis by axis; each border slab is filled once.
+  const View whole = y.view();
+  Part source(x), target(whole);
+  for (int d = 0; d < x.ndim; ++d) {
+    const int at = 2 * (x.ndim - 1 - d);
+    const int64_t before = at < pads.count ? pads[at] : 0;
+    const int64_t begin = std::clamp<int64_t>(before, 0, shape[d]), skipped = std::max<int64_t>(-before, 0);
+    const int64_t length = std::max<int64_t>(0, std::min(x.shape[d] - skipped, shape[d] - begin));
+    if (begin > 0) fill(Part(target, d, 0, begin), value);
+    if (begin + length < shape[d]) fill(Part(target, d, begin + length, shape[d] - begin - length), value);
+    if (length == 0) return y;
+    target.narrow(d, begin, length);
+    source.narrow(d, skipped, length);
+  }
+  copy(source, target);
+  return y;
+}
+
+// Keeps the elements on and below (upper: on and above) the diagonal of each matrix; zeros elsewhere.
+Array triangle_forward(const View& x, int64_t diagonal, bool upper) {
+  if (x.ndim < 2) fail(upper ? "triu" : "tril", "x needs at least two dimensions", {{"x", x}});
+  Array y = output(upper ? "triu" : "tril", x.dtype, x.ndim, x.shape);
+  const int row = x.ndim - 2, col = x.ndim - 1;
+  diagonal = std::clamp<int64_t>(diagonal, -x.shape[row] - 1, x.shape[col] + 1);
+  const View whole = y.view();
+  for (int64_t i = 0; i < x.shape[row]; ++i) {
+    const int64_t cut = std::clamp<int64_t>(i + diagonal + (upper ? 0 : 1), 0, x.shape[col]);
+    const int64_t begin = upper ? cut : 0, length = upper ? x.shape[col] - cut : cut;
+    Part from(x, row, i, 1), to(whole, row, i, 1), zero(whole, row, i, 1);
+    from.narrow(col, begin, length);
+    to.narrow(col, begin, length);
+    zero.narrow(col, upper ? 0 : cut, x.shape[col] - length);
+    copy(from, to);
+    fill(zero, 0);
+  }
+  return y;
+}
+
+}  // namespace nn::cpu

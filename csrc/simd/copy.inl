@@ -1,0 +1,41 @@
+// Copies that the compiler can't vectorise: a matrix turned, and rows added.
+namespace nn {
+namespace {
+
+// y[j * y_step + i] = x[i * x_step + j] for i < rows, j < cols. Square blocks are turned in registers; tiles
+// of 8 x 2 blocks keep the lines of both sides in L1 (and their pages in the TLB) until they are whole.
+template <class T>
+void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols) {
+  constexpr int w = vec<T>::width;
+  constexpr int64_t tile_i = w >= 4 ? 8 * w : 16, tile_j = w >= 4 ? 2 * w : 16;
+  for (int64_t j0 = 0; j0 < cols; j0 += tile_j)
+    for (int64_t i0 = 0; i0 < rows; i0 += tile_i) {
+      const int64_t j1 = j0 + tile_j < cols ? j0 + tile_j : cols,
+                    i1 = i0 + tile_i < rows ? i0 + tile_i : rows;
+      for (int64_t j = j0; j < j1; j += w)
+        for (int64_t i = i0; i < i1; i += w) {
+          const int nj = j1 - j < w ? int(j1 - j) : w, ni = i1 - i < w ? int(i1 - i) : w;
+          vec<T> r[w];
+          if (nj == w && ni == w) {
+            for (int k = 0; k < w; ++k) r[k] = load(x + (i + k) * x_step + j);
+            transpose(r);
+            for (int k = 0; k < w; ++k) store(y + (j + k) * y_step + i, r[k]);
+          } else {
+            for (int k = 0; k < w; ++k) r[k] = k < ni ? load(x + (i + k) * x_step + j, nj) : set1(T(0));
+            transpose(r);
+            for (int k = 0; k < nj; ++k) store(y + (j + k) * y_step + i, r[k], ni);
+          }
+        }
+    }
+}
+
+// y[i] += x[i]
+template <class T> void add_to(const T* x, T* y, int64_t n) {
+  constexpr int w = vec<T>::width;
+  int64_t i = 0;
+  for (; i + w <= n; i += w) store(y + i, load(y + i) + load(x + i));
+  if (i < n) store(y + i, load(y + i, int(n - i)) + load(x + i, int(n - i)), int(n - i));
+}
+
+}  // namespace
+}  // namespace nn
