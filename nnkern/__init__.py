@@ -1,0 +1,10 @@
+"""nnkern: neural-network kernels for everyone who holds arrays."""
+
+from . import autograd
+from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
+from .autograd import set_grad_enabled
+from .function import Function
+from .ops import *  # noqa: F403
+from .tensor import Tensor
+
+__version__ = "0.1.0"

@@ -1,0 +1,346 @@
+"""Derivatives: backward(), grad(), no_grad, gradcheck, checkpoint.
+
+The engine walks the tape from the newest op to the oldest (a heap ordered by the op's sequence number), without
+recursion. Gradients are arrays; under create_graph they are Tensors, so that they are taped in their turn.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from heapq import heappop, heappush
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from .function import Function, call_backward, grad_mode
+from .tensor import Tensor
+
+# --- grad mode -----------------------------------------------------------------------------------------------------
+
+
+class set_grad_enabled:
+    """Context manager and decorator: tape ops (True) or not (False). Per thread."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.before = grad_mode.enabled
+        grad_mode.enabled = self.mode
+
+    def __exit__(self, *exc: Any) -> None:
+        grad_mode.enabled = self.before
+
+    def __call__(self, f: Callable) -> Callable:
+        mode = self.mode
+
+        @functools.wraps(f)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with set_grad_enabled(mode):
+                return f(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(set_grad_enabled):
+    """Nothing inside is taped: `with no_grad(): ...` or `@no_grad()`."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(set_grad_enabled):
+    """Taping inside no_grad: `with enable_grad(): ...`."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+def is_grad_enabled() -> bool:
+    return grad_mode.enabled
+
+
+# --- the engine ----------------------------------------------------------------------------------------------------
+
+
+def _add(a: Any, b: Any, create_graph: bool, owned: bool) -> Any:
+    if create_graph:
+        return a + b
+    return Function.kernels.add_forward(a, b, a if owned else None)
+
+
+def _run_hooks(hooks: dict, g: Any, create_graph: bool) -> Any:
+    for hook in list(hooks.values()):
+        result = hook(g if create_graph else Tensor(g))
+        if result is not None:
+            g = result if create_graph else (result.data if isinstance(result, Tensor) else np.asarray(result))
+    return g
+
+
+def run_backward(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    wanted: Sequence[Tensor] | None = None,
+) -> dict:
+    """Gradients of the leaves (or of `wanted`) as {id(tensor): (tensor, gradient)}."""
+    heap: list = []  # (-sequence, function): newest first
+    pending: dict = {}  # function -> gradient of its output, or list of them
+    owned: set = set()  # ids of gradient buffers that the engine itself allocated and may add into
+    leaves: dict = {}  # id(leaf) -> [leaf, gradient]
+    wanted_at = {}  # (function, index) -> wanted non-leaf tensor
+    if wanted is not None:
+        wanted_at = {(t._fn, t._index): t for t in wanted if t._fn is not None}
+        wanted_leaves = {id(t) for t in wanted if t._fn is None}
+    found: dict = {}
+
+    def send(x: Tensor, g: Any) -> None:
+        fn = x._fn
+        if fn is None:
+            if wanted is not None and id(x) not in wanted_leaves:
+                return
+            entry = leaves.get(id(x))
+            if entry is None:
+                leaves[id(x)] = [x, g]
+            else:
+                entry[1] = combine(entry[1], g)
+        elif fn.outputs == 1:
+            before = pending.get(fn)
+            if before is None:
+                pending[fn] = g
+                heappush(heap, (-fn.sequence, fn))
+            else:
+                pending[fn] = combine(before, g)
+        else:
+            slots = pending.get(fn)
+            if slots is None:
+                slots = pending[fn] = [None] * fn.outputs
+                heappush(heap, (-fn.sequence, fn))
+            slots[x._index] = g if slots[x._index] is None else combine(slots[x._index], g)
+
+    def combine(a: Any, b: Any) -> Any:
+        c = _add(a, b, create_graph, id(a) in owned)
+        if not create_graph:
+            owned.add(id(c))
+            kept.append(c)  # ids stay unique while the walk lasts
+        return c
+
+    kept: list = []
+    for t, g in zip(roots, gradients):
+        send(t, g)
+    g = None
+    while heap:
+        fn = heappop(heap)[1]
+        gys = pending.pop(fn)
+        if fn._hooks or wanted_at:
+            gys = _at_output(fn, gys, wanted_at, found, create_graph)
+        gxs = call_backward(fn, gys, create_graph)
+        if not (retain_graph or create_graph) and fn.saved:
+            fn.saved = None
+        for x, g in zip(fn.inputs, gxs):
+            if g is not None and x is not None and x.requires_grad:
+                if g.shape != x.data.shape:
+                    raise RuntimeError(f"backward of {fn.name} gave shape {g.shape} for an input of {x.data.shape}")
+                send(x, g)
+        gys = gxs = g = None
+    for key, (x, g) in leaves.items():
+        if x._hooks:
+            g = _run_hooks(x._hooks, g, create_graph)
+        found[key] = (x, g)
+    return found
+
+
+def _at_output(fn: Function, gys: Any, wanted_at: dict, found: dict, create_graph: bool) -> Any:
+    slots = gys if fn.outputs > 1 else [gys]
+    for i, g in enumerate(slots):
+        if g is None:
+            continue
+        if fn._hooks and i in fn._hooks:
+            slots[i] = g = _run_hooks(fn._hooks[i], g, create_graph)
+        t = wanted_at.get((fn, i))
+        if t is not None:
+            found[id(t)] = (t, g)
+    return slots if fn.outputs > 1 else slots[0]
+
+
+def _seed(y: Tensor, gradient: Any, what: str, create_graph: bool) -> Any:
+    if not y.requires_grad:
+        raise RuntimeError(f"{what}: the tensor does not require grad and has no history (shape {y.shape})")
+    if gradient is None:
+        if y.data.size != 1:
+            raise RuntimeError(
+                f"{what}: without a gradient the tensor must hold one number, but its shape is {y.shape}; "
+                "pass gradient=, or reduce it with .sum() or .mean()"
+            )
+        gradient = np.ones(y.data.shape, y.data.dtype)
+    elif isinstance(gradient, Tensor):
+        gradient = gradient if create_graph else gradient.data
+    else:
+        gradient = np.asarray(gradient)
+    if gradient.shape != y.data.shape or gradient.dtype != y.data.dtype:
+        raise RuntimeError(
+            f"{what}: the gradient is {gradient.dtype} {tuple(gradient.shape)} but the tensor is "
+            f"{y.data.dtype} {y.data.shape}"
+        )
+    return Tensor(gradient) if create_graph and not isinstance(gradient, Tensor) else gradient
+
+
+def backward(y: Tensor, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+    """Adds d y / d leaf (times `gradient`) to .grad of every leaf that y was computed from."""
+    g = _seed(y, gradient, "backward", create_graph)
+    with set_grad_enabled(create_graph):
+        found = run_backward([y], [g], retain_graph, create_graph)
+        while found:
+            x, g = found.pop(next(iter(found)))
+            if create_graph:
+                x.grad = g if x.grad is None else x.grad + g
+            elif x.grad is not None:
+                # out of place when someone may hold the array of an earlier .grad
+                x.grad.data = Function.kernels.add_forward(x.grad.data, g, x.grad.data)
+            else:
+                # Steal the buffer unless somebody else still sees it (2: `g` and getrefcount's own argument).
+                x.grad = Tensor(g if g.base is None and sys.getrefcount(g) == 2 else g.copy())
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple:
+    """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched."""
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, (Tensor, np.ndarray)):
+        grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
+    for i, t in enumerate(inputs):
+        if not t.requires_grad:
+            raise RuntimeError(f"grad: inputs[{i}] does not require grad (shape {t.shape})")
+    seeds = [_seed(y, g, "grad", create_graph) for y, g in zip(outputs, grad_outputs)]
+    keep = create_graph if retain_graph is None else retain_graph
+    with set_grad_enabled(create_graph):
+        found = run_backward(outputs, seeds, keep, create_graph, inputs)
+    result = []
+    for i, t in enumerate(inputs):
+        g = found.get(id(t), (None, None))[1]
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"grad: inputs[{i}] (shape {t.shape}) was not used to compute the outputs; pass allow_unused=True "
+                "to get None for it"
+            )
+        result.append(g if g is None or isinstance(g, Tensor) else Tensor(g))
+    return tuple(result)
+
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+
+def gradcheck(f: Callable, inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3) -> bool:
+    """Compares backward of f with central differences, element by element; float64 inputs that require grad.
+
+    Raises AssertionError naming input and element of the worst difference; returns True otherwise.
+    """
+    inputs = tuple(inputs)
+    for i, t in enumerate(inputs):
+        if isinstance(t, Tensor) and t.requires_grad and t.dtype != np.float64:
+            raise TypeError(f"gradcheck: inputs[{i}] is {t.dtype}; central differences need float64")
+    y = f(*inputs)
+    outputs = y if isinstance(y, tuple) else (y,)
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(o.shape) for o in outputs]
+
+    def value() -> float:
+        with no_grad():
+            y = f(*inputs)
+        return sum(float(np.sum(o.data * w)) for o, w in zip(y if isinstance(y, tuple) else (y,), weights))
+
+    wanted = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]
+    roots = [(o, w) for o, w in zip(outputs, weights) if o.requires_grad]
+    analytic = grad([o for o, _ in roots], wanted, [w for _, w in roots], allow_unused=True)
+    for k, (t, g) in enumerate(zip(wanted, analytic)):
+        numeric = np.zeros(t.shape)
+        for index in np.ndindex(*t.shape):
+            before = t.data[index]
+            t.data[index] = before + eps
+            plus = value()
+            t.data[index] = before - eps
+            minus = value()
+            t.data[index] = before
+            numeric[index] = (plus - minus) / (2 * eps)
+        got = np.zeros(t.shape) if g is None else g.data
+        error = np.abs(got - numeric) - (atol + rtol * np.abs(numeric))
+        if np.any(error > 0) or np.any(np.isnan(got)):
+            at = np.unravel_index(np.argmax(error), t.shape)
+            raise AssertionError(
+                f"gradcheck: input {k} at {tuple(int(i) for i in at)}: backward gives {got[at]:.9g}, "
+                f"central differences give {numeric[at]:.9g}"
+            )
+    return True
+
+
+def gradgradcheck(f: Callable, inputs: Sequence[Tensor], **tolerances: float) -> bool:
+    """gradcheck of the gradients of f: second derivatives."""
+    inputs = tuple(inputs)
+    with no_grad():
+        y = f(*inputs)
+    outputs = y if isinstance(y, tuple) else (y,)
+    rng = np.random.default_rng(1)
+    seeds = [Tensor(rng.standard_normal(o.shape), requires_grad=True) for o in outputs]
+
+    def first(*args: Tensor) -> tuple:
+        with enable_grad():
+            xs, gs = args[: len(inputs)], args[len(inputs) :]
+            y = f(*xs)
+            outs = y if isinstance(y, tuple) else (y,)
+            wanted = [t for t in xs if isinstance(t, Tensor) and t.requires_grad]
+            return grad(outs, wanted, gs, create_graph=True)
+
+    return gradcheck(first, (*inputs, *seeds), **tolerances)
+
+
+# --- checkpoint ----------------------------------------------------------------------------------------------------
+
+
+class Checkpoint(Function):
+    """Keeps the inputs only; backward runs the function again."""
+
+    def __init__(self, function: Callable, args: tuple) -> None:
+        self.function, self.args = function, args
+
+    def forward(self, *arrays: Any) -> Any:
+        with no_grad():
+            y = self.function(*self.args)
+        return tuple(t.data for t in y) if isinstance(y, tuple) else y.data
+
+    def backward(self, *gys: Any) -> tuple:
+        taped = isinstance(gys[0], Tensor)
+        with enable_grad():
+            args = self.args
+            if not taped:
+                args = tuple(_leaf(a) if isinstance(a, Tensor) else a for a in args)
+            y = self.function(*args)
+            outs = y if isinstance(y, tuple) else (y,)
+            wanted = [a for a, need in zip(args, self.needs_input_grad) if need]
+            pairs = [(o, g) for o, g in zip(outs, gys) if g is not None and o.requires_grad]
+            leaves = grad([o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=taped, allow_unused=True)
+        gradients = iter(leaves)
+        out = [next(gradients) if need else None for need in self.needs_input_grad]
+        return tuple(g if taped or g is None else g.data for g in out)
+
+
+def _leaf(t: Tensor) -> Tensor:
+    return Tensor(t.data, requires_grad=t.requires_grad)
+
+
+def checkpoint(function: Callable, *args: Any) -> Any:
+    """function(*args) that stores only its inputs and runs again during backward: memory for time.
+
+    Gradients flow to the Tensors among `args` (not to Tensors that the function closes over).
+    """
+    return Checkpoint(function, args)(*[a if isinstance(a, Tensor) else None for a in args])

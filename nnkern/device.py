@@ -1,0 +1,61 @@
+"""The only place that knows kinds of arrays: what comes in becomes an ndarray, what goes out the caller's kind."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+DEVICES = ("cpu",)
+
+
+def check_device(device: Any) -> str:
+    """'cpu', or a clear error: this build has no other device."""
+    if device is None or str(device) == "cpu":
+        return "cpu"
+    raise ValueError(f"device '{device}' is not available; this build of nnkern has: {', '.join(DEVICES)}")
+
+
+def is_torch(x: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
+    """A CPU array of any kind as an ndarray that shares its memory; TypeError for what is no array."""
+    if isinstance(x, np.ndarray):
+        return x
+    if is_torch(x):
+        if x.requires_grad:
+            raise TypeError(
+                f"{op}: a torch tensor that requires grad would lose its graph here; pass x.detach(), "
+                "or wrap it: nnkern.Tensor(x.detach(), requires_grad=True)"
+            )
+        if x.device.type != "cpu":
+            raise TypeError(f"{op}: this build of nnkern has no kernels on '{x.device}'; pass x.cpu()")
+        return x.numpy()
+    if isinstance(x, (np.generic, bool, int, float)):
+        return np.asarray(x)
+    if hasattr(x, "__cuda_array_interface__"):
+        raise TypeError(f"{op}: this build of nnkern has no kernels on 'cuda'; copy the array to the host first")
+    if hasattr(x, "__dlpack__"):
+        try:
+            return np.from_dlpack(x)
+        except (BufferError, RuntimeError, TypeError) as e:
+            raise TypeError(f"{op}: {type(x).__name__} could not be read through DLPack: {e}") from None
+    if hasattr(x, "__array_interface__") or isinstance(x, memoryview):
+        return np.asarray(x)
+    raise TypeError(
+        f"{op}: expected an array or Tensor, got {type(x).__name__}; wrap it: np.asarray(x, dtype=np.float32)"
+    )
+
+
+def like(y: np.ndarray, example: Any) -> Any:
+    """The result y as the same kind of array as `example` (NumPy in, NumPy out; torch in, torch out)."""
+    if is_torch(example):
+        return sys.modules["torch"].from_numpy(y)
+    module = type(example).__module__.partition(".")[0]
+    if module in ("jaxlib", "jax") and "jax" in sys.modules:
+        return sys.modules["jax"].dlpack.from_dlpack(y)
+    return y

@@ -1,0 +1,212 @@
+"""In-place changes of Tensors: x.add_(y), x += y, x[i] = v, and what they mean for autograd.
+
+Semantics are PyTorch's: a leaf that requires grad may only be changed under no_grad; a change of a view is a change of
+its base; what an op saved and somebody changed later is found by backward (function.check_versions).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .function import Function, grad_mode, record_change
+from .tensor import Tensor
+
+_new = Tensor.__new__
+
+
+def change(t: Tensor, op: str, value: Any) -> Tensor:
+    """Writes `value` into t's memory: a number, an array, a Tensor, or a function of t that gives a Tensor."""
+    if grad_mode.enabled and t.requires_grad and t._fn is None:
+        raise RuntimeError(
+            f"{op}: a leaf that requires grad can't be changed in place (shape {t.shape}); do it under nnkern.no_grad()"
+        )
+    if t._base is not None:
+        refresh_view(t)
+    old = _alias(t)
+    result = value(old) if callable(value) else value
+    if isinstance(result, Tensor) and result.dtype != t.dtype:
+        raise TypeError(f"{op}: the result is {result.dtype} but the tensor changed in place is {t.dtype}")
+    taped = grad_mode.enabled and (t.requires_grad or (isinstance(result, Tensor) and result.requires_grad))
+    if taped and not callable(value):
+        result = Overwrite()(old, _expanded(result, t, op))
+    array = result.data if isinstance(result, Tensor) else result
+    if isinstance(array, np.ndarray) and array.shape != t.shape and not callable(value):
+        array = np.broadcast_to(array, t.shape)
+    elif isinstance(array, np.ndarray) and array.shape != t.shape:
+        raise ValueError(f"{op}: the result has shape {array.shape}, but the tensor changed in place {t.shape}")
+    if not t.data.flags.writeable:
+        raise ValueError(f"{op}: the tensor's array is read-only (shape {t.shape})")
+    if taped:
+        _keep_saved(result._fn, t.data)
+    np.copyto(t.data, array, casting="same_kind")
+    record_change(t, op)
+    if taped:
+        _rewrite(t, result)
+    return t
+
+
+def setitem(t: Tensor, index: Any, value: Any) -> None:
+    """t[index] = value, taped when t or value requires grad."""
+    if grad_mode.enabled and t.requires_grad and t._fn is None:
+        raise RuntimeError(
+            f"x[...] = v: a leaf that requires grad can't be changed in place (shape {t.shape}); "
+            "do it under nnkern.no_grad()"
+        )
+    index = _plain(index)
+    if t._base is not None:
+        refresh_view(t)
+    taped = grad_mode.enabled and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
+    array = value.data if isinstance(value, Tensor) else value
+    if taped:
+        old = _alias(t)
+        result = SetItem(index)(old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype)))
+    t.data[index] = array
+    record_change(t, "x[...] = v")
+    if taped:
+        _rewrite(t, result)
+
+
+def _plain(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(i.data if isinstance(i, Tensor) else i for i in index)
+    return index.data if isinstance(index, Tensor) else index
+
+
+def _alias(t: Tensor) -> Tensor:
+    """t as it was before the change: same memory, same history."""
+    old = _new(Tensor)
+    old.data, old.requires_grad, old._fn, old._index, old._base = t.data, t.requires_grad, t._fn, t._index, t._base
+    return old
+
+
+def _expanded(value: Any, t: Tensor, op: str) -> Tensor:
+    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype))
+    if value.shape == t.shape:
+        return value
+    try:
+        np.broadcast_shapes(value.shape, t.shape)
+    except ValueError:
+        raise ValueError(f"{op}: a value of shape {value.shape} does not fit a tensor of {t.shape}") from None
+    return value.expand(*t.shape)
+
+
+def _keep_saved(fn: Function, changed: np.ndarray) -> None:
+    """The op that computes the change may itself need the old values: it gets a copy of them."""
+
+    def copy(a: Any) -> Any:
+        return a.copy() if isinstance(a, np.ndarray) and np.may_share_memory(a, changed) else a
+
+    fn.saved = tuple(copy(a) for a in fn.saved) if isinstance(fn.saved, tuple) else copy(fn.saved)
+
+
+def _rewrite(t: Tensor, result: Tensor) -> None:
+    """t's history is now result's; if t is a view, its base's history is told about the change, too."""
+    base = t._base
+    if base is None:
+        t._fn, t._index, t.requires_grad = result._fn, result._index, True
+        t._fn._out_id = id(t.data) if t._fn._out_id == id(result.data) else t._fn._out_id
+        return
+    if base.requires_grad and base._fn is None:
+        raise RuntimeError("a view of a leaf that requires grad can't be changed in place; do it under no_grad()")
+    new_base = ViewUpdate(Layout(t.data, base.data))(_alias(base), result)
+    base._fn, base._index, base.requires_grad = new_base._fn, 0, True
+    refresh_view(t)
+
+
+def refresh_view(t: Tensor) -> None:
+    """A view taken before its base's history was rewritten gets its history from the base as it is now."""
+    base = t._base
+    if base is None or base._fn is None or not isinstance(base._fn, (ViewUpdate,)):
+        return
+    if t._view_sequence >= base._fn.sequence or not grad_mode.enabled:
+        return
+    view = TakeView(Layout(t.data, base.data))(base)
+    t._fn, t._index, t.requires_grad = view._fn, 0, True
+    t._view_sequence = view._fn.sequence
+
+
+class Layout:
+    """Where a view lies in its C-contiguous base: enough to take the same view of the base's gradient."""
+
+    def __init__(self, view: np.ndarray, base: np.ndarray) -> None:
+        if not base.flags.c_contiguous:
+            raise RuntimeError("in-place changes of a view of a non-contiguous tensor can't be taped; clone() first")
+        self.shape, self.strides = view.shape, view.strides
+        self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        return np.ndarray(self.shape, array.dtype, array, self.offset, self.strides)
+
+    def put(self, shape: tuple, part: np.ndarray) -> np.ndarray:
+        whole = np.zeros(shape, part.dtype)
+        self.of(whole)[...] = part
+        return whole
+
+
+def _raw(g: Any) -> np.ndarray:
+    if isinstance(g, Tensor):
+        raise NotImplementedError("create_graph through an in-place change of a view; use out-of-place ops there")
+    return np.ascontiguousarray(g)
+
+
+class ViewUpdate(Function):
+    """base, part -> base with `part` written at the view's place."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def forward(self, base: np.ndarray, part: np.ndarray) -> np.ndarray:
+        return base
+
+    def backward(self, gy: Any) -> tuple:
+        g = _raw(gy).copy()
+        part = self.layout.of(g).copy()
+        self.layout.of(g)[...] = 0
+        return g, part
+
+
+class TakeView(Function):
+    """base -> the view of it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def forward(self, base: np.ndarray) -> np.ndarray:
+        self.shape = base.shape
+        return self.layout.of(base)
+
+    def backward(self, gy: Any) -> Any:
+        return self.layout.put(self.shape, _raw(gy))
+
+
+class Overwrite(Function):
+    """old, new -> new: nothing of the old value remains."""
+
+    def forward(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        return new
+
+    def backward(self, gy: Any) -> tuple:
+        return None, gy
+
+
+class SetItem(Function):
+    """old, value -> old with value at [index]; old's memory is written by the caller."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, old: np.ndarray, value: np.ndarray) -> np.ndarray:
+        self.value_shape = value.shape
+        return old
+
+    def backward(self, gy: Any) -> tuple:
+        g = _raw(gy).copy()
+        part = g[self.index].copy()
+        g[self.index] = 0
+        extra = part.ndim - len(self.value_shape)
+        axes = tuple(range(extra)) + tuple(
+            i + extra for i, n in enumerate(self.value_shape) if n == 1 and part.shape[i + extra] != 1
+        )
+        return g, part.sum(axis=axes, keepdims=False).reshape(self.value_shape) if axes else part

@@ -1,0 +1,344 @@
+"""Tensor: an ndarray with a memory of how it was computed.
+
+Methods and operators that compute are the public functions of nnkern.ops, attached by the tables in ops/__init__.py:
+`x.exp()` is `nnkern.exp(x)`, `x + y` is `nnkern.add(x, y)`. Here is only what is not an op.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterator
+
+import numpy as np
+
+from . import device as _device
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Tensor:
+    """An array that takes part in autograd.
+
+    Tensor(data, requires_grad=False, device=None)
+
+    data: ndarray (shared, not copied), number, list (a list of floats becomes float32, as in PyTorch), Tensor or any
+    CPU array with DLPack. requires_grad needs a float32 or float64 array.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # Defaults live on the class, so that making a Tensor sets two or three attributes only.
+    data: np.ndarray
+    requires_grad: bool = False
+    grad: Tensor | None = None
+    _fn: Any = None  # the Function that made this tensor
+    _index: int = 0  # which of its outputs
+    _base: Tensor | None = None  # the tensor whose memory this one views
+    _view_sequence: int = 0  # when the view was taken
+    _version: Any = None  # the last in-place change (on bases only)
+    _hooks: dict | None = None  # of leaves; other tensors' hooks live on their Function
+
+    __array_priority__ = 1000
+    __array_ufunc__ = None  # ndarray * Tensor asks the Tensor
+
+    if TYPE_CHECKING:  # the op tables attach these
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+    def __init__(self, data: Any, requires_grad: bool = False, device: Any = None) -> None:
+        if type(data) is not np.ndarray:
+            data = _as_data(data)
+        if device is not None:
+            _device.check_device(device)
+        self.data = data
+        if requires_grad:
+            self.requires_grad_()
+
+    # --- facts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._fn is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The Function that made this tensor, None for leaves."""
+        return self._fn
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its entry `dim`."""
+        return self.data.shape if dim is None else self.data.shape[dim]
+
+    def dim(self) -> int:
+        return self.data.ndim
+
+    def numel(self) -> int:
+        return self.data.size
+
+    def element_size(self) -> int:
+        return self.data.itemsize
+
+    def is_contiguous(self) -> bool:
+        return self.data.flags.c_contiguous
+
+    def __len__(self) -> int:
+        if not self.data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self.data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(self.data.shape[0]))
+
+    def __bool__(self) -> bool:
+        return bool(self._one("bool"))
+
+    def __float__(self) -> float:
+        return float(self._one("float"))
+
+    def __int__(self) -> int:
+        return int(self._one("int"))
+
+    def __index__(self) -> int:
+        if self.data.dtype.kind not in "iu":
+            raise TypeError(f"a {self.dtype} tensor is no index")
+        return int(self._one("index"))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def _one(self, what: str) -> Any:
+        if self.data.size != 1:
+            raise ValueError(f"{what}: the tensor must hold one number, but its shape is {self.shape}")
+        return self.data.item()
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self._one("item")
+
+    def tolist(self) -> Any:
+        return self.data.tolist()
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        if self.data.dtype not in (np.float32, np.int64, np.bool_) or not self.data.size:
+            text += f", dtype={self.data.dtype}"
+        if self._fn is not None:
+            text += f", grad_fn=<{type(self._fn).__name__}>"
+        elif self.requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    # --- arrays in and out -----------------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The array itself (shared memory). A tensor with history must be detached first."""
+        if self._fn is not None:
+            raise RuntimeError("numpy: this tensor has a history; use x.detach().numpy()")
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if dtype is not None and self.data.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"a {self.dtype} tensor can't become {np.dtype(dtype)} without a copy")
+            return self.data.astype(dtype)
+        return self.data.copy() if copy else self.data
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
+    def detach(self) -> Tensor:
+        """The same memory without history."""
+        t = Tensor(self.data)
+        t._base = self._base if self._base is not None else self
+        return t
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        if requires_grad and self.data.dtype not in _FLOATS:
+            raise TypeError(f"requires_grad: only float32 and float64 tensors have gradients, not {self.data.dtype}")
+        if not requires_grad and self._fn is not None:
+            raise RuntimeError("requires_grad_(False): only leaves can be switched off; use detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self._fn is not None:
+            raise RuntimeError("deepcopy: only leaf tensors can be copied; use x.detach()")
+        t = type(self).__new__(type(self))
+        memo[id(self)] = t
+        t.data = self.data.copy()
+        t.requires_grad = self.requires_grad
+        if self.grad is not None:
+            t.grad = Tensor(self.grad.data.copy())
+        return t
+
+    def __reduce__(self) -> tuple:
+        if self._fn is not None:
+            raise RuntimeError("pickle: only leaf tensors can be pickled; use x.detach()")
+        return (_rebuild, (type(self), self.data, self.requires_grad))
+
+    # --- autograd --------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Adds the gradient of this tensor (times `gradient`) to .grad of the leaves it was computed from."""
+        _autograd().backward(self, gradient, retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Calls hook(gradient) when this tensor's gradient is known; what it returns replaces the gradient."""
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require grad")
+        if self._fn is None:
+            if self._hooks is None:
+                self._hooks = {}
+            hooks = self._hooks
+        else:
+            if self._fn._hooks is None:
+                self._fn._hooks = {}
+            hooks = self._fn._hooks.setdefault(self._index, {})
+        return RemovableHandle(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keeps .grad of this non-leaf tensor, too."""
+        if self._fn is not None:
+
+            def keep(g: Tensor) -> None:
+                self.grad = g.detach() if self.grad is None else self.grad + g.detach()
+
+            self.register_hook(keep)
+
+    # --- in place --------------------------------------------------------------------------------------------------
+
+    def _change(self, op: str, result: Any) -> Tensor:
+        """Writes `result` (a Tensor computed from this one, or an array or number) into this tensor's memory."""
+        return _inplace().change(self, op, result)
+
+    def _refresh_view(self) -> None:
+        _inplace().refresh_view(self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _inplace().setitem(self, index, value)
+
+    def add_(self, other: Any) -> Tensor:
+        """x += other."""
+        return self._change("add_", lambda x: x + other)
+
+    def sub_(self, other: Any) -> Tensor:
+        """x -= other."""
+        return self._change("sub_", lambda x: x - other)
+
+    def mul_(self, other: Any) -> Tensor:
+        """x *= other."""
+        return self._change("mul_", lambda x: x * other)
+
+    def div_(self, other: Any) -> Tensor:
+        """x /= other."""
+        return self._change("div_", lambda x: x / other)
+
+    def pow_(self, other: Any) -> Tensor:
+        """x **= other."""
+        return self._change("pow_", lambda x: x**other)
+
+    def neg_(self) -> Tensor:
+        return self._change("neg_", lambda x: -x)
+
+    def exp_(self) -> Tensor:
+        return self._change("exp_", lambda x: x.exp())
+
+    def relu_(self) -> Tensor:
+        return self._change("relu_", lambda x: x.relu())
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        return self._change("clamp_", lambda x: x.clamp(min, max))
+
+    def zero_(self) -> Tensor:
+        return self._change("zero_", 0)
+
+    def fill_(self, value: float) -> Tensor:
+        return self._change("fill_", value)
+
+    def copy_(self, source: Any) -> Tensor:
+        """Takes over the values of `source` (broadcast to this shape)."""
+        return self._change("copy_", source)
+
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
+    __ipow__ = pow_
+
+
+class RemovableHandle:
+    """What register_hook returns: .remove() takes the hook away again."""
+
+    def __init__(self, hooks: dict, hook: Callable) -> None:
+        self._hooks = hooks
+        hooks[id(self)] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(id(self), None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()
+
+
+def _as_data(data: Any) -> np.ndarray:
+    if isinstance(data, Tensor):
+        return data.data
+    if isinstance(data, (list, tuple)):
+        data = [x.data if isinstance(x, Tensor) else x for x in data]
+        array = np.asarray(data)
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"Tensor: a list of {array.dtype} can't become a tensor; numbers of equal-length rows can")
+        return array
+    if isinstance(data, float):
+        return np.asarray(data, np.float32)
+    return _device.to_ndarray(data, "Tensor")
+
+
+def _rebuild(cls: type, data: np.ndarray, requires_grad: bool) -> Tensor:
+    t = cls.__new__(cls)
+    t.data = data
+    t.requires_grad = requires_grad
+    return t
+
+
+def _autograd() -> Any:
+    from . import autograd
+
+    return autograd
+
+
+def _inplace() -> Any:
+    from . import inplace
+
+    return inplace
