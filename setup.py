@@ -58,6 +58,10 @@ def is_stale(obj, depfile, command):
 class BuildExt(build_ext):
     """Compiles the objects itself: setuptools can't give one source several sets of flags."""
 
+    def initialize_options(self):
+        super().initialize_options()
+        self.cython_c_in_temp = True  # generated C stays out of the source tree
+
     def compile_objects(self, units):
         folder = Path("build") / ("obj-" + sysconfig.get_config_var("SOABI"))
 
@@ -78,7 +82,7 @@ class BuildExt(build_ext):
             return list(pool.map(compile_one, units))
 
     def build_extensions(self):
-        (ext,) = self.extensions
+        ext = next(e for e in self.extensions if e.name == "nnkern._cpu")
         includes = [pybind11.get_include(), numpy.get_include(), *self.compiler.include_dirs, *self.include_dirs]
         ext.extra_objects = ext.depends = self.compile_objects(compile_units(self.compiler, includes))
         ext.extra_link_args = ["-pthread", *shlex.split(os.environ.get("NNKERN_LDFLAGS", ""))]
@@ -94,6 +98,9 @@ class EditableWheel(editable_wheel):
 
 
 setup(
-    ext_modules=[Extension("nnkern._cpu", [], language="c++")],
+    ext_modules=[
+        Extension("nnkern._cpu", [], language="c++"),
+        Extension("nnkern.function", ["nnkern/function.pyx"], extra_compile_args=["-O2", "-g0"]),
+    ],
     cmdclass={"build_ext": BuildExt, "editable_wheel": EditableWheel},
 )

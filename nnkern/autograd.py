@@ -1,19 +1,18 @@
 """Derivatives: backward(), grad(), no_grad, gradcheck, checkpoint.
 
-The engine walks the tape from the newest op to the oldest (a heap ordered by the op's sequence number), without
-recursion. Gradients are arrays; under create_graph they are Tensors, so that they are taped in their turn.
+The walk over the tape itself is function.Walk. Gradients are arrays; under create_graph they are Tensors, so that they
+are taped in their turn.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from heapq import heappop, heappush
 from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from .function import Function, call_backward, grad_mode
+from .function import Function, Walk, grad_mode
 from .tensor import Tensor
 
 # --- grad mode -----------------------------------------------------------------------------------------------------
@@ -61,108 +60,7 @@ def is_grad_enabled() -> bool:
     return grad_mode.enabled
 
 
-# --- the engine ----------------------------------------------------------------------------------------------------
-
-
-def _add(a: Any, b: Any, create_graph: bool, owned: bool) -> Any:
-    if create_graph:
-        return a + b
-    return Function.kernels.add_forward(a, b, a if owned else None)
-
-
-def _run_hooks(hooks: dict, g: Any, create_graph: bool) -> Any:
-    for hook in list(hooks.values()):
-        result = hook(g if create_graph else Tensor(g))
-        if result is not None:
-            g = result if create_graph else (result.data if isinstance(result, Tensor) else np.asarray(result))
-    return g
-
-
-def run_backward(
-    roots: Sequence[Tensor],
-    gradients: Sequence[Any],
-    retain_graph: bool,
-    create_graph: bool,
-    wanted: Sequence[Tensor] | None = None,
-) -> dict:
-    """Gradients of the leaves (or of `wanted`) as {id(tensor): (tensor, gradient)}."""
-    heap: list = []  # (-sequence, function): newest first
-    pending: dict = {}  # function -> gradient of its output, or list of them
-    owned: set = set()  # ids of gradient buffers that the engine itself allocated and may add into
-    leaves: dict = {}  # id(leaf) -> [leaf, gradient]
-    wanted_at = {}  # (function, index) -> wanted non-leaf tensor
-    if wanted is not None:
-        wanted_at = {(t._fn, t._index): t for t in wanted if t._fn is not None}
-        wanted_leaves = {id(t) for t in wanted if t._fn is None}
-    found: dict = {}
-
-    def send(x: Tensor, g: Any) -> None:
-        fn = x._fn
-        if fn is None:
-            if wanted is not None and id(x) not in wanted_leaves:
-                return
-            entry = leaves.get(id(x))
-            if entry is None:
-                leaves[id(x)] = [x, g]
-            else:
-                entry[1] = combine(entry[1], g)
-        elif fn.outputs == 1:
-            before = pending.get(fn)
-            if before is None:
-                pending[fn] = g
-                heappush(heap, (-fn.sequence, fn))
-            else:
-                pending[fn] = combine(before, g)
-        else:
-            slots = pending.get(fn)
-            if slots is None:
-                slots = pending[fn] = [None] * fn.outputs
-                heappush(heap, (-fn.sequence, fn))
-            slots[x._index] = g if slots[x._index] is None else combine(slots[x._index], g)
-
-    def combine(a: Any, b: Any) -> Any:
-        c = _add(a, b, create_graph, id(a) in owned)
-        if not create_graph:
-            owned.add(id(c))
-            kept.append(c)  # ids stay unique while the walk lasts
-        return c
-
-    kept: list = []
-    for t, g in zip(roots, gradients):
-        send(t, g)
-    g = None
-    while heap:
-        fn = heappop(heap)[1]
-        gys = pending.pop(fn)
-        if fn._hooks or wanted_at:
-            gys = _at_output(fn, gys, wanted_at, found, create_graph)
-        gxs = call_backward(fn, gys, create_graph)
-        if not (retain_graph or create_graph) and fn.saved:
-            fn.saved = None
-        for x, g in zip(fn.inputs, gxs):
-            if g is not None and x is not None and x.requires_grad:
-                if g.shape != x.data.shape:
-                    raise RuntimeError(f"backward of {fn.name} gave shape {g.shape} for an input of {x.data.shape}")
-                send(x, g)
-        gys = gxs = g = None
-    for key, (x, g) in leaves.items():
-        if x._hooks:
-            g = _run_hooks(x._hooks, g, create_graph)
-        found[key] = (x, g)
-    return found
-
-
-def _at_output(fn: Function, gys: Any, wanted_at: dict, found: dict, create_graph: bool) -> Any:
-    slots = gys if fn.outputs > 1 else [gys]
-    for i, g in enumerate(slots):
-        if g is None:
-            continue
-        if fn._hooks and i in fn._hooks:
-            slots[i] = g = _run_hooks(fn._hooks[i], g, create_graph)
-        t = wanted_at.get((fn, i))
-        if t is not None:
-            found[id(t)] = (t, g)
-    return slots if fn.outputs > 1 else slots[0]
+# --- backward and grad ----------------------------------------------------------------------------------------------
 
 
 def _seed(y: Tensor, gradient: Any, what: str, create_graph: bool) -> Any:
@@ -189,19 +87,22 @@ def _seed(y: Tensor, gradient: Any, what: str, create_graph: bool) -> Any:
 
 def backward(y: Tensor, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
     """Adds d y / d leaf (times `gradient`) to .grad of every leaf that y was computed from."""
-    g = _seed(y, gradient, "backward", create_graph)
-    with set_grad_enabled(create_graph):
-        found = run_backward([y], [g], retain_graph, create_graph)
-        while found:
-            x, g = found.pop(next(iter(found)))
-            if create_graph:
-                x.grad = g if x.grad is None else x.grad + g
-            elif x.grad is not None:
-                # out of place when someone may hold the array of an earlier .grad
-                x.grad.data = Function.kernels.add_forward(x.grad.data, g, x.grad.data)
-            else:
-                # Steal the buffer unless somebody else still sees it (2: `g` and getrefcount's own argument).
-                x.grad = Tensor(g if g.base is None and sys.getrefcount(g) == 2 else g.copy())
+    walk = Walk(create_graph)
+    walk.send(y, _seed(y, gradient, "backward", create_graph))
+    if not create_graph:
+        found = walk.run(retain_graph)
+    else:
+        with enable_grad():
+            found = walk.run(True)
+    while found:
+        x, g = found.popitem()[1]
+        if create_graph:
+            x.grad = g if x.grad is None else x.grad + g
+        elif x.grad is not None:
+            Function.kernels.add_forward(x.grad.data, g, x.grad.data)
+        else:
+            # Steal the buffer unless somebody else still sees it (2: `g` and getrefcount's own argument).
+            x.grad = Tensor(g if g.base is None and sys.getrefcount(g) == 2 else g.copy())
 
 
 def grad(
@@ -224,8 +125,14 @@ def grad(
             raise RuntimeError(f"grad: inputs[{i}] does not require grad (shape {t.shape})")
     seeds = [_seed(y, g, "grad", create_graph) for y, g in zip(outputs, grad_outputs)]
     keep = create_graph if retain_graph is None else retain_graph
-    with set_grad_enabled(create_graph):
-        found = run_backward(outputs, seeds, keep, create_graph, inputs)
+    walk = Walk(create_graph, inputs)
+    for y, g in zip(outputs, seeds):
+        walk.send(y, g)
+    if not create_graph:
+        found = walk.run(keep)
+    else:
+        with enable_grad():
+            found = walk.run(keep)
     result = []
     for i, t in enumerate(inputs):
         g = found.get(id(t), (None, None))[1]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 import numpy as np
 
 from . import device as _device
+from .function import TensorBase, register_tensor
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-class Tensor:
+@register_tensor
+class Tensor(TensorBase):
     """An array that takes part in autograd.
 
     Tensor(data, requires_grad=False, device=None)
@@ -29,16 +31,7 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    # Defaults live on the class, so that making a Tensor sets two or three attributes only.
-    data: np.ndarray
-    requires_grad: bool = False
-    grad: Tensor | None = None
-    _fn: Any = None  # the Function that made this tensor
-    _index: int = 0  # which of its outputs
-    _base: Tensor | None = None  # the tensor whose memory this one views
-    _view_sequence: int = 0  # when the view was taken
-    _version: Any = None  # the last in-place change (on bases only)
-    _hooks: dict | None = None  # of leaves; other tensors' hooks live on their Function
+    __slots__ = ()
 
     __array_priority__ = 1000
     __array_ufunc__ = None  # ndarray * Tensor asks the Tensor

@@ -1,0 +1,53 @@
+"""Types of function.pyx."""
+
+from typing import Any
+
+import numpy as np
+
+class _GradMode:
+    enabled: bool
+
+grad_mode: _GradMode
+
+class Version:
+    sequence: int
+    op: str
+    where: str
+
+class TensorBase:
+    data: np.ndarray
+    requires_grad: bool
+    grad: Any
+    _fn: Any
+    _index: int
+    _base: Any
+    _view_sequence: int
+    _version: Version | None
+    _hooks: dict | None
+
+class Function:
+    kernels: Any
+    is_view: bool
+    inputs: tuple
+    saved: Any
+    sequence: int
+    outputs: int
+    _hooks: dict | None
+    _out_id: Any
+    _out_version: Version | None
+    def forward(self, *arrays: Any) -> Any: ...
+    def backward(self, *gys: Any) -> Any: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs_input_grad(self) -> tuple: ...
+    def __call__(self, *inputs: Any) -> Any: ...
+
+class Walk:
+    found: dict
+    def __init__(self, create_graph: bool, wanted: Any = ...) -> None: ...
+    def send(self, x: TensorBase, g: Any) -> None: ...
+    def run(self, retain_graph: bool) -> dict: ...
+
+def register_tensor(cls: type) -> type: ...
+def record_change(t: TensorBase, op: str) -> None: ...

@@ -1,0 +1,392 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Function: the forward and backward of one op; the instance is the context of one application. And the tape's engine.
+
+    class Mul(Function):
+        def forward(self, x, y):                 # raw arrays (or numbers)
+            self.saved = (x, y)
+            return self.kernels.mul_forward(x, y)
+
+        def backward(self, gy):                  # an array; a Tensor under create_graph, and then `saved` holds Tensors
+            x, y = self.saved
+            return mul(gy, y), mul(gy, x)        # one per input, None where not needed
+
+    Mul()(x, y)                                  # Tensors in -> Tensor out, taped; arrays in -> array out
+
+This file is Cython because the cost of a call is a feature: what it does per op is little, and done for every op.
+"""
+
+import sys
+import threading
+from heapq import heappop, heappush
+
+import numpy as np
+
+from . import backends, device
+
+cdef object ndarray = np.ndarray
+cdef object _kernels = backends.kernels("cpu")
+cdef tuple _NOTHING = ()
+cdef object Tensor = None  # nnkern.tensor.Tensor, once it exists
+
+
+def register_tensor(cls):
+    """tensor.py hands over its Tensor class: results are made of it."""
+    global Tensor
+    Tensor = cls
+    return cls
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+grad_mode = _GradMode()
+cdef object _mode = grad_mode
+
+# One counter orders every taped op and every in-place change; the newest change is backward's cheap first test.
+cdef long long _sequence = 0
+cdef long long _last_change = 0
+
+
+cdef class TensorBase:
+    """The fields of a Tensor that the engine works with."""
+
+    cdef public object data  # the ndarray
+    cdef public bint requires_grad
+    cdef public object grad  # a Tensor, or None
+    cdef public Function _fn  # the Function that made this tensor, None for leaves
+    cdef public int _index  # which of its outputs
+    cdef public TensorBase _base  # the tensor whose memory this one views
+    cdef public long long _view_sequence  # when the view was taken
+    cdef public Version _version  # the last in-place change (on bases only)
+    cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
+    cdef object __weakref__
+
+
+cdef class Version:
+    """The last in-place change of a block of memory: shared by a Tensor and its views."""
+
+    cdef public long long sequence
+    cdef public str op
+    cdef public str where
+
+
+cdef class Function:
+    """One application of one op. Options go to the constructor, arrays to the call."""
+
+    cdef public tuple inputs  # what went in (Tensors, arrays, numbers); set when taped
+    cdef public object saved  # what backward needs; freed after backward unless retain_graph
+    cdef public long long sequence
+    cdef public int outputs
+    cdef public dict _hooks  # {output index: {key: hook}}
+    cdef public object _out_id  # id() of the output array, or of each: finds outputs among `saved`
+    cdef public Version _out_version  # set when the output is changed in place
+
+    kernels = _kernels
+    is_view = False  # True for ops whose result may share memory with their first input
+
+    def __cinit__(self, *args, **kwargs):
+        self.saved = _NOTHING
+        self.outputs = 1
+
+    def forward(self, *arrays):
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, *gys):
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @property
+    def name(self):
+        """The op's name in messages: MatMul -> matmul."""
+        return type(self).__name__.lower()
+
+    @property
+    def needs_input_grad(self):
+        """For each input, whether backward should compute its gradient."""
+        return tuple([isinstance(x, TensorBase) and (<TensorBase>x).requires_grad for x in self.inputs])
+
+    def __call__(self, *inputs):
+        cdef bint any_tensor = False, taped = False
+        cdef list arrays = []
+        cdef TensorBase t, out
+        for x in inputs:
+            if isinstance(x, TensorBase):
+                t = <TensorBase>x
+                any_tensor = True
+                if t.requires_grad:
+                    taped = True
+                    if t._base is not None:
+                        t._refresh_view()
+                arrays.append(t.data)
+            elif x is None or isinstance(x, (float, int)) or isinstance(x, ndarray):
+                arrays.append(x)
+            else:
+                arrays.append(device.to_ndarray(x, self.name))
+        if len(arrays) == 1:
+            y = self.forward(arrays[0])
+        else:
+            y = self.forward(*arrays)
+        if not any_tensor:
+            return _like_inputs(y, inputs)
+        if type(y) is tuple:
+            return self._wrap_many(y, inputs, taped and _mode.enabled)
+        out = <TensorBase>Tensor.__new__(Tensor)
+        out.data = y
+        if taped and _mode.enabled and y.dtype.kind == "f":
+            global _sequence
+            _sequence += 1
+            self.inputs = inputs
+            self.sequence = _sequence
+            self._out_id = id(y)
+            out.requires_grad = True
+            out._fn = self
+        if self.is_view and isinstance(inputs[0], TensorBase):
+            self._mark_view(out, inputs[0])
+        return out
+
+    cdef tuple _wrap_many(self, tuple arrays, tuple inputs, bint taped):
+        cdef list tensors = []
+        cdef TensorBase t
+        if taped:
+            global _sequence
+            _sequence += 1
+            self.inputs = inputs
+            self.sequence = _sequence
+            self.outputs = len(arrays)
+            self._out_id = tuple([id(a) for a in arrays])
+        for i, a in enumerate(arrays):
+            t = <TensorBase>Tensor.__new__(Tensor)
+            t.data = a
+            if taped and a.dtype.kind == "f":
+                t.requires_grad = True
+                t._fn = self
+                t._index = i
+            if self.is_view and isinstance(inputs[0], TensorBase):
+                self._mark_view(t, inputs[0])
+            tensors.append(t)
+        return tuple(tensors)
+
+    cdef _mark_view(self, TensorBase out, TensorBase x):
+        cdef TensorBase base = x._base if x._base is not None else x
+        if out.data is base.data or (out.data.base is not None and np.may_share_memory(out.data, base.data)):
+            out._base = base
+            out._view_sequence = self.sequence
+
+
+cdef _like_inputs(y, tuple inputs):
+    """y as the kind of array that the first array among the inputs is."""
+    for x in inputs:
+        if type(x) is ndarray:
+            return y
+        if x is not None and not isinstance(x, (float, int)):
+            return tuple([device.like(a, x) for a in y]) if type(y) is tuple else device.like(y, x)
+    return y
+
+
+# --- in-place changes ------------------------------------------------------------------------------------------
+
+
+def record_change(TensorBase t, str op):
+    """Notes that t's memory was changed, and by which line of the user's code."""
+    global _sequence, _last_change
+    cdef TensorBase root = t._base if t._base is not None else t
+    if root._version is None:
+        root._version = Version()
+    _sequence += 1
+    root._version.sequence = _last_change = _sequence
+    root._version.op = op
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "nnkern":
+        frame = frame.f_back
+    root._version.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    if t._fn is not None:
+        t._fn._out_version = root._version
+    if root._fn is not None:
+        root._fn._out_version = root._version
+
+
+cdef tuple _as_tuple(x):
+    return x if type(x) is tuple else (x,)
+
+
+def check_versions(Function fn):
+    """RuntimeError if something that fn saved was changed in place after fn ran."""
+    cdef TensorBase t
+    cdef Version version
+    saved = [a for a in _as_tuple(fn.saved) if isinstance(a, ndarray)]
+    suspects = []
+    for x in fn.inputs:
+        if isinstance(x, TensorBase):
+            t = <TensorBase>x
+            suspects.append(((t._base if t._base is not None else t)._version, t.data))
+    out_ids = _as_tuple(fn._out_id)
+    suspects += [(fn._out_version, a) for a in saved if id(a) in out_ids]
+    for version, array in suspects:
+        if version is None or version.sequence < fn.sequence:
+            continue
+        for a in saved:
+            if np.may_share_memory(a, array):
+                raise RuntimeError(
+                    f"backward of {fn.name} needs an array of shape {a.shape} that it saved, but {version.op} at "
+                    f"{version.where} changed it in place afterwards; use an out-of-place op there, or clone() before"
+                )
+
+
+# --- backward ----------------------------------------------------------------------------------------------------
+
+
+cdef _swap(a, dict by_id, tuple out_ids, Function fn):
+    cdef TensorBase out
+    if not isinstance(a, ndarray):
+        return a
+    key = id(a)
+    if key in by_id:
+        return by_id[key]
+    if key in out_ids:
+        out = <TensorBase>Tensor.__new__(Tensor)
+        out.data = a
+        out.requires_grad = True
+        out._fn = fn
+        out._index = out_ids.index(key)
+        return out
+    return a
+
+
+cdef _saved_as_tensors(Function fn):
+    """fn.saved with inputs and outputs replaced by their Tensors, so that backward can be taped (create_graph)."""
+    by_id = {id((<TensorBase>x).data): x for x in fn.inputs if isinstance(x, TensorBase)}
+    out_ids = _as_tuple(fn._out_id)
+    if type(fn.saved) is tuple:
+        return tuple([_swap(a, by_id, out_ids, fn) for a in fn.saved])
+    return _swap(fn.saved, by_id, out_ids, fn)
+
+
+def call_backward(Function fn, gys, bint create_graph):
+    """The gradients of fn's inputs, as a tuple of arrays (Tensors under create_graph)."""
+    if fn.saved is None:
+        raise RuntimeError(
+            f"backward through {fn.name} a second time: its saved arrays were freed by the first backward; "
+            "pass retain_graph=True to the first one"
+        )
+    if _last_change > fn.sequence:
+        check_versions(fn)
+    if not create_graph:
+        gxs = fn.backward(*gys) if fn.outputs > 1 else fn.backward(gys)
+    else:
+        raw, fn.saved = fn.saved, _saved_as_tensors(fn)
+        try:
+            gxs = fn.backward(*gys) if fn.outputs > 1 else fn.backward(gys)
+        finally:
+            fn.saved = raw
+    return gxs if type(gxs) is tuple else (gxs,)
+
+
+def run_hooks(dict hooks, g, bint create_graph):
+    """g after every hook had its say."""
+    for hook in list(hooks.values()):
+        result = hook(g if create_graph else Tensor(g))
+        if result is not None:
+            g = result if create_graph or not isinstance(result, TensorBase) else (<TensorBase>result).data
+    return g
+
+
+cdef class Walk:
+    """One backward pass over the tape, newest op first (a heap ordered by sequence), without recursion.
+
+    Gradients are arrays, or Tensors under create_graph. With `wanted` (a list of Tensors) only these are found.
+    """
+
+    cdef bint create_graph
+    cdef list heap
+    cdef dict pending  # function -> gradient of its output, or list of them
+    cdef dict leaves  # id(leaf) -> [leaf, gradient]
+    cdef set owned  # ids of buffers that this walk allocated and may add into
+    cdef list kept  # those buffers, so that their ids stay theirs
+    cdef dict wanted_at  # (function, index) -> wanted non-leaf tensors
+    cdef set wanted_leaves
+    cdef public dict found  # id(tensor) -> (tensor, gradient)
+
+    def __init__(self, bint create_graph, wanted=None):
+        self.create_graph = create_graph
+        self.heap, self.pending, self.leaves, self.found = [], {}, {}, {}
+        if wanted is not None:
+            self.wanted_at = {}
+            self.wanted_leaves = {id(t) for t in wanted if t._fn is None}
+            for t in wanted:
+                if t._fn is not None:
+                    self.wanted_at.setdefault((t._fn, t._index), []).append(t)
+
+    cpdef send(self, TensorBase x, g):
+        """One gradient arrives at x."""
+        cdef Function fn = x._fn
+        if fn is None:
+            if self.wanted_leaves is not None and id(x) not in self.wanted_leaves:
+                return
+            entry = self.leaves.get(id(x))
+            if entry is None:
+                self.leaves[id(x)] = [x, g]
+            else:
+                entry[1] = self.combine(entry[1], g)
+        elif fn.outputs == 1:
+            before = self.pending.get(fn)
+            if before is None:
+                self.pending[fn] = g
+                heappush(self.heap, (-fn.sequence, fn))
+            else:
+                self.pending[fn] = self.combine(before, g)
+        else:
+            slots = self.pending.get(fn)
+            if slots is None:
+                slots = self.pending[fn] = [None] * fn.outputs
+                heappush(self.heap, (-fn.sequence, fn))
+            slots[x._index] = g if slots[x._index] is None else self.combine(slots[x._index], g)
+
+    cdef combine(self, a, b):
+        if self.create_graph:
+            return a + b
+        if self.owned is None:
+            self.owned, self.kept = set(), []
+        c = _kernels.add_forward(a, b, a if id(a) in self.owned else None)
+        self.owned.add(id(c))
+        self.kept.append(c)
+        return c
+
+    cdef at_output(self, Function fn, gys):
+        """Hooks of fn's outputs, and those outputs that are wanted."""
+        slots = gys if fn.outputs > 1 else [gys]
+        for i, g in enumerate(slots):
+            if g is None:
+                continue
+            if fn._hooks is not None and i in fn._hooks:
+                slots[i] = g = run_hooks(fn._hooks[i], g, self.create_graph)
+            if self.wanted_at is not None:
+                for t in self.wanted_at.get((fn, i), ()):
+                    self.found[id(t)] = (t, g)
+        return slots if fn.outputs > 1 else slots[0]
+
+    cpdef run(self, bint retain_graph):
+        cdef Function fn
+        cdef TensorBase t
+        while self.heap:
+            fn = <Function>heappop(self.heap)[1]
+            gys = self.pending.pop(fn)
+            if fn._hooks is not None or self.wanted_at is not None:
+                gys = self.at_output(fn, gys)
+            gxs = call_backward(fn, gys, self.create_graph)
+            if not retain_graph and fn.saved is not _NOTHING:
+                fn.saved = None
+            for x, g in zip(fn.inputs, gxs):
+                if g is not None and isinstance(x, TensorBase) and (<TensorBase>x).requires_grad:
+                    if g.shape != (<TensorBase>x).data.shape:
+                        raise RuntimeError(
+                            f"backward of {fn.name} gave shape {g.shape} for an input of {(<TensorBase>x).data.shape}"
+                        )
+                    self.send(<TensorBase>x, g)
+            gys = gxs = g = None
+        self.kept = None
+        for key, (x, g) in self.leaves.items():
+            if (<TensorBase>x)._hooks:
+                g = run_hooks((<TensorBase>x)._hooks, g, self.create_graph)
+            self.found[key] = (x, g)
+        self.leaves.clear()
+        return self.found
