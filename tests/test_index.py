@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from support import DTYPES, check_kernels, randn, rng
+from support import DTYPES, check_gradient, check_kernels, check_torch, randn, rng
 
+import nnkern as nn
 from nnkern import _cpu
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 
 def indices(shape, size, dtype=np.int64, seed=0):
@@ -118,3 +124,99 @@ def test_wrong_arguments():
         _cpu.take_forward(x, np.zeros(2, np.int64), 2)
     with pytest.raises(TypeError, match="x is float32 but source is float64"):
         _cpu.scatter_add_forward(x, np.zeros((1, 1), np.int64), randn(2, 2, dtype=np.float64), 0)
+
+
+# The public functions
+
+I = np.array([[2, 0, 3], [1, 1, 2]])
+U = np.array([[2, 0, 3], [1, 0, 2]])  # no index twice in a row
+CASES = [
+    # name, function, PyTorch's, input shapes
+    ("index_select", lambda x: nn.index_select(x, 1, I[0]), lambda x: x.index_select(1, torch.tensor(I[0])), [(2, 4, 3)]),
+    ("index_add", lambda x, s: nn.index_add(x, 0, I[1], s), lambda x, s: x.index_add(0, torch.tensor(I[1]), s), [(4, 3), (3, 3)]),
+    ("gather", lambda x: nn.gather(x, 0, I), lambda x: x.gather(0, torch.tensor(I)), [(4, 3)]),
+    ("scatter", lambda x, s: nn.scatter(x, 1, U, s), lambda x, s: x.scatter(1, torch.tensor(U), s), [(3, 4), (3, 3)]),
+    ("scatter_add", lambda x, s: nn.scatter_add(x, 1, I, s), lambda x, s: x.scatter_add(1, torch.tensor(I), s), [(3, 4), (3, 3)]),
+    ("take_along_dim", lambda x: nn.take_along_dim(x, I[:, :1], 1), lambda x: x.take_along_dim(torch.tensor(I[:, :1]), 1), [(2, 4)]),
+    ("embedding", lambda w: nn.embedding(I, w), lambda w: torch.nn.functional.embedding(torch.tensor(I), w), [(4, 5)]),
+    ("embedding padding", lambda w: nn.embedding(I, w, 1), lambda w: torch.nn.functional.embedding(torch.tensor(I), w, 1), [(4, 5)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, f, torch_f, shapes", CASES, ids=[c[0] for c in CASES])
+def test_equals_torch_and_differentiates(name, f, torch_f, shapes):
+    arrays = [randn(*shape, seed=i) for i, shape in enumerate(shapes)]
+    check_torch(f, torch_f, *arrays, n=4)
+    if name != "embedding padding":  # its gradient is not the derivative
+        check_gradient(f, *arrays)
+    t = [nn.Tensor(a.astype(np.float64), requires_grad=True) for a in arrays]
+    check_gradient(lambda gy: nn.grad(f(*t), t, gy, create_graph=True)[0], randn(*f(*arrays).shape))
+
+
+def test_scatter_a_number():
+    np.testing.assert_array_equal(nn.scatter(np.zeros((2, 3)), 1, [[1], [2]], 5.0), [[0, 5, 0], [0, 0, 5]])
+
+
+INDICES = [
+    1,
+    (slice(None, None, -1), 2),
+    (Ellipsis, None, slice(1, 4, 2)),
+    [2, 0, -1],
+    (slice(None), [1, 1, 3]),
+    (slice(None), slice(1), np.array([[0, 4], [2, 2]])),
+    (np.array([0, 2, 2]), np.array([1, 0, 3])),
+    (np.array([[0], [2]]), np.array([1, -4]), slice(1, 3)),
+    (np.array([0, 2, 2]), slice(None), np.array([1, 0, 3])),
+    (0, slice(None), [1, 2]),
+    (slice(None), 1, [1, 2]),
+    ([0, 1], None, [1, 2]),
+    (Ellipsis, [1, 2]),
+    np.arange(60).reshape(3, 4, 5) % 7 > 2,
+    np.arange(12).reshape(3, 4) % 3 > 0,
+    (slice(1, None), np.array([True, False, True, True])),
+    (np.array([True, False, True]), [0, 1]),
+    (np.zeros((3, 4), bool), 2),
+    [],
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_getitem_is_numpys(index):
+    x = randn(3, 4, 5)
+    for a in (x, randn(5, 4, 3).T):
+        np.testing.assert_array_equal(nn.getitem(a, index), a[index])
+        np.testing.assert_array_equal(nn.Tensor(a)[index].data, a[index])
+    check_gradient(lambda t: t[index], x)
+
+
+def test_getitem_takes_tensors_as_index():
+    x = nn.Tensor(randn(3, 4), requires_grad=True)
+    np.testing.assert_array_equal(x[nn.Tensor(np.array([2, 0]))].data, x.data[[2, 0]])
+    np.testing.assert_array_equal(x[nn.Tensor(x.data > 0)].data, x.data[x.data > 0])
+
+
+@pytest.mark.parametrize(
+    "index, message",
+    [
+        (7, r"getitem: .*7.*\(x.shape=\(3, 4\)\)"),
+        ((0, 0, 0), "getitem: too many indices"),
+        ([0, 5], r"getitem: index\[1\] is 5, out of range for dim 0 of size 3"),
+        (([0, 1], [0, -5]), "getitem: index array 1 holds -5, out of range for a dim of size 4"),
+        (np.ones((3, 3), bool), r"getitem: a mask of shape \(3, 3\) stands at dim 0 of x.shape=\(3, 4\)"),
+        (([0], [0], [0]), "getitem: 3 indices for 2 dimensions"),
+        (np.array([0.5]), "getitem: an index must be integers, slices or a mask"),
+    ],
+)
+def test_getitem_errors(index, message):
+    with pytest.raises(IndexError, match=message):
+        nn.getitem(randn(3, 4), index)
+
+
+def test_embedding_and_one_hot_errors():
+    with pytest.raises(IndexError, match=r"index\[1\] is 9, out of range for dim 0 of size 4"):
+        nn.embedding([0, 9], randn(4, 2))
+    with pytest.raises(TypeError, match="embedding: index must be integers, got float64"):
+        nn.embedding([0.5], randn(4, 2))
+    with pytest.raises(ValueError, match=r"one_hot: classes must lie in \[0, 2\), got 0 to 2"):
+        nn.one_hot([0, 2], 2)
+    np.testing.assert_array_equal(nn.one_hot([[0], [2]]), [[[1, 0, 0]], [[0, 0, 1]]])

@@ -4,9 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
-from support import SIZES, check_kernels, randn
+from support import SIZES, check_gradient, check_kernels, check_torch, randn
 
+import nnkern as nn
 from nnkern import _cpu
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 ALL_DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
@@ -136,3 +142,129 @@ def test_pad_errors():
 def test_triangle_kernel(diagonal, upper):
     for shape in ((5, 7), (7, 5), (2, 3, 4, 4), (0, 3), (3, 0)):
         check_kernels("triangle_forward", randn(*shape), diagonal, upper, kind="exact")
+
+
+# The public functions: against NumPy's names, PyTorch's results, and central differences.
+
+VIEWS = [
+    # name, function, PyTorch's, input shape
+    ("reshape", lambda x: nn.reshape(x, (4, -1)), lambda x: x.reshape(4, -1), (2, 4, 3)),
+    ("permute", lambda x: nn.permute(x, (2, 0, -2)), lambda x: x.permute(2, 0, 1), (2, 4, 3)),
+    ("transpose", lambda x: nn.transpose(x, 0, -1), lambda x: x.transpose(0, -1), (2, 4, 3)),
+    ("movedim", lambda x: nn.movedim(x, (0, 2), (-1, 0)), lambda x: x.movedim((0, 2), (-1, 0)), (2, 4, 3, 5)),
+    ("flatten", lambda x: nn.flatten(x, 1, -2), lambda x: x.flatten(1, -2), (2, 4, 3, 5)),
+    ("flatten 0-d", lambda x: nn.flatten(x), lambda x: x.flatten(), ()),
+    ("unflatten", lambda x: nn.unflatten(x, 1, (2, -1)), lambda x: x.unflatten(1, (2, -1)), (2, 4, 3)),
+    ("squeeze", lambda x: nn.squeeze(x), lambda x: x.squeeze(), (1, 4, 1, 3)),
+    ("squeeze dim", lambda x: nn.squeeze(x, (0, 1)), lambda x: x.squeeze((0, 1)), (1, 4, 1, 3)),
+    ("unsqueeze", lambda x: nn.unsqueeze(x, -2), lambda x: x.unsqueeze(-2), (4, 3)),
+    ("flip", lambda x: nn.flip(x, (0, -1)), lambda x: x.flip((0, -1)), (4, 3, 2)),
+    ("narrow", lambda x: nn.narrow(x, 1, 1, 2), lambda x: x.narrow(1, 1, 2), (2, 4)),
+    ("split", lambda x: nn.split(x, 3, 1)[1], lambda x: x.split(3, 1)[1], (2, 5)),
+    ("split list", lambda x: nn.split(x, [1, 4], 1)[1], lambda x: x.split([1, 4], 1)[1], (2, 5)),
+    ("chunk", lambda x: nn.chunk(x, 3, 1)[2], lambda x: x.chunk(3, 1)[2], (2, 5)),
+    ("unbind", lambda x: nn.unbind(x, 1)[2], lambda x: x.unbind(1)[2], (2, 5)),
+    ("getitem", lambda x: x[1:, ..., ::2, None, -1], lambda x: x[1:, ..., ::2, None, -1], (3, 2, 5, 4)),
+]
+COPIES = [
+    ("clone", lambda x: nn.clone(x), lambda x: x.clone(), (3, 4)),
+    ("stack", lambda x: nn.stack((x, x), -1), lambda x: torch.stack((x, x), -1), (3, 4)),
+    ("cat", lambda x: nn.cat((x, x[:1]), 0), lambda x: torch.cat((x, x[:1]), 0), (3, 4)),
+    (
+        "pad",
+        lambda x: nn.pad(x, (1, 2, -1, 3), value=2),
+        lambda x: torch.nn.functional.pad(x, (1, 2, -1, 3), value=2),
+        (3, 4),
+    ),
+    ("tril", lambda x: nn.tril(x, -1), lambda x: x.tril(-1), (2, 4, 5)),
+    ("triu", lambda x: nn.triu(x, 2), lambda x: x.triu(2), (2, 4, 5)),
+    ("roll", lambda x: nn.roll(x, (2, -1), (0, 1)), lambda x: x.roll((2, -1), (0, 1)), (4, 3)),
+    ("roll flat", lambda x: nn.roll(x, 5), lambda x: x.roll(5), (4, 3)),
+]
+SUMMING = [
+    ("broadcast_to", lambda x: nn.broadcast_to(x, (2, 4, 3)), lambda x: x.broadcast_to((2, 4, 3)), (4, 1)),
+    ("expand", lambda x: nn.expand(x, (2, -1, 3)), lambda x: x.expand(2, -1, 3), (4, 1)),
+    ("repeat", lambda x: nn.repeat(x, (2, 1, 3)), lambda x: x.repeat(2, 1, 3), (4, 2)),
+    ("tile", lambda x: nn.tile(x, (3,)), lambda x: x.tile((3,)), (4, 2)),
+]
+
+
+@pytest.mark.parametrize(
+    "name, f, torch_f, shape", VIEWS + COPIES + SUMMING, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_equals_torch_and_differentiates(name, f, torch_f, shape):
+    x = randn(*shape)
+    check_torch(f, torch_f, x, kind="exact" if (name, f, torch_f, shape) not in SUMMING else "sum", n=8)
+    check_gradient(f, x)
+    t = nn.Tensor(x.astype(np.float64), requires_grad=True)
+    check_gradient(lambda gy: nn.grad(f(t), t, gy, create_graph=True)[0], randn(*f(x).shape))
+
+
+@pytest.mark.parametrize("name, f, torch_f, shape", VIEWS, ids=lambda v: v if isinstance(v, str) else "")
+def test_views_share_memory(name, f, torch_f, shape):
+    x = randn(*shape)
+    y = f(x)
+    assert isinstance(y, np.ndarray) and np.shares_memory(x, y)
+    t = nn.Tensor(x, requires_grad=True)
+    assert np.shares_memory(f(t).data, x)
+
+
+def test_reshape_of_a_permuted_array():
+    x = randn(8, 5, 6)
+    np.testing.assert_array_equal(
+        nn.reshape(x.transpose(1, 0, 2), (5, 48)), x.transpose(1, 0, 2).reshape(5, 48)
+    )
+    part = x[:, ::2]
+    assert np.shares_memory(nn.reshape(part, (8, 3, 2, 3)), x)  # a view needs no copy here
+
+
+def test_contiguous():
+    x = randn(3, 4)
+    assert nn.contiguous(x) is x
+    assert nn.contiguous(x.T).flags.c_contiguous
+    t = nn.Tensor(x)
+    assert t.contiguous() is t and t.transpose(0, 1).contiguous().is_contiguous()
+
+
+def test_methods_take_numbers_or_a_list():
+    t = nn.Tensor(randn(2, 6))
+    assert t.reshape(3, 4).shape == t.reshape((3, 4)).shape == (3, 4) and t.reshape(-1).shape == (12,)
+    assert t.permute(1, 0).shape == t.permute((1, 0)).shape == (6, 2)
+    assert (
+        t.expand(3, 2, 6).shape == (3, 2, 6) and t.repeat(2, 1).shape == (4, 6) and t.flip(0).shape == (2, 6)
+    )
+
+
+def test_torch_in_torch_out():
+    torch = pytest.importorskip("torch")
+    y = nn.cat((torch.ones(2, 3), torch.zeros(1, 3)))
+    assert isinstance(y, torch.Tensor) and y.shape == (3, 3)
+
+
+ERRORS = [
+    (lambda x: nn.reshape(x, (4, 2)), ValueError, r"reshape: x.shape=\(3, 4\) has 12 elements.*\(4, 2\)"),
+    (lambda x: nn.permute(x, (0, 0)), ValueError, "permute: a dim is repeated"),
+    (lambda x: nn.permute(x, (0,)), ValueError, "must name each of the 2 dims"),
+    (lambda x: nn.transpose(x, 0, 2), IndexError, "transpose: dim 2 does not exist, x has 2 dimensions"),
+    (lambda x: nn.unsqueeze(x, 4), IndexError, "unsqueeze: dim 4"),
+    (lambda x: nn.unflatten(x, 1, (3, -1)), ValueError, r"unflatten: dim 1 .* can't be split into \(3, -1\)"),
+    (lambda x: nn.flatten(x, 1, 0), ValueError, "start_dim 1 comes after end_dim 0"),
+    (lambda x: nn.broadcast_to(x, (3, 5)), ValueError, r"broadcast_to: x.shape=\(3, 4\) .*\(3, 5\)"),
+    (lambda x: nn.expand(x, (-1, 3, 4)), ValueError, "expand: -1"),
+    (lambda x: nn.narrow(x, 1, 3, 2), IndexError, r"narrow: \[3, 5\) does not lie in dim 1"),
+    (lambda x: nn.split(x, [1, 2], 1), ValueError, r"split: lengths \[1, 2\] must sum to 4"),
+    (lambda x: nn.split(x, 0), ValueError, "split_size must be positive"),
+    (lambda x: nn.chunk(x, 0), ValueError, "chunks must be positive"),
+    (lambda x: nn.stack((x, x[:2])), ValueError, r"tensors\[1\] must have the shape"),
+    (lambda x: nn.stack(()), ValueError, "cat: needs at least one array"),
+    (lambda x: nn.pad(x, (1, 1), mode="reflect"), ValueError, "mode must be 'constant'"),
+    (lambda x: nn.tril(x[0]), ValueError, "tril: x needs at least two dimensions"),
+    (lambda x: nn.roll(x, (1, 1), (0,)), ValueError, "roll: 2 shifts but 1 dims"),
+    (lambda x: nn.repeat(x, (2,)), ValueError, "repeat: 1 sizes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f, error, message", ERRORS)
+def test_errors_say_what_is_wrong(f, error, message):
+    with pytest.raises(error, match=message):
+        f(randn(3, 4))

@@ -1,0 +1,358 @@
+"""Indexing: basic slices are views; integer arrays and masks read and write through the kernels of csrc/cpu/index.cpp.
+
+Indices may be negative, as in NumPy; one out of range is an IndexError that names its place. Repeated indices add up in
+the order of the index, so gradients have the same bits for any number of threads.
+"""
+
+import math
+
+import numpy as np
+
+from ..function import Function
+from ..tensor import Tensor
+
+__all__ = [
+    "embedding", "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "one_hot", "scatter",
+    "scatter_add", "take_along_dim",
+]  # fmt: skip
+
+
+def _zeros(shape, dtype):
+    """Zeros of any shape in 8 bytes (strides 0): the kernels that add to them copy them first."""
+    return np.ndarray(shape, dtype, bytes(8), strides=(0,) * len(shape))
+
+
+def _integers(op, index):
+    """index as Tensor or array of int64 or int32; lists and numbers are converted."""
+    if isinstance(index, (list, tuple, int, np.generic)):
+        index = np.asarray(index)
+        if index.dtype.kind not in "iu" and index.size:
+            raise TypeError(f"{op}: index must be integers, got {index.dtype}")
+        index = index.astype(np.int64)
+    return index
+
+
+class Take(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x, index):
+        self.saved = (index,)
+        self.x_shape, self.x_dtype = x.shape, x.dtype
+        return self.kernels.take_forward(x, index, self.dim)
+
+    def backward(self, gy):
+        (index,) = self.saved
+        return index_add(_zeros(self.x_shape, self.x_dtype), self.dim, index, gy), None
+
+
+def index_select(x, dim, index):
+    """The slices of x at `index` along dim: y[.., i, ..] = x[.., index[i], ..].
+
+    index: integers of any shape; its dims take the place of dim. Raises IndexError if one is out of range.
+
+    >>> index_select(np.array([[1.0, 2.0], [3.0, 4.0]]), 0, [1, 1, 0]).tolist()
+    [[3.0, 4.0], [3.0, 4.0], [1.0, 2.0]]
+    """
+    return Take(dim)(x, _integers("index_select", index))
+
+
+class IndexAdd(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x, index, source):
+        self.saved = (index,)
+        return self.kernels.index_add_forward(x, index, source, self.dim)
+
+    def backward(self, gy):
+        (index,) = self.saved
+        return gy, None, index_select(gy, self.dim, index) if self.needs_input_grad[2] else None
+
+
+def index_add(x, dim, index, source):
+    """A copy of x with the slices of source added at `index` along dim: y[.., index[i], ..] += source[.., i, ..].
+
+    source: x's shape with dim replaced by index's shape. Repeated indices add up, in order.
+    """
+    return IndexAdd(dim)(x, _integers("index_add", index), source)
+
+
+class Gather(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x, index):
+        self.saved = (index,)
+        self.x_shape, self.x_dtype = x.shape, x.dtype
+        return self.kernels.gather_forward(x, index, self.dim)
+
+    def backward(self, gy):
+        (index,) = self.saved
+        return scatter_add(_zeros(self.x_shape, self.x_dtype), self.dim, index, gy), None
+
+
+def gather(x, dim, index):
+    """One element of x for each element of index: y[i, j] = x[index[i, j], j] for dim 0 of a matrix.
+
+    index: integers with as many dims as x, no longer than x except along dim. Returns index's shape.
+    """
+    return Gather(dim)(x, _integers("gather", index))
+
+
+def take_along_dim(x, index, dim=None):
+    """gather that broadcasts x and index against each other (except along dim); without dim on flattened arrays."""
+    from .shape import broadcast_to, reshape
+
+    index = _integers("take_along_dim", index)
+    if dim is None:
+        return gather(reshape(x, (-1,)), 0, reshape(index, (-1,)))
+    shapes = [list(v.shape) for v in (x, index)]
+    for shape in shapes:
+        shape[dim] = 1
+    common = np.broadcast_shapes(*shapes)
+    wide = [
+        [*common[: dim % len(common)], v.shape[dim], *common[dim % len(common) + 1 :]] for v in (x, index)
+    ]
+    return gather(broadcast_to(x, wide[0]), dim, broadcast_to(index, wide[1]))
+
+
+class Scatter(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x, index, src):
+        self.saved = (index,)
+        if not isinstance(src, np.ndarray):
+            src = np.ndarray(index.shape, x.dtype, np.array([src], x.dtype), strides=(0,) * index.ndim)
+        self.src_shape, self.dtype = src.shape, x.dtype
+        return self.kernels.scatter_forward(x, index, src, self.dim)
+
+    def backward(self, gy):
+        (index,) = self.saved
+        gx = gsrc = None
+        if self.needs_input_grad[0]:
+            gx = scatter(gy, self.dim, index, 0.0)
+        if self.needs_input_grad[2]:
+            gsrc = _fit(gather(gy, self.dim, index), self.src_shape)
+        return gx, None, gsrc
+
+
+class ScatterAdd(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x, index, src):
+        self.saved = (index,)
+        self.src_shape = src.shape
+        return self.kernels.scatter_add_forward(x, index, src, self.dim)
+
+    def backward(self, gy):
+        (index,) = self.saved
+        return (
+            gy,
+            None,
+            _fit(gather(gy, self.dim, index), self.src_shape) if self.needs_input_grad[2] else None,
+        )
+
+
+def _fit(g, shape):
+    """g padded with zeros at the end of each dim up to shape: where src was longer than index, nothing was read."""
+    if tuple(g.shape) == tuple(shape):
+        return g
+    return getitem_input_grad(g, tuple(map(slice, g.shape)), shape)
+
+
+def scatter(x, dim, index, src):
+    """A copy of x with elements of src put at index: y[index[i, j], j] = src[i, j] for dim 0 of a matrix.
+
+    src: an array no shorter than index, or a number. Where indices repeat, the last one
+    wins (but each of them receives the gradient of that place, as in PyTorch).
+    """
+    return Scatter(dim)(x, _integers("scatter", index), src)
+
+
+def scatter_add(x, dim, index, src):
+    """A copy of x with elements of src added at index: y[index[i, j], j] += src[i, j]; repeated indices add up, in order."""
+    return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
+
+
+class Embedding(Take):
+    def __init__(self, padding_idx):
+        super().__init__(0)
+        self.padding_idx = padding_idx
+
+    def backward(self, gy):
+        if self.padding_idx is not None:
+            from .elementwise import mul
+
+            index = np.asarray(self.saved[0])
+            real = index % self.x_shape[0] != self.padding_idx % self.x_shape[0]
+            gy = mul(gy, real[..., None].astype(self.x_dtype))
+        return super().backward(gy)
+
+
+def embedding(x, weight, padding_idx=None):
+    """Rows of weight: y[.., :] = weight[x[..], :]. The row padding_idx receives no gradient.
+
+    x: integers of any shape; weight (V, D); returns x.shape + (D,).
+    """
+    return Embedding(padding_idx)(weight, _integers("embedding", x))
+
+
+def one_hot(x, num_classes=-1):
+    """int64 array of x.shape + (num_classes,) with 1 where the last index equals x; -1: as many classes as x needs."""
+    index = np.asarray(x.numpy() if isinstance(x, Tensor) else x)
+    top = int(index.max(initial=-1))
+    if num_classes == -1:
+        num_classes = top + 1
+    if top >= num_classes or index.min(initial=0) < 0:
+        raise ValueError(
+            f"one_hot: classes must lie in [0, {num_classes}), got {index.min()} to {index.max()}"
+        )
+    y = np.zeros((*index.shape, num_classes), np.int64)
+    np.put_along_axis(y, index[..., None].astype(np.int64), 1, -1)
+    return Tensor(y) if isinstance(x, Tensor) else y
+
+
+# x[index]
+
+
+class GetItem(Function):
+    is_view = True
+
+    def __init__(self, index):
+        self.index = index
+
+    def forward(self, x):
+        self.x_shape = x.shape
+        try:
+            y = x[self.index]
+        except IndexError as e:
+            raise IndexError(f"getitem: {e} (x.shape={x.shape})") from None
+        return y if isinstance(y, np.ndarray) else x[(*self.index, ...)]  # 0-d views instead of NumPy scalars
+
+    def backward(self, gy):
+        return getitem_input_grad(gy, self.index, self.x_shape)
+
+
+class GetItemInputGrad(Function):
+    def __init__(self, index, shape):
+        self.index, self.shape = index, shape
+
+    def forward(self, gy):
+        gx = np.zeros(self.shape, gy.dtype)
+        self.kernels.copy_forward(gy, gx[(*self.index, ...)] if ... not in self.index else gx[self.index])
+        return gx
+
+    def backward(self, ggx):
+        return getitem(ggx, self.index)
+
+
+def getitem_input_grad(gy, index, shape):
+    """Zeros of `shape` with gy at `index` (slices and integers): the gradient of x[index]."""
+    return GetItemInputGrad(index, tuple(shape))(gy)
+
+
+def getitem(x, index):
+    """x[index] as NumPy defines it: integers, slices, None and ... give views; integer arrays and masks give copies."""
+    if type(index) is not tuple:
+        index = (index,)
+    for item in index:
+        if not (item is None or item is ... or type(item) is int or type(item) is slice):
+            return _advanced(x, index)
+    return GetItem(index)(x)
+
+
+def _normal(item):
+    """An index item as int, slice, None, ... or an integer or boolean array."""
+    if item is None or item is ... or isinstance(item, slice):
+        return item
+    if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        return int(item)
+    array = np.asarray(item.numpy() if isinstance(item, Tensor) else item)
+    if array.dtype.kind == "b" and array.ndim:
+        return array
+    if array.dtype.kind in "iu" or array.size == 0:
+        return array.astype(np.int64, copy=False)
+    raise IndexError(
+        f"getitem: an index must be integers, slices or a mask of at least one dim, got {array.dtype}"
+    )
+
+
+def _expand_ellipsis(index, ndim):
+    """index with ... replaced by full slices; missing ones added at the end."""
+    used = sum(
+        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else i is not None and i is not ...
+        for i in index
+    )
+    if used > ndim:
+        raise IndexError(f"getitem: {used} indices for {ndim} dimensions")
+    at = next((i for i, item in enumerate(index) if item is ...), len(index))
+    return [*index[:at], *[slice(None)] * (ndim - used), *index[at + 1 :]]
+
+
+def _linear_index(arrays, lengths):
+    """Integer arrays, one per dim of the given lengths, as one index into the merged dim."""
+    if len(arrays) == 1:
+        return arrays[0]
+    linear = 0
+    for position, (array, n) in enumerate(zip(arrays, lengths)):
+        bad = (array < -n) | (array >= n)
+        if bad.any():
+            value = array[bad].flat[0]
+            raise IndexError(
+                f"getitem: index array {position} holds {value}, out of range for a dim of size {n}"
+            )
+        linear = linear * n + np.where(array < 0, array + n, array)
+    return linear
+
+
+def _advanced(x, index):
+    from .shape import movedim, reshape
+
+    index = _expand_ellipsis([_normal(i) for i in index], x.ndim)
+    fancy = any(isinstance(i, np.ndarray) for i in index)
+    if not fancy:
+        return GetItem(tuple(index))(x)
+    basic, arrays, dims = [], [], []  # dims: where the indexed dims stand after the basic part
+    masks = [i for i in index if isinstance(i, np.ndarray) and i.dtype == bool]
+    axis = 0  # of x
+    for item in index:
+        if isinstance(item, np.ndarray) and item.dtype == bool:
+            if item.shape != tuple(x.shape[axis : axis + item.ndim]):
+                raise IndexError(
+                    f"getitem: a mask of shape {item.shape} stands at dim {axis} of x.shape={tuple(x.shape)}"
+                )
+            arrays += item.nonzero()
+            dims += range(len(basic), len(basic) + item.ndim)
+            basic += [slice(None)] * item.ndim
+            axis += item.ndim
+        elif isinstance(item, (np.ndarray, int)):
+            arrays.append(np.asarray(item))
+            dims.append(len(basic))
+            basic.append(slice(None))
+            axis += 1
+        else:
+            basic.append(item)
+            axis += item is not None
+    if any(item != slice(None) for item in basic):
+        x = GetItem(tuple(basic))(x)
+    k, shape = len(dims), tuple(x.shape)
+    at = dims[0]
+    if dims != list(
+        range(at, at + k)
+    ):  # NumPy's rule: the result's indexed dims come first if they stood apart
+        x, at = movedim(x, dims, range(k)), 0
+        shape = tuple(x.shape)
+    lengths = shape[at : at + k]
+    if k > 1:
+        x = reshape(x, (*shape[:at], math.prod(lengths), *shape[at + k :]))
+    if len(masks) == 1 and masks[0].ndim == k:
+        linear = np.flatnonzero(masks[0])
+    else:
+        linear = _linear_index(arrays, lengths)
+    try:
+        return Take(at)(x, linear)
+    except IndexError as e:
+        raise IndexError(str(e).replace("index_select", "getitem", 1)) from None
