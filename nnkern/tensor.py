@@ -313,7 +313,7 @@ def _as_data(data: Any) -> np.ndarray:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"Tensor: a list of {array.dtype} can't become a tensor; numbers of equal-length rows can")
         return array
-    if isinstance(data, float):
+    if type(data) is float:  # a np.float64 keeps its dtype
         return np.asarray(data, np.float32)
     return _device.to_ndarray(data, "Tensor")
 
