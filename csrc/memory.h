@@ -13,7 +13,10 @@ void* reallocate(void* block, size_t bytes);  // keeps the contents, as realloc
 void release(void* block) noexcept;
 
 struct MemoryStats {
-  uint64_t live_bytes, cached_bytes, cap_bytes, system_calls, reused_calls;
+  uint64_t live_bytes;    // in use, of blocks above 32 KiB (smaller ones are not counted: counting costs more than they do)
+  uint64_t cached_bytes;  // waiting in the common free lists
+  uint64_t cap_bytes;     // the most that may wait
+  uint64_t system_calls, reused_calls;
 };
 MemoryStats memory_stats();
 void empty_cache();               // give every free block back to the system

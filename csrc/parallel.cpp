@@ -1,12 +1,307 @@
+// A job is cut into chunks; whoever is free claims the next one. The caller works too and returns when every chunk is
+// finished, so it never waits for a worker that has not started. State that outlives a job lies in the pool alone:
+//
+//   claims   (epoch << 32 | chunks not yet claimed): one atomic word, so that a claim names its job. A claimed chunk
+//            keeps its job alive (the caller waits for it), hence everything else may be read after the claim.
+//   pending  chunks not yet finished; the caller leaves at 0.
+//
+// Only one job runs at a time: a second caller, like a nested one, works through its chunks alone. That is never wrong,
+// cannot deadlock, and with the cores already busy costs nothing.
 #include "parallel.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 namespace nn {
-int num_threads() { return 1; }
-void set_num_threads(int) {}
-const char* num_threads_reason() { return "1: not built yet"; }
-void parallel_run(int64_t n, int64_t grain, ChunkFn f, void* context) {
-  for (int64_t b = 0; b < n; b += grain) f(context, b, b + grain < n ? b + grain : n);
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Long enough to bridge the Python between two kernels, short enough to leave a core to somebody else's threads.
+constexpr auto kSpin = std::chrono::microseconds(30);
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
 }
+
+// Polls `ready` for kSpin; false if it never came true.
+template <class F> bool spin_until(F&& ready) {
+  const auto end = Clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return true;
+      relax();
+    }
+  } while (Clock::now() < end);
+  return ready();
+}
+
+thread_local bool inside = false;  // this thread is running a chunk: nested calls are serial
+
+struct Pool {
+  std::atomic<uint64_t> claims{0};
+  std::atomic<int64_t> pending{0};
+  std::atomic<int> sleepers{0};
+  std::atomic<int> allowed{0};  // workers with a number below take part
+  int workers = 0;
+
+  // The job. Written by the caller before `claims` says so, read only by those who hold a claim.
+  ChunkFn f = nullptr;
+  void* context = nullptr;
+  int64_t n = 0, grain = 1;
+  uint32_t chunks = 0;
+
+  std::mutex mutex;
+  std::condition_variable work, finished;
+  std::exception_ptr error;
+  int64_t error_chunk = 0;
+
+  bool claim_and_run() {
+    uint64_t c = claims.load(std::memory_order_acquire);
+    do {
+      if (uint32_t(c) == 0) return false;
+    } while (!claims.compare_exchange_weak(c, c - 1, std::memory_order_acq_rel, std::memory_order_acquire));
+    const int64_t chunk = int64_t(chunks) - uint32_t(c);
+    const int64_t begin = chunk * grain;
+    try {
+      f(context, begin, begin + grain < n ? begin + grain : n);
+    } catch (...) {
+      keep_error(chunk);
+    }
+    finish(1);
+    return true;
+  }
+
+  // Chunks are claimed in order, so every chunk before this one runs to its end: the lowest error is always the same.
+  void keep_error(int64_t chunk) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (!error || chunk < error_chunk) {
+        error = std::current_exception();
+        error_chunk = chunk;
+      }
+    }
+    uint64_t c = claims.load(std::memory_order_acquire);
+    while (uint32_t(c) != 0 && !claims.compare_exchange_weak(c, c >> 32 << 32)) {
+    }
+    if (uint32_t(c) != 0) finish(uint32_t(c));
+  }
+
+  void finish(int64_t count) {
+    if (pending.fetch_sub(count, std::memory_order_acq_rel) == count) {
+      std::lock_guard<std::mutex> lock(mutex);
+      finished.notify_one();
+    }
+  }
+
+  void worker(int number) {
+    inside = true;
+    FlushDenormals flush;
+    auto has_work = [&] { return uint32_t(claims.load()) != 0 && number < allowed.load(); };
+    for (;;) {
+      if (!spin_until(has_work)) {
+        std::unique_lock<std::mutex> lock(mutex);
+        sleepers.fetch_add(1);
+        work.wait(lock, has_work);
+        sleepers.fetch_sub(1);
+      }
+      while (claim_and_run()) {
+      }
+    }
+  }
+
+  void run(int64_t n_, int64_t grain_, uint32_t chunks_, ChunkFn f_, void* context_) {
+    f = f_, context = context_, n = n_, grain = grain_, chunks = chunks_;
+    error = nullptr;
+    pending.store(chunks_);
+    const uint64_t epoch = (claims.load() >> 32) + 1;
+    claims.store(epoch << 32 | chunks_);
+    if (sleepers.load() > 0) {
+      std::lock_guard<std::mutex> lock(mutex);
+      work.notify_all();
+    }
+    inside = true;
+    while (claim_and_run()) {
+    }
+    inside = false;
+    auto done = [&] { return pending.load(std::memory_order_acquire) == 0; };
+    if (!spin_until(done)) {
+      std::unique_lock<std::mutex> lock(mutex);
+      finished.wait(lock, done);
+    }
+    std::lock_guard<std::mutex> lock(mutex);  // a worker may still be inside finish()
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+  }
+
+  void grow(int count) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);  // signals belong to the user's threads
+    for (; workers < count; ++workers) std::thread([this, number = workers] { worker(number); }).detach();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+};
+
+struct Threads {
+  std::atomic<int> wanted{0};
+  std::string reason;
+  std::atomic<bool> busy{false};
+  Pool* pool = nullptr;  // made by the first job, by whoever holds `busy`; leaked at exit: its threads are detached
+};
+
+int affinity_count() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+  const unsigned n = std::thread::hardware_concurrency();
+  return n ? int(n) : 1;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Cores that the cgroup's CPU quota allows, rounded up; 0 if there is none. A parent's quota binds its children.
+int cgroup_quota() {
+  double least = 0;
+  auto consider = [&](double quota, double period) {
+    if (quota > 0 && period > 0 && (least == 0 || quota / period < least)) least = quota / period;
+  };
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const size_t a = line.find(':'), b = line.find(':', a + 1);
+    if (a == std::string::npos || b == std::string::npos) continue;
+    const std::string controllers = line.substr(a + 1, b - a - 1);
+    const bool v2 = controllers.empty();
+    if (!v2 && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
+    for (std::string path = line.substr(b + 1);; path.erase(path.rfind('/'))) {
+      if (path == "/") path.clear();
+      if (v2) {
+        const std::string max = first_line("/sys/fs/cgroup" + path + "/cpu.max");
+        const size_t space = max.find(' ');
+        if (space != std::string::npos && max[0] != 'm') consider(atof(max.c_str()), atof(max.c_str() + space));
+      } else {
+        const std::string folder = "/sys/fs/cgroup/" + controllers + path;
+        consider(atof(first_line(folder + "/cpu.cfs_quota_us").c_str()),
+                 atof(first_line(folder + "/cpu.cfs_period_us").c_str()));
+      }
+      if (path.empty()) break;
+    }
+  }
+  return least > 0 ? int(least + 0.999) : 0;
+}
+
+void choose_count(Threads& t) {
+  const int affinity = affinity_count(), quota = cgroup_quota();
+  int count = quota > 0 && quota < affinity ? quota : affinity;
+  std::string env = "unset";
+  if (const char* text = getenv("NNKERN_NUM_THREADS"); text && *text) {
+    char* end;
+    const long value = strtol(text, &end, 10);
+    if (*end || value < 1 || value > 1024)
+      throw std::invalid_argument("NNKERN_NUM_THREADS=" + std::string(text) + ": a whole number from 1 to 1024 is needed");
+    if (value < count) count = int(value);
+    env = text;
+  }
+  t.reason = "affinity " + std::to_string(affinity) + ", cgroup quota " + (quota ? std::to_string(quota) : "none") +
+             ", NNKERN_NUM_THREADS " + env;
+  t.wanted = count;
+}
+
+Threads& threads() {
+  static Threads& t = *[] {
+    auto* made = new Threads;
+    choose_count(*made);
+    // A child has none of its parent's threads: it starts over, with a pool of its own once it needs one.
+    pthread_atfork(nullptr, nullptr, [] {
+      threads().pool = nullptr;
+      threads().busy = false;
+      inside = false;
+    });
+    return made;
+  }();
+  return t;
+}
+
+}  // namespace
+
+int num_threads() { return threads().wanted; }
+
+void set_num_threads(int n) {
+  if (n < 1 || n > 1024)
+    throw std::invalid_argument("set_num_threads: n must be from 1 to 1024, got " + std::to_string(n));
+  threads().wanted = n;
+}
+
+const char* num_threads_reason() { return threads().reason.c_str(); }
+
+void parallel_run(int64_t n, int64_t grain, ChunkFn f, void* context) {
+  Threads& t = threads();
+  const int64_t chunks = (n + grain - 1) / grain;
+  const int wanted = t.wanted.load(std::memory_order_relaxed);
+  if (inside || wanted == 1 || chunks > UINT32_MAX || t.busy.exchange(true, std::memory_order_acquire)) {
+    for (int64_t begin = 0; begin < n; begin += grain) f(context, begin, begin + grain < n ? begin + grain : n);
+    return;
+  }
+  struct Leave {
+    Threads& t;
+    ~Leave() {
+      inside = false;
+      t.busy.store(false, std::memory_order_release);
+    }
+  } leave{t};
+  if (!t.pool) t.pool = new Pool;
+  const int helpers = int(chunks < wanted ? chunks : wanted) - 1;
+  t.pool->grow(helpers);
+  t.pool->allowed = helpers;
+  t.pool->run(n, grain, uint32_t(chunks), f, context);
+}
+
+#if defined(__x86_64__)
+namespace {
+constexpr unsigned kFlush = 0x8040;  // FTZ and DAZ
+}
+FlushDenormals::FlushDenormals() : saved_(_mm_getcsr()) {
+  if ((saved_ & kFlush) != kFlush) _mm_setcsr(unsigned(saved_) | kFlush);
+}
+FlushDenormals::~FlushDenormals() {
+  // Only the two modes go back: exception flags raised meanwhile stay raised, as after any arithmetic.
+  if ((saved_ & kFlush) != kFlush) _mm_setcsr((_mm_getcsr() & ~kFlush) | (unsigned(saved_) & kFlush));
+}
+#elif defined(__aarch64__)
+FlushDenormals::FlushDenormals() {
+  asm volatile("mrs %0, fpcr" : "=r"(saved_));
+  asm volatile("msr fpcr, %0" ::"r"(saved_ | (1u << 24)));
+}
+FlushDenormals::~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+#else
 FlushDenormals::FlushDenormals() : saved_(0) {}
 FlushDenormals::~FlushDenormals() {}
+#endif
+
 }  // namespace nn
