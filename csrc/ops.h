@@ -15,10 +15,15 @@
 
 #include "view.h"
 
+namespace nn {
+using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in a result
+}
+
 #define NN_OPS(NN_OP)                                                                                             \
   NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")                                       \
   NN_SHAPE_OPS(NN_OP)                                                                                             \
-  NN_INDEX_OPS(NN_OP)
+  NN_INDEX_OPS(NN_OP)                                                                                             \
+  NN_REDUCE_OPS(NN_OP)
 
 // clang-format off
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
@@ -36,6 +41,20 @@
         "x", "index", "source", "axis", "out")                                                                                 \
   NN_OP(scatter_add_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),  \
         "x", "index", "source", "axis", "out")
+
+// axes: () is all of them. Sums and products of integers are int64.
+#define NN_REDUCE_OPS(NN_OP)                                                                                                   \
+  NN_OP(sum_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                         \
+  NN_OP(prod_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
+  NN_OP(mean_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
+  NN_OP(amax_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
+  NN_OP(amin_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
+  NN_OP(any_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                         \
+  NN_OP(all_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                         \
+  NN_OP(argmax_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
+  NN_OP(argmin_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
+  NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
+        "x", "axes", "correction", "keepdims")
 // clang-format on
 
 #define NN_DECLARE(name, result, params, ...) result name params;

@@ -3,6 +3,7 @@
 
 #include "copy.inl"
 #include "elementwise.inl"
+#include "reduce.inl"
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)

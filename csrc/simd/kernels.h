@@ -16,7 +16,18 @@ namespace nn {
   NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))                                         \
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                  \
   NN_KERNEL(transpose_copy, void, (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols)) \
-  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))
+  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
+  NN_REDUCE_KERNELS(NN_KERNEL)
+
+// clang-format off
+/* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
+#define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \
+  NN_KERNEL(reduce_rows, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t n, const T* centre,                \
+                                int64_t centre_step, T* y))                                                                    \
+  NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y))      \
+  NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
+  NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
+// clang-format on
 
 template <class T> struct Kernels {
 #define NN_KERNEL(name, result, params) result(*name) params;

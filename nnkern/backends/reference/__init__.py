@@ -2,4 +2,5 @@
 
 from .elementwise import *  # noqa: F403
 from .index import *  # noqa: F403
+from .reduce import *  # noqa: F403
 from .shape import *  # noqa: F403

@@ -1,0 +1,184 @@
+// Folds of rows and columns: sum, product, maximum, minimum, and the sum of squared deviations from a centre.
+//
+// Eight accumulators hide the latency of the adds and shorten the chains of rounding errors: a leaf of 4096
+// floats adds 32 numbers per lane. NaN comes through max and min. Bound by bytes.
+#include <math.h>
+
+namespace nn {
+namespace {
+
+enum { kSum, kProd, kMax, kMin, kSquares };  // the order of nn::cpu::Fold
+
+template <int op, class T> NN_INLINE T neutral() {
+  return op == kProd ? T(1) : op == kMax ? -T(INFINITY) : op == kMin ? T(INFINITY) : T(0);
+}
+// Partial results of two pieces; squares are sums by then.
+template <int op, class T> NN_INLINE vec<T> combine(vec<T> a, vec<T> b) {
+  if constexpr (op == kProd)
+    return a * b;
+  else if constexpr (op == kMax)
+    return select(is_nan(a), a, max(a, b));
+  else if constexpr (op == kMin)
+    return select(is_nan(a), a, min(a, b));
+  else
+    return a + b;
+}
+// a, folded with one more element x.
+template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x, vec<T> centre) {
+  if constexpr (op == kSquares) {
+    const vec<T> d = x - centre;
+    return fma(d, d, a);
+  } else {
+    return combine<op, T>(x, a);
+  }
+}
+// The same for the first n lanes; the others keep a.
+template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x, vec<T> centre, int n) {
+  return select(first<T>(n), fold<op, T>(a, x, centre), a);
+}
+
+template <int op, class T> NN_INLINE T across(vec<T> a) {
+  if constexpr (op == kMax || op == kMin) {
+    if (any(is_nan(a))) return T(NAN);
+    return op == kMax ? reduce_max(a) : reduce_min(a);
+  } else if constexpr (op == kProd) {
+    T t[vec<T>::width];
+    store(t, a);
+    for (int step = vec<T>::width / 2; step; step /= 2)
+      for (int i = 0; i < step; ++i) t[i] *= t[i + step];
+    return t[0];
+  } else {
+    return sum(a);
+  }
+}
+
+template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n, T centre) {
+  constexpr int w = vec<T>::width;
+  const vec<T> c = set1(centre);
+  vec<T> a0 = set1(neutral<op, T>()), a1 = a0, a2 = a0, a3 = a0;
+  int64_t i = 0;
+  if (n >= 8 * w) {
+    vec<T> a4 = a0, a5 = a0, a6 = a0, a7 = a0;
+    for (; i + 8 * w <= n; i += 8 * w) {
+      a0 = fold<op, T>(a0, load(x + i), c), a1 = fold<op, T>(a1, load(x + i + w), c);
+      a2 = fold<op, T>(a2, load(x + i + 2 * w), c), a3 = fold<op, T>(a3, load(x + i + 3 * w), c);
+      a4 = fold<op, T>(a4, load(x + i + 4 * w), c), a5 = fold<op, T>(a5, load(x + i + 5 * w), c);
+      a6 = fold<op, T>(a6, load(x + i + 6 * w), c), a7 = fold<op, T>(a7, load(x + i + 7 * w), c);
+    }
+    a0 = combine<op, T>(a0, a4), a1 = combine<op, T>(a1, a5);
+    a2 = combine<op, T>(a2, a6), a3 = combine<op, T>(a3, a7);
+  }
+  if (i + 4 * w <= n) {
+    a0 = fold<op, T>(a0, load(x + i), c), a1 = fold<op, T>(a1, load(x + i + w), c);
+    a2 = fold<op, T>(a2, load(x + i + 2 * w), c), a3 = fold<op, T>(a3, load(x + i + 3 * w), c);
+    i += 4 * w;
+  }
+  for (; i + w <= n; i += w) a1 = fold<op, T>(a1, load(x + i), c);
+  if (i < n) a2 = fold<op, T>(a2, load(x + i, int(n - i)), c, int(n - i));
+  return across<op, T>(combine<op, T>(combine<op, T>(a0, a1), combine<op, T>(a2, a3)));
+}
+
+template <int op, class T> NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows,
+                                                         int64_t n, const T* centre, int64_t centre_step,
+                                                         T* y) {
+  for (int64_t r = 0; r < rows; ++r)
+    y[r] = reduce_row<op, T>(x + r * row_step, n, op == kSquares ? centre[r * centre_step] : T(0));
+}
+
+// Eight rows of m vectors are added in a tree before they meet the running result in y.
+template <int op, class T> NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows,
+                                                         int64_t cols, const T* centre, T* y) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < rows; r += 8) {
+    const int64_t k = rows - r < 8 ? rows - r : 8;
+    const T* p = x + r * row_step;
+    for (int64_t j = 0; j < cols; j += w) {
+      const int n = cols - j < w ? int(cols - j) : w;
+      const vec<T> c = op == kSquares ? load(centre + j, n) : set1(T(0));
+      vec<T> a = set1(neutral<op, T>()), b = a;
+      if (k == 8 && n == w) {
+        const T* q = p + j;
+        vec<T> a2 = a, b2 = a;
+        a = fold<op, T>(a, load(q), c), b = fold<op, T>(b, load(q + row_step), c);
+        a2 = fold<op, T>(a2, load(q + 2 * row_step), c), b2 = fold<op, T>(b2, load(q + 3 * row_step), c);
+        q += 4 * row_step;
+        a = fold<op, T>(a, load(q), c), b = fold<op, T>(b, load(q + row_step), c);
+        a2 = fold<op, T>(a2, load(q + 2 * row_step), c), b2 = fold<op, T>(b2, load(q + 3 * row_step), c);
+        a = combine<op, T>(a, a2), b = combine<op, T>(b, b2);
+      } else {
+        for (int64_t i = 0; i < k; ++i) a = fold<op, T>(a, load(p + i * row_step + j, n), c);
+      }
+      a = combine<op, T>(a, b);
+      store(y + j, r ? combine<op, T>(load(y + j, n), a) : a, n);
+    }
+  }
+}
+
+// y[r] = fold of x[r * row_step + 0..n); squares are taken about centre[r * centre_step]
+template <class T> void reduce_rows(int op, const T* x, int64_t row_step, int64_t rows, int64_t n,
+                                    const T* centre, int64_t centre_step, T* y) {
+  switch (op) {
+    case kSum:
+      return reduce_rows_of<kSum>(x, row_step, rows, n, centre, centre_step, y);
+    case kProd:
+      return reduce_rows_of<kProd>(x, row_step, rows, n, centre, centre_step, y);
+    case kMax:
+      return reduce_rows_of<kMax>(x, row_step, rows, n, centre, centre_step, y);
+    case kMin:
+      return reduce_rows_of<kMin>(x, row_step, rows, n, centre, centre_step, y);
+    default:
+      return reduce_rows_of<kSquares>(x, row_step, rows, n, centre, centre_step, y);
+  }
+}
+
+// y[j] = fold over r < rows of x[r * row_step + j], for j < cols; squares are taken about centre[j]
+template <class T>
+void reduce_cols(int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y) {
+  switch (op) {
+    case kSum:
+      return reduce_cols_of<kSum>(x, row_step, rows, cols, centre, y);
+    case kProd:
+      return reduce_cols_of<kProd>(x, row_step, rows, cols, centre, y);
+    case kMax:
+      return reduce_cols_of<kMax>(x, row_step, rows, cols, centre, y);
+    case kMin:
+      return reduce_cols_of<kMin>(x, row_step, rows, cols, centre, y);
+    default:
+      return reduce_cols_of<kSquares>(x, row_step, rows, cols, centre, y);
+  }
+}
+
+// The first index with x[index] == value, or the first NaN if value is NaN; n if there is none.
+template <class T> int64_t find_first(const T* x, int64_t n, T value) {
+  constexpr int w = vec<T>::width;
+  const vec<T> v = set1(value);
+  const bool nan = value != value;
+  int64_t i = 0;
+  for (; i + w <= n; i += w) {
+    const vec<T> a = load(x + i);
+    if (any(nan ? is_nan(a) : eq(a, v))) break;
+  }
+  for (; i < n; ++i)
+    if (nan ? x[i] != x[i] : x[i] == value) return i;
+  return n;
+}
+
+// value[j], index[j] = the largest (smallest) of column j and its first row; NaN is larger (smaller) than
+// all.
+template <class T>
+void arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index) {
+  constexpr int w = vec<T>::width;
+  for (int64_t j = 0; j < cols; j += w) {
+    const int n = cols - j < w ? int(cols - j) : w;
+    vec<T> best = load(x + j, n), at = set1(T(0));
+    for (int64_t r = 1; r < rows; ++r) {
+      const vec<T> v = load(x + r * row_step + j, n);
+      const mask<T> better = (smallest ? lt(v, best) : gt(v, best)) | (is_nan(v) & ~is_nan(best));
+      best = select(better, v, best), at = select(better, set1(T(r)), at);
+    }
+    store(value + j, best, n), store(index + j, at, n);
+  }
+}
+
+}  // namespace
+}  // namespace nn

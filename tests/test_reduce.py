@@ -1,0 +1,178 @@
+"""Reductions: every set of axes, every layout, NaN, ties, empty arrays, the same bits for any number of threads."""
+
+import itertools
+
+import numpy as np
+import pytest
+from support import SIZES, check_kernels, randn
+
+from nnkern import _cpu
+
+# shapes whose rows and columns are shorter and longer than a leaf (4096 along a row, 256 rows, 4096 columns)
+SHAPES = [
+    (),
+    (7,),
+    (4097,),
+    (20000,),
+    (3, 5),
+    (600, 70),
+    (70, 600),
+    (4, 5, 6),
+    (3, 1, 50, 17),
+    (2, 9000),
+    (2, 300, 3, 40),
+]
+FOLDS = {
+    "sum": "sum",
+    "prod": "sum",
+    "mean": "sum",
+    "amax": "exact",
+    "amin": "exact",
+    "any": "exact",
+    "all": "exact",
+}
+
+
+def layouts(x):
+    for order in itertools.islice(itertools.permutations(range(x.ndim)), 6):
+        yield x.transpose(order)
+    if x.ndim:
+        yield x[::-1]
+        yield np.repeat(x, 2, -1)[..., ::2]
+        yield np.broadcast_to(x[:1], x.shape)
+
+
+def axis_sets(ndim):
+    return itertools.chain.from_iterable(itertools.combinations(range(ndim), k) for k in range(ndim + 1))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("fold", FOLDS)
+def test_every_axis_set_and_layout(fold, shape):
+    x = randn(*shape)
+    if fold == "prod":
+        x = 1 + 0.01 * x
+    if fold in ("any", "all"):
+        x = (
+            np.where(x > (2 if fold == "any" else -2), x, np.float32(0))
+            if fold == "any"
+            else np.maximum(x + 2, 0)
+        )
+    for v in layouts(np.asarray(x)):
+        for axes in axis_sets(v.ndim):
+            n = v.size if fold != "prod" else 16 * v.size
+            check_kernels(f"{fold}_forward", v, axes, bool(len(axes) % 2), kind=FOLDS[fold], n=n)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_variance_over_every_axis_set(shape):
+    for v in layouts(np.asarray(randn(*shape))):
+        if 0 in v.strides:
+            continue  # a repeated number: its variance is the rounding error of its mean
+        for axes in axis_sets(v.ndim):
+            check_kernels("var_mean_forward", v, axes, 0.0, False, kind="chain", n=v.size)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_sizes_around_register_widths(n):
+    for x in (randn(n, 3), randn(3, n), randn(9, n)):
+        for axis in (0, 1):
+            check_kernels("sum_forward", x, axis, False, n=x.shape[axis])
+            check_kernels("prod_forward", x / 2, axis, False, n=16 * x.shape[axis])
+            check_kernels("argmax_forward", x, axis, False, kind="exact")
+            check_kernels("amin_forward", x, axis, True, kind="exact")
+
+
+@pytest.mark.parametrize("arg", ["argmax", "argmin"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_arg_takes_the_first_of_ties_and_the_first_nan(arg, shape):
+    for nan in (0, 0.02, 0.5):
+        x = np.asarray(randn(*shape).round(1))
+        x[randn(*shape, seed=1) < -2.5 + 5 * nan] = np.nan
+        if not nan:
+            x = np.asarray(np.nan_to_num(x))
+        for v in layouts(x):
+            for axes in [(), *((i,) for i in range(v.ndim))]:
+                check_kernels(f"{arg}_forward", v, axes, False, kind="exact")
+
+
+@pytest.mark.parametrize("fold", ["sum", "mean", "amax", "amin", "prod", "any", "all"])
+def test_nan_and_inf_come_through(fold):
+    for special in (np.nan, np.inf, -np.inf):
+        for at in (0, 5, 63, 64, 129):
+            x = np.abs(randn(130, 5)) + np.float32(0.5)
+            x[at, 2] = special
+            for axes in ((), 0, 1):
+                if fold == "prod":
+                    x = np.minimum(x, 1.1) if special == -np.inf else x
+                check_kernels(f"{fold}_forward", x, axes, False, kind=FOLDS[fold], n=16 * x.size)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("fold", ["sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"])
+def test_integers_and_booleans(fold, dtype):
+    x = (randn(13, 17, 3) * 2).astype(dtype)
+    for v in layouts(x):
+        for axes in ((), 0, 1, -1):
+            check_kernels(f"{fold}_forward", v, axes, False, kind="exact", dtypes=[np.float32])
+    with pytest.raises(TypeError, match=f"mean: x is {dtype}; float32 or float64 is needed"):
+        _cpu.mean_forward(x, (), False)
+
+
+def test_empty():
+    x = np.zeros((3, 0, 2), np.float32)
+    for fold in ("sum", "prod", "mean", "any", "all"):
+        for axes in ((), 1, (0, 1), 0):
+            check_kernels(f"{fold}_forward", x, axes, False, kind="exact")
+    check_kernels("amax_forward", x, 0, False, kind="exact")  # no result is asked for
+    for fold in ("amax", "argmin"):
+        with pytest.raises(ValueError, match=rf"{fold}: no elements .*x.shape=\(3, 0, 2\)"):
+            getattr(_cpu, f"{fold}_forward")(x, 1, False)
+
+
+def test_bad_axes():
+    x = randn(2, 3)
+    for axes, message in [
+        (2, "dim 2 does not exist"),
+        ((0, -2), "dim -2 appears twice"),
+        (-3, "dim -3 does not"),
+    ]:
+        with pytest.raises(ValueError, match=rf"sum: {message}.*x.shape=\(2, 3\)"):
+            _cpu.sum_forward(x, axes, False)
+    with pytest.raises(ValueError, match="argmax: takes one dim"):
+        _cpu.argmax_forward(x, (0, 1), False)
+
+
+def test_sums_are_as_accurate_as_pairwise():
+    x = np.abs(randn(3_000_000)) + 1
+    exact = x.astype(np.float64).sum()
+    for v in (x, x.reshape(-1, 3), x.reshape(3, -1).T):
+        for total in (_cpu.sum_forward(v, (), False), _cpu.sum_forward(v, 0, False).astype(np.float64).sum()):
+            assert abs(float(total) - exact) < 8 * np.finfo(np.float32).eps * exact
+
+
+def test_variance_of_a_large_mean():
+    x = randn(1000, 200) + np.float32(1e4)
+    for axes in ((), 0, 1):
+        var = _cpu.var_mean_forward(x, axes, 1.0, False)[0]
+        exact = x.astype(np.float64).var(axes if axes != () else None, ddof=1)
+        np.testing.assert_allclose(var, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fold", ["sum", "prod", "amax", "var_mean", "argmax"])
+def test_same_bits_for_any_number_of_threads(fold):
+    before = _cpu.num_threads()
+    try:
+        for shape in [(700_001,), (3, 250_000), (250_000, 3), (50, 40, 300), (1000, 700)]:
+            x = 1 + randn(*shape) / 1000
+            for axis in range(len(shape)):
+                results = []
+                for threads in (1, 2, 3):
+                    _cpu.set_num_threads(threads)
+                    options = (0.0, False) if fold == "var_mean" else (False,)
+                    results.append(
+                        np.stack(np.atleast_1d(getattr(_cpu, f"{fold}_forward")(x, axis, *options)))
+                    )
+                assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+    finally:
+        _cpu.set_num_threads(before)
