@@ -1,0 +1,310 @@
+"""Module: the base of all layers. Names, order and behaviour follow torch.nn.Module.
+
+Parameters, buffers and submodules are ordinary attributes (reading one costs no more than that) and stand in
+`_parameters`, `_buffers` and `_modules` as well, which __setattr__ keeps in step.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from .. import device as _device
+from ..tensor import RemovableHandle, Tensor
+from .parameter import Parameter
+
+LoadResult = namedtuple("LoadResult", ["missing_keys", "unexpected_keys"])
+
+
+class Module:
+    """A layer or a network: subclass it, create parameters and submodules in __init__, compute in forward."""
+
+    training: bool
+    _hooks: Any = None  # None as long as no hook is registered: calls then go straight to forward
+
+    def __init__(self) -> None:
+        d = self.__dict__
+        d["training"] = True
+        d["_parameters"] = {}
+        d["_buffers"] = {}
+        d["_modules"] = {}
+        d["_unsaved"] = set()  # names of buffers that state_dict leaves out
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    # --- registration ----------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        d = self.__dict__
+        if isinstance(value, (Parameter, Module)):
+            if "_modules" not in d:
+                raise AttributeError(f"call super().__init__() before setting {type(self).__name__}.{name}")
+            self._forget(name)
+            d["_parameters" if isinstance(value, Parameter) else "_modules"][name] = value
+        else:
+            for kind in ("_parameters", "_modules"):
+                if name in d.get(kind, ()):
+                    if value is not None:
+                        expected = "a Parameter" if kind == "_parameters" else "a Module"
+                        raise TypeError(f"{type(self).__name__}.{name} must be {expected} or None, not {type(value).__name__}")
+                    d[kind][name] = None
+            if name in d.get("_buffers", ()):
+                if value is not None and not isinstance(value, Tensor):
+                    raise TypeError(f"buffer {type(self).__name__}.{name} must be a Tensor or None, not {type(value).__name__}")
+                d["_buffers"][name] = value
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._forget(name)
+        object.__delattr__(self, name)
+
+    def _forget(self, name: str) -> None:
+        for kind in ("_parameters", "_buffers", "_modules"):
+            self.__dict__[kind].pop(name, None)
+        self._unsaved.discard(name)
+
+    def _check_name(self, name: str) -> None:
+        if not name or "." in name:
+            raise KeyError(f"a name of a parameter, buffer or module can't be {name!r}")
+        if name in self.__dict__ and not any(name in self.__dict__[k] for k in ("_parameters", "_buffers", "_modules")):
+            raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        self._check_name(name)
+        self._forget(name)
+        self._parameters[name] = param
+        object.__setattr__(self, name, param)
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """A Tensor that belongs to the module's state but is not trained (running averages and the like)."""
+        self._check_name(name)
+        self._forget(name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            tensor = Tensor(tensor)
+        self._buffers[name] = tensor
+        if not persistent:
+            self._unsaved.add(name)
+        object.__setattr__(self, name, tensor)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        self._check_name(name)
+        self._forget(name)
+        self._modules[name] = module
+        object.__setattr__(self, name, module)
+
+    register_module = add_module
+
+    # --- walking ---------------------------------------------------------------------------------------------------
+
+    def named_modules(self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator:
+        """(name, module) of this module and all below it."""
+        memo = set() if memo is None else memo
+        if remove_duplicate and id(self) in memo:
+            return
+        memo.add(id(self))
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        return (m for _, m in self.named_modules())
+
+    def named_children(self) -> Iterator:
+        return ((n, m) for n, m in self._modules.items() if m is not None)
+
+    def children(self) -> Iterator[Module]:
+        return (m for _, m in self.named_children())
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator:
+        seen = set()
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, value in getattr(module, kind).items():
+                if value is None or (remove_duplicate and id(value) in seen):
+                    continue
+                seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator:
+        """(name, Parameter), each once even if shared."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator:
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path."""
+        module = self
+        for name in target.split(".") if target else ():
+            child = module._modules.get(name)
+            if child is None:
+                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})")
+            module = child
+        return module
+
+    def apply(self, fn: Callable) -> Module:
+        """Calls fn(module) for all modules below, then for this one."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict:
+        """{dotted name: Tensor} of all parameters and persistent buffers, shared ones under each of their names."""
+        state = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            for name, value in chain(module._parameters.items(), module._buffers.items()):
+                if value is not None and name not in module._unsaved:
+                    state[f"{path}.{name}" if path else name] = value
+        return state
+
+    def state_dict(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """{name: array}: PyTorch's names and layouts. The arrays are the module's own memory, not copies."""
+        return {prefix + name: t.data for name, t in self._state().items()}
+
+    def load_state_dict(self, state_dict: dict, strict: bool = True) -> LoadResult:
+        """Copies arrays (or Tensors, or torch tensors) into the parameters and buffers of the same names.
+
+        Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the RuntimeError lists
+        them all. Other float dtypes are converted.
+        """
+        own = self._state()
+        given = {k: _as_array(k, v) for k, v in state_dict.items()}
+        missing = [k for k in own if k not in given]
+        unexpected = [k for k in given if k not in own]
+        problems = [
+            f"{k} has shape {given[k].shape} but {own[k].shape} is needed"
+            for k in own
+            if k in given and given[k].shape != own[k].shape
+        ]
+        if strict and unexpected:
+            problems.insert(0, f"unexpected: {', '.join(unexpected)}")
+        if strict and missing:
+            problems.insert(0, f"missing: {', '.join(missing)}")
+        if problems:
+            raise RuntimeError(f"load_state_dict of {type(self).__name__}:\n  " + "\n  ".join(problems))
+        for k, t in own.items():
+            if k in given:
+                np.copyto(t.data, given[k], casting="same_kind")
+        return LoadResult(missing, unexpected)
+
+    def train(self, mode: bool = True) -> Module:
+        """Switches this module and all below it to training (or, with False, to inference)."""
+        for m in self.modules():
+            m.__dict__["training"] = mode
+        return self
+
+    def eval(self) -> Module:
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for p in self.parameters():
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad.data[...] = 0
+
+    def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Module:
+        """to(dtype) converts the floating parameters and buffers in place; to("cpu") checks the device."""
+        for a in args:
+            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
+                device = a
+            else:
+                dtype = a
+        _device.check_device(device)
+        if dtype is not None:
+            dtype = np.dtype(dtype)
+            if dtype not in (np.float32, np.float64):
+                raise TypeError(f"to: parameters can be float32 or float64, not {dtype}")
+            for t in chain(self.parameters(), self.buffers()):
+                if t.data.dtype.kind == "f":
+                    t.data = t.data.astype(dtype, copy=False)
+                    if t.grad is not None:
+                        t.grad.data = t.grad.data.astype(dtype, copy=False)
+        return self
+
+    def float(self) -> Module:
+        return self.to(np.float32)
+
+    def double(self) -> Module:
+        return self.to(np.float64)
+
+    def cpu(self) -> Module:
+        return self
+
+    # --- hooks -----------------------------------------------------------------------------------------------------
+
+    def _own_hooks(self) -> Any:
+        if self._hooks is None:
+            from .hooks import Hooks
+
+            self.__dict__["_hooks"] = Hooks()
+        return self._hooks
+
+    def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
+        """hook(module, args) before forward; a value it returns replaces args."""
+        return RemovableHandle(self._own_hooks().pre, hook)
+
+    def register_forward_hook(self, hook: Callable) -> RemovableHandle:
+        """hook(module, args, output) after forward; a value it returns replaces the output."""
+        return RemovableHandle(self._own_hooks().post, hook)
+
+    def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:
+        """hook(module, grad_input, grad_output), tuples; a tuple it returns replaces grad_input."""
+        return RemovableHandle(self._own_hooks().backward, hook)
+
+    # --- text ------------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of the repr."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        for name, child in self._modules.items():
+            lines.append(f"({name}): " + repr(child).replace("\n", "\n  "))
+        name = type(self).__name__
+        if not self._modules and len(lines) <= 1:
+            return f"{name}({extra})"
+        return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def __getstate__(self) -> dict:
+        state = self.__dict__.copy()
+        state.pop("_hooks", None)
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, Tensor):
+        return value.data
+    if _device.is_torch(value):
+        value = value.detach()
+    return _device.to_ndarray(value, f"load_state_dict: {name}")
