@@ -1,10 +1,12 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
-from . import autograd
+from . import autograd, nn
 from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
 from .autograd import set_grad_enabled
 from .function import Function
 from .ops import *  # noqa: F403
+from .random import manual_seed
+from .serialization import load, load_metadata, save
 from .tensor import Tensor
 
 __version__ = "0.1.0"

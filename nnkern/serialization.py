@@ -41,7 +41,9 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
         array = value.data if isinstance(value, Tensor) else to_ndarray(value, f"save: {name}")
         little = array.dtype.newbyteorder("<")
         if little not in _NAMES:
-            raise TypeError(f"save: {name} is {array.dtype}; safetensors files hold {', '.join(map(str, _NAMES))}")
+            raise TypeError(
+                f"save: {name} is {array.dtype}; safetensors files hold {', '.join(map(str, _NAMES))}"
+            )
         arrays[name] = array.astype(little, order="C", copy=False)
     header: dict[str, Any] = {}
     if metadata:
@@ -55,12 +57,21 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
         at += a.nbytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    _write_whole(path, [len(text).to_bytes(8, "little"), text, *(a.reshape(-1).view(np.uint8).data for _, a in by_alignment)])
+    _write_whole(
+        path,
+        [
+            len(text).to_bytes(8, "little"),
+            text,
+            *(a.reshape(-1).view(np.uint8).data for _, a in by_alignment),
+        ],
+    )
 
 
 def _write_whole(path: Any, parts: list) -> None:
     path = os.fspath(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(
+        dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp"
+    )
     try:
         with os.fdopen(handle, "wb") as f:
             for part in parts:
@@ -143,7 +154,9 @@ def _check_entries(header: dict, data_bytes: int, bad: Any) -> None:
         itemsize = 2 if dtype == "BF16" else np.dtype(_DTYPES[dtype]).itemsize
         needed = math.prod(shape) * itemsize
         if offsets[1] - offsets[0] != needed:
-            raise bad(f"{name!r} of shape {shape} and dtype {dtype} takes {needed} bytes, its data_offsets are {offsets}")
+            raise bad(
+                f"{name!r} of shape {shape} and dtype {dtype} takes {needed} bytes, its data_offsets are {offsets}"
+            )
     at = 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, end = entry["data_offsets"]

@@ -1,4 +1,4 @@
-"""safetensors files: exchanged with the safetensors package both ways; damaged files give clear errors, never a crash."""
+"""safetensors files: exchanged with the safetensors package both ways; damaged files give clear errors."""
 
 import json
 import os
@@ -143,7 +143,10 @@ EIGHT = bytes(8)
         (raw({"a": entry(offsets=[8, 0])}, EIGHT), "takes 8 bytes"),
         (raw({"a": entry(offsets=[0, 8, 9])}, EIGHT), "data_offsets"),
         (raw({"a": entry(offsets=["0", 8])}, EIGHT), "data_offsets"),
-        (raw({"a": entry(), "b": entry()}, EIGHT), "'b' begins at byte 0 of the data, the array before it ends at 8"),
+        (
+            raw({"a": entry(), "b": entry()}, EIGHT),
+            "'b' begins at byte 0 of the data, the array before it ends at 8",
+        ),
         (raw({"a": entry(offsets=(4, 12))}, EIGHT + EIGHT), "'a' begins at byte 4"),
         (raw({"a": entry()}, EIGHT + b"x"), "its arrays take 8 bytes, its data has 9"),
         (raw({"a": entry()}, EIGHT[:5]), "its data has 5 .is the file cut short"),

@@ -1,4 +1,4 @@
-"""Shape ops: views cost nothing, copies are exact for every layout and dtype, gradients flow back into place."""
+"""Shape ops: views cost nothing, copies are exact for every layout and dtype, gradients flow back."""
 
 import itertools
 

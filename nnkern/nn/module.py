@@ -49,64 +49,68 @@ class Module:
         if isinstance(value, (Parameter, Module)):
             if "_modules" not in d:
                 raise AttributeError(f"call super().__init__() before setting {type(self).__name__}.{name}")
-            self._forget(name)
-            d["_parameters" if isinstance(value, Parameter) else "_modules"][name] = value
-        else:
-            for kind in ("_parameters", "_modules"):
-                if name in d.get(kind, ()):
-                    if value is not None:
-                        expected = "a Parameter" if kind == "_parameters" else "a Module"
-                        raise TypeError(f"{type(self).__name__}.{name} must be {expected} or None, not {type(value).__name__}")
-                    d[kind][name] = None
-            if name in d.get("_buffers", ()):
-                if value is not None and not isinstance(value, Tensor):
-                    raise TypeError(f"buffer {type(self).__name__}.{name} must be a Tensor or None, not {type(value).__name__}")
-                d["_buffers"][name] = value
+            self._register("_parameters" if isinstance(value, Parameter) else "_modules", name, value)
+            return
+        for kind, expected in (
+            ("_parameters", "a Parameter"),
+            ("_modules", "a Module"),
+            ("_buffers", "a Tensor"),
+        ):
+            if name in d.get(kind, ()):
+                if value is not None and not (kind == "_buffers" and isinstance(value, Tensor)):
+                    raise TypeError(
+                        f"{type(self).__name__}.{name} must be {expected} or None, not {type(value).__name__}"
+                    )
+                d[kind][name] = value
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         self._forget(name)
         object.__delattr__(self, name)
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, but: str = "") -> None:
         for kind in ("_parameters", "_buffers", "_modules"):
-            self.__dict__[kind].pop(name, None)
+            if kind != but:
+                self.__dict__[kind].pop(name, None)
         self._unsaved.discard(name)
+
+    def _register(self, kind: str, name: str, value: Any) -> None:
+        self._forget(name, but=kind)  # what is replaced by its own kind keeps its place in the order
+        self.__dict__[kind][name] = value
+        object.__setattr__(self, name, value)
 
     def _check_name(self, name: str) -> None:
         if not name or "." in name:
             raise KeyError(f"a name of a parameter, buffer or module can't be {name!r}")
-        if name in self.__dict__ and not any(name in self.__dict__[k] for k in ("_parameters", "_buffers", "_modules")):
+        if name in self.__dict__ and not any(
+            name in self.__dict__[k] for k in ("_parameters", "_buffers", "_modules")
+        ):
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         self._check_name(name)
-        self._forget(name)
-        self._parameters[name] = param
-        object.__setattr__(self, name, param)
+        self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """A Tensor that belongs to the module's state but is not trained (running averages and the like)."""
         self._check_name(name)
-        self._forget(name)
         if tensor is not None and not isinstance(tensor, Tensor):
             tensor = Tensor(tensor)
-        self._buffers[name] = tensor
+        self._register("_buffers", name, tensor)
         if not persistent:
             self._unsaved.add(name)
-        object.__setattr__(self, name, tensor)
 
     def add_module(self, name: str, module: Module | None) -> None:
         self._check_name(name)
-        self._forget(name)
-        self._modules[name] = module
-        object.__setattr__(self, name, module)
+        self._register("_modules", name, module)
 
     register_module = add_module
 
     # --- walking ---------------------------------------------------------------------------------------------------
 
-    def named_modules(self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator:
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator:
         """(name, module) of this module and all below it."""
         memo = set() if memo is None else memo
         if remove_duplicate and id(self) in memo:
@@ -128,7 +132,11 @@ class Module:
 
     def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator:
         seen = set()
-        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
         for path, module in modules:
             for name, value in getattr(module, kind).items():
                 if value is None or (remove_duplicate and id(value) in seen):
@@ -136,14 +144,18 @@ class Module:
                 seen.add(id(value))
                 yield f"{path}.{name}" if path else name, value
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator:
         """(name, Parameter), each once even if shared."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator:
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -155,7 +167,9 @@ class Module:
         for name in target.split(".") if target else ():
             child = module._modules.get(name)
             if child is None:
-                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})")
+                raise AttributeError(
+                    f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})"
+                )
             module = child
         return module
 
