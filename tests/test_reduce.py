@@ -1,12 +1,14 @@
 """Reductions: every set of axes, every layout, NaN, ties, empty arrays, the same bits for any number of threads."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
-from support import SIZES, check_kernels, randn
+from support import SIZES, check_gradient, check_kernels, check_torch, randn
 
-from nnkern import _cpu
+import nnkern as F
+from nnkern import Tensor, _cpu, gradgradcheck
 
 # shapes whose rows and columns are shorter and longer than a leaf (4096 along a row, 256 rows, 4096 columns)
 SHAPES = [
@@ -176,3 +178,90 @@ def test_same_bits_for_any_number_of_threads(fold):
                 assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
     finally:
         _cpu.set_num_threads(before)
+
+
+# --- the public functions and their gradients ------------------------------------------------------------------
+
+needs_elementwise = pytest.mark.skipif(not hasattr(F, "sub"), reason="elementwise ops are not built yet")
+DIMS = [None, 0, -1, (0, 2), (1,), ()]
+
+
+@needs_elementwise
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", DIMS, ids=str)
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin", "var", "std", "logsumexp"])
+def test_equals_torch(name, dim, keepdim):
+    torch = pytest.importorskip("torch")
+    options = {
+        "keepdim": keepdim,
+        "dim": dim if dim != () else None,
+    }  # for () torch's var has a gradient of Inf
+    if name in ("amax", "amin", "logsumexp") and options["dim"] is None:
+        options["dim"] = (0, 1, 2)
+    ours = partial(getattr(F, name), dim=dim, keepdim=keepdim)
+    for x in (randn(3, 4, 5), randn(3, 4, 5).round(), randn(5, 4, 3).T):
+        check_torch(ours, partial(getattr(torch, name), **options), x, kind="chain", n=60)
+
+
+@needs_elementwise
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_max_and_min_of_all_equal_torch(name):
+    torch = pytest.importorskip("torch")
+    check_torch(getattr(F, name), getattr(torch, name), randn(4, 5, 6).round(), n=120)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_max_and_min_along_a_dim_equal_torch(name, dim, keepdim):
+    torch = pytest.importorskip("torch")
+    values = [lambda a, m=m: getattr(m, name)(a, dim, keepdim).values for m in (F, torch)]
+    indices = [lambda a, m=m: getattr(m, name)(a, dim, keepdim).indices for m in (F, torch)]
+    check_torch(*values, randn(4, 5, 6).round(), kind="exact")
+    check_torch(*indices, randn(4, 5, 6).round(), kind="exact", gradients=False)
+
+
+@needs_elementwise
+@pytest.mark.parametrize("zeros", [0, 1, 2, 5])
+@pytest.mark.parametrize("dim", [None, 0, 1, (0, 1)], ids=str)
+def test_gradient_of_prod_beside_zeros(zeros, dim):
+    x = randn(3, 5).astype(np.float64)
+    x.ravel()[:zeros] = 0
+    check_gradient(lambda a: F.prod(a, dim), x, rtol=1e-5)
+    check_second(lambda a: F.prod(a, dim), x)
+
+
+@needs_elementwise
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "max", "var", "std", "logsumexp"])
+def test_second_derivatives(name):
+    def f(a, *dim):
+        y = getattr(F, name)(a * a * a, *dim)
+        return y[0] if isinstance(y, tuple) else y
+
+    x = randn(4, 5).astype(np.float64)
+    check_second(f, x)
+    check_second(lambda a: f(a, 1), x)
+
+
+def check_second(f, x):
+    assert gradgradcheck(f, (Tensor(x, requires_grad=True),))
+
+
+def test_numpy_spelling_and_kinds():
+    x = randn(3, 4)
+    assert type(F.sum(x, axis=1, keepdims=True)) is np.ndarray
+    assert F.sum(x, axis=1, keepdims=True).shape == (3, 1)
+    assert isinstance(Tensor(x).max(1).indices, Tensor)
+    assert F.any(x > 9).item() is False and F.all(Tensor(x < 9)).item() is True
+    np.testing.assert_array_equal(F.argmax(x, axis=0), x.argmax(0))
+    np.testing.assert_array_equal(F.sum(x > 0), (x > 0).sum())
+    with pytest.raises(TypeError, match="mean: x is bool"):
+        F.mean(x > 0)
+
+
+def test_sum_to_undoes_broadcasting():
+    x = randn(1, 3, 1, 5)
+    g = randn(2, 6, 3, 4, 5)
+    np.testing.assert_allclose(F.sum_to(g, x), g.sum((0, 1, 3), keepdims=True)[0], rtol=1e-5)
+    assert F.sum_to(x, x) is x
+    assert F.sum_to(g, np.float32(0)).shape == ()

@@ -83,10 +83,11 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, kee
 
 
 def sum_to(g: Any, x: Any) -> Any:
-    """g summed over the dims that broadcasting added to x's shape: the gradient of a broadcast."""
-    shape, extra = x.shape, g.ndim - x.ndim
+    """g summed over the dims that broadcasting added to x (an array or its shape): the gradient of a broadcast."""
+    shape = x if type(x) is tuple else x.shape
     if g.shape == shape:
         return g
+    extra = g.ndim - len(shape)
     dims = tuple([i for i, n in enumerate(g.shape) if i < extra or (n != 1 and shape[i - extra] == 1)])
     return reshape(Sum(dims)(g), shape) if dims else reshape(g, shape)
 
