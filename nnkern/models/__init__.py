@@ -1,0 +1,5 @@
+"""Networks built from nnkern.nn."""
+
+from .mlp import MLP
+
+__all__ = ["MLP"]

@@ -1,0 +1,62 @@
+"""One loop over epochs and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..data import Batches
+from ..tensor import Tensor
+
+
+def fit(
+    model: Any,
+    batches: Batches,
+    loss_function: Callable,
+    optimiser: Any,
+    epochs: int,
+    evaluate: Callable[[], float] | None = None,
+    progress: Callable[[dict], None] | None = None,
+) -> list[dict]:
+    """Trains `model` and returns its history: one {"epoch", "loss", "accuracy"} per epoch.
+
+    loss: the mean over the epoch's batches; accuracy: what evaluate() returns, absent without it. progress is called
+    with each of these dicts as soon as it is known.
+    """
+    history = []
+    for epoch in range(1, epochs + 1):
+        model.train()
+        total = rows = 0
+        for x, y in batches:
+            loss = loss_function(model(Tensor(x)), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total, rows = total + loss.item() * len(x), rows + len(x)
+        record = {"epoch": epoch, "loss": total / rows}
+        if evaluate is not None:
+            record["accuracy"] = evaluate()
+        history.append(record)
+        if progress is not None:
+            progress(record)
+    return history
+
+
+def predict(model: Any, x: np.ndarray, batch_size: int = 1024) -> np.ndarray:
+    """The class with the highest score for each row of x, with the model in inference mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            parts = [model(Tensor(x[i : i + batch_size])).data.argmax(1) for i in range(0, len(x), batch_size)]
+    finally:
+        model.train(was_training)
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def accuracy(model: Any, x: np.ndarray, y: np.ndarray) -> float:
+    """The share of rows of x whose predicted class is y."""
+    return float((predict(model, x) == y).mean())
