@@ -23,6 +23,7 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")                                       \
   NN_SHAPE_OPS(NN_OP)                                                                                             \
   NN_INDEX_OPS(NN_OP)                                                                                             \
+  NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")                        \
   NN_REDUCE_OPS(NN_OP)
 
 // clang-format off

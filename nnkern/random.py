@@ -28,3 +28,8 @@ def get_state() -> dict:
 
 def set_state(state: dict) -> None:
     _generator.bit_generator.state = state
+
+
+def next_seed() -> int:
+    """A fresh 63-bit number for a kernel that makes random numbers of its own."""
+    return _generator.bit_generator.random_raw() >> 1

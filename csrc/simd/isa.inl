@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "copy.inl"
+#include "dropout.inl"
 #include "elementwise.inl"
 #include "reduce.inl"
 

@@ -17,6 +17,8 @@ namespace nn {
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                  \
   NN_KERNEL(transpose_copy, void, (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols)) \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
+  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
+  NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
   NN_REDUCE_KERNELS(NN_KERNEL)
 
 // clang-format off

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..tensor import Tensor
+from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .index import *  # noqa: F403
 from .reduce import *  # noqa: F403

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
+from . import reduce
 from .index import getitem
 
 __all__ = [
@@ -170,9 +171,7 @@ class BroadcastTo(Function):
             ) from None
 
     def backward(self, gy):
-        from .reduce import sum_to
-
-        return sum_to(gy, self.x_shape)
+        return reduce.sum_to(gy, self.x_shape)
 
 
 def broadcast_to(x, shape):

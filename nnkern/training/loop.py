@@ -51,7 +51,9 @@ def predict(model: Any, x: np.ndarray, batch_size: int = 1024) -> np.ndarray:
     model.eval()
     try:
         with no_grad():
-            parts = [model(Tensor(x[i : i + batch_size])).data.argmax(1) for i in range(0, len(x), batch_size)]
+            parts = [
+                model(Tensor(x[i : i + batch_size])).data.argmax(1) for i in range(0, len(x), batch_size)
+            ]
     finally:
         model.train(was_training)
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
