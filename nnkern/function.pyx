@@ -168,7 +168,11 @@ cdef class Function:
 
     cdef _mark_view(self, TensorBase out, TensorBase x):
         cdef TensorBase base = x._base if x._base is not None else x
-        if out.data is base.data or (out.data.base is not None and np.may_share_memory(out.data, base.data)):
+        owner = out.data.base
+        if out.data is base.data or (
+            owner is not None
+            and (owner is base.data or owner is base.data.base or np.may_share_memory(out.data, base.data))
+        ):
             out._base = base
             out._view_sequence = self.sequence
 

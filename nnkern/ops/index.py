@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _zeros(shape, dtype):
+def zeros_view(shape, dtype):
     """Zeros of any shape in 8 bytes (strides 0): the kernels that add to them copy them first."""
     return np.ndarray(shape, dtype, bytes(8), strides=(0,) * len(shape))
 
@@ -43,7 +43,7 @@ class Take(Function):
 
     def backward(self, gy):
         (index,) = self.saved
-        return index_add(_zeros(self.x_shape, self.x_dtype), self.dim, index, gy), None
+        return index_add(zeros_view(self.x_shape, self.x_dtype), self.dim, index, gy), None
 
 
 def index_select(x, dim, index):
@@ -89,7 +89,7 @@ class Gather(Function):
 
     def backward(self, gy):
         (index,) = self.saved
-        return scatter_add(_zeros(self.x_shape, self.x_dtype), self.dim, index, gy), None
+        return scatter_add(zeros_view(self.x_shape, self.x_dtype), self.dim, index, gy), None
 
 
 def gather(x, dim, index):
@@ -217,6 +217,8 @@ def one_hot(x, num_classes=-1):
 
 # x[index]
 
+_ALL = (slice(None),) * 32
+
 
 class GetItem(Function):
     is_view = True
@@ -258,10 +260,28 @@ def getitem(x, index):
     """x[index] as NumPy defines it: integers, slices, None and ... give views; integer arrays and masks give copies."""
     if type(index) is not tuple:
         index = (index,)
-    for item in index:
-        if not (item is None or item is ... or type(item) is int or type(item) is slice):
+    array_at = -1
+    for i, item in enumerate(index):
+        kind = type(item)
+        if not (kind is int or kind is slice or item is None or item is ...):
+            if kind is np.ndarray and item.dtype == np.int64 and array_at < 0 and index[:i] == _ALL[:i]:
+                array_at = i
+            else:
+                return _advanced(x, index)
+        elif array_at >= 0:
             return _advanced(x, index)
-    return GetItem(index)(x)
+    if array_at < 0:
+        return GetItem(index)(x)
+    return _take(x, array_at, index[array_at])  # the most common kind: rows, or slices along one dim
+
+
+def _take(x, dim, index):
+    if dim >= x.ndim:
+        raise IndexError(f"getitem: {dim + 1} indices for {x.ndim} dimensions")
+    try:
+        return Take(dim)(x, index)
+    except IndexError as e:
+        raise IndexError(str(e).replace("index_select", "getitem", 1)) from None
 
 
 def _normal(item):
@@ -352,7 +372,4 @@ def _advanced(x, index):
         linear = np.flatnonzero(masks[0])
     else:
         linear = _linear_index(arrays, lengths)
-    try:
-        return Take(at)(x, linear)
-    except IndexError as e:
-        raise IndexError(str(e).replace("index_select", "getitem", 1)) from None
+    return _take(x, at, linear)

@@ -5,13 +5,14 @@ Views share memory with their input (they are NumPy views); their gradients flow
 """
 
 import math
+from itertools import accumulate
 
 import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
 from . import reduce
-from .index import getitem
+from .index import getitem, zeros_view
 
 __all__ = [
     "broadcast_to", "cat", "chunk", "clone", "contiguous", "expand", "flatten", "flip", "movedim", "narrow", "pad",
@@ -117,20 +118,20 @@ class Permute(Function):
         self.dims = dims
 
     def forward(self, x):
-        return x.transpose(self.dims)
+        try:
+            return x.transpose(self.dims)
+        except ValueError:
+            axes = _axes("permute", self.dims, x.ndim)
+            raise ValueError(f"permute: dims={axes} must name each dim of x.shape={x.shape}") from None
 
     def backward(self, gy):
-        return permute(gy, sorted(range(len(self.dims)), key=self.dims.__getitem__))
+        n = len(self.dims)
+        return Permute(sorted(range(n), key=lambda i: self.dims[i] % n))(gy)
 
 
 def permute(x, dims):
     """The dims of x in another order, as a view: y.shape[i] = x.shape[dims[i]]."""
-    axes = _axes("permute", dims, x.ndim)
-    if len(axes) != x.ndim:
-        raise ValueError(
-            f"permute: dims={tuple(dims)} must name each of the {x.ndim} dims of x.shape={tuple(x.shape)}"
-        )
-    return Permute(axes)(x)
+    return Permute(tuple(dims))(x)
 
 
 def transpose(x, dim0, dim1):
@@ -163,6 +164,12 @@ class BroadcastTo(Function):
 
     def forward(self, x):
         self.x_shape = x.shape
+        if (
+            x.size == 1 and x.flags.c_contiguous
+        ):  # as in the gradient of a sum; NumPy takes three times as long
+            y = np.ndarray(self.shape, x.dtype, x, 0, (0,) * len(self.shape))
+            y.flags.writeable = False
+            return y
         try:
             return np.broadcast_to(x, self.shape)
         except ValueError:
@@ -176,14 +183,15 @@ class BroadcastTo(Function):
 
 def broadcast_to(x, shape):
     """x repeated along new leading dims and dims of length 1, as a read-only view (stride 0)."""
-    return BroadcastTo(tuple(shape))(x)
+    return BroadcastTo((shape,) if isinstance(shape, int) else tuple(shape))(x)
 
 
 def expand(x, sizes):
     """broadcast_to, where -1 keeps the length that x has there."""
+    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     shape, lead = tuple(x.shape), len(sizes) - x.ndim
     if any(n == -1 for n in sizes[: max(0, lead)]):
-        raise ValueError(f"expand: -1 in {tuple(sizes)} stands at a dim that x.shape={shape} does not have")
+        raise ValueError(f"expand: -1 in {sizes} stands at a dim that x.shape={shape} does not have")
     return broadcast_to(x, [shape[i - lead] if n == -1 else n for i, n in enumerate(sizes)])
 
 
@@ -235,11 +243,7 @@ class Cat(Function):
         return y
 
     def backward(self, gy):
-        ends = np.cumsum(self.lengths).tolist()
-        return tuple(
-            narrow(gy, self.dim, end - n, n) if wanted else None
-            for end, n, wanted in zip(ends, self.lengths, self.needs_input_grad)
-        )
+        return split(gy, self.lengths, self.dim)
 
 
 def cat(tensors, dim=0):
@@ -247,10 +251,28 @@ def cat(tensors, dim=0):
     return Cat(dim)(*tensors)
 
 
+class Stack(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, *xs):
+        if not xs:
+            raise ValueError("stack: needs at least one array")
+        self.dim = dim = _axis("stack", self.dim, xs[0].ndim + 1)
+        place = (slice(None),) * dim + (None,)
+        odd = next((i for i, x in enumerate(xs) if x.shape != xs[0].shape), None)
+        if odd is not None:
+            shapes = f"tensors[0].shape={xs[0].shape}, tensors[{odd}].shape={xs[odd].shape}"
+            raise ValueError(f"stack: tensors[{odd}] must have the shape of tensors[0] ({shapes})")
+        return self.kernels.cat_forward([x[place] for x in xs], dim)
+
+    def backward(self, gy):
+        return unbind(gy, self.dim)
+
+
 def stack(tensors, dim=0):
-    """Join arrays of equal shape along a new dim."""
-    tensors = tuple(tensors)
-    return cat([unsqueeze(x, dim) for x in tensors], dim % (tensors[0].ndim + 1) if tensors else 0)
+    """Join arrays of equal shape and dtype along a new dim."""
+    return Stack(dim)(*tensors)
 
 
 def narrow(x, dim, start, length):
@@ -261,6 +283,34 @@ def narrow(x, dim, start, length):
             f"narrow: [{start}, {start + length}) does not lie in dim {dim} of x.shape={tuple(x.shape)}"
         )
     return getitem(x, (slice(None),) * dim + (slice(start, start + length),))
+
+
+class Split(Function):
+    """Views of the given lengths along dim; `drop` removes dim from each."""
+
+    is_view = True
+
+    def __init__(self, dim, lengths, drop=False):
+        self.dim, self.lengths, self.drop = dim, lengths, drop
+
+    def forward(self, x):
+        self.x_shape = x.shape
+        lead = (slice(None),) * self.dim
+        if self.drop:
+            return tuple(x[(*lead, i, ...)] for i in range(x.shape[self.dim]))
+        ends = accumulate(self.lengths)
+        return tuple(x[(*lead, slice(end - n, end))] for end, n in zip(ends, self.lengths))
+
+    def backward(self, *gys):
+        given = next(g for g in gys if g is not None)
+        shape = list(self.x_shape)
+        parts = []
+        for g, n in zip(gys, self.lengths):
+            shape[self.dim] = n
+            parts.append(
+                zeros_view(shape, given.dtype) if g is None else unsqueeze(g, self.dim) if self.drop else g
+            )
+        return cat(parts, self.dim)
 
 
 def split(x, split_size, dim=0):
@@ -275,8 +325,7 @@ def split(x, split_size, dim=0):
         raise ValueError(
             f"split: lengths {list(split_size)} must sum to {total} (x.shape={tuple(x.shape)}, dim={dim})"
         )
-    ends = np.cumsum(split_size).tolist()
-    return tuple(narrow(x, dim, end - n, n) for end, n in zip(ends, split_size))
+    return Split(dim, split_size)(x)
 
 
 def chunk(x, chunks, dim=0):
@@ -289,7 +338,8 @@ def chunk(x, chunks, dim=0):
 def unbind(x, dim=0):
     """A tuple of views, one for each position along dim, without that dim."""
     dim = _axis("unbind", dim, x.ndim)
-    return tuple(getitem(x, (slice(None),) * dim + (i,)) for i in range(x.shape[dim]))
+    n = x.shape[dim]
+    return Split(dim, (1,) * n, drop=True)(x) if n else ()
 
 
 class Pad(Function):
