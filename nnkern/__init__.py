@@ -1,8 +1,9 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
-from . import autograd, nn
+from . import autograd, nn, random
 from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
 from .autograd import set_grad_enabled
+from .creation import *  # noqa: F403
 from .function import Function
 from .ops import *  # noqa: F403
 from .random import manual_seed
