@@ -23,8 +23,9 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")                                       \
   NN_SHAPE_OPS(NN_OP)                                                                                             \
   NN_INDEX_OPS(NN_OP)                                                                                             \
-  NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")                        \
-  NN_REDUCE_OPS(NN_OP)
+  NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")               \
+  NN_REDUCE_OPS(NN_OP)                                                                                   \
+  NN_OPTIM_OPS(NN_OP)
 
 // clang-format off
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
@@ -56,6 +57,18 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(argmin_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
   NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
         "x", "axes", "correction", "keepdims")
+
+// In place on params and states; the lists of states that an option leaves out are empty.
+#define NN_OPTIM_OPS(NN_OP)                                                                                                    \
+  NN_OP(sgd_step, void, (const Views& params, const Views& grads, const Views& momentum_buffers, double lr, double momentum,   \
+        double dampening, double weight_decay, bool nesterov, bool maximize, bool first_step),                                 \
+        "params", "grads", "momentum_buffers", "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize",          \
+        "first_step")                                                                                                          \
+  NN_OP(adam_step, void, (const Views& params, const Views& grads, const Views& exp_avgs, const Views& exp_avg_sqs,            \
+        const Views& max_exp_avg_sqs, double step, double lr, double beta1, double beta2, double eps, double weight_decay,     \
+        bool decoupled, bool amsgrad, bool maximize),                                                                          \
+        "params", "grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "step", "lr", "beta1", "beta2", "eps",                \
+        "weight_decay", "decoupled", "amsgrad", "maximize")
 // clang-format on
 
 #define NN_DECLARE(name, result, params, ...) result name params;

@@ -1,6 +1,6 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
-from . import autograd, nn, random
+from . import autograd, nn, optim, random
 from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
 from .autograd import set_grad_enabled
 from .creation import *  # noqa: F403

@@ -1,5 +1,6 @@
 """Types of function.pyx."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,4 @@ class Walk:
 
 def register_tensor(cls: type) -> type: ...
 def record_change(t: TensorBase, op: str) -> None: ...
+def record_changes(tensors: Iterable[TensorBase], op: str) -> None: ...

@@ -192,21 +192,30 @@ cdef _like_inputs(y, tuple inputs):
 
 def record_change(TensorBase t, str op):
     """Notes that t's memory was changed, and by which line of the user's code."""
+    record_changes((t,), op)
+
+
+def record_changes(tensors, str op):
+    """record_change for several tensors that one line changed."""
     global _sequence, _last_change
-    cdef TensorBase root = t._base if t._base is not None else t
-    if root._version is None:
-        root._version = Version()
-    _sequence += 1
-    root._version.sequence = _last_change = _sequence
-    root._version.op = op
+    cdef TensorBase t, root
     frame = sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "nnkern":
         frame = frame.f_back
-    root._version.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    if t._fn is not None:
-        t._fn._out_version = root._version
-    if root._fn is not None:
-        root._fn._out_version = root._version
+    where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    _sequence += 1
+    _last_change = _sequence
+    for t in tensors:
+        root = t._base if t._base is not None else t
+        if root._version is None:
+            root._version = Version()
+        root._version.sequence = _sequence
+        root._version.op = op
+        root._version.where = where
+        if t._fn is not None:
+            t._fn._out_version = root._version
+        if root._fn is not None:
+            root._fn._out_version = root._version
 
 
 cdef tuple _as_tuple(x):

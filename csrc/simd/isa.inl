@@ -4,6 +4,7 @@
 #include "copy.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
+#include "optim.inl"
 #include "reduce.inl"
 
 #define NN_CONCAT_(a, b) a##b

@@ -19,7 +19,8 @@ namespace nn {
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
   NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
-  NN_REDUCE_KERNELS(NN_KERNEL)
+  NN_REDUCE_KERNELS(NN_KERNEL)                                                                           \
+  NN_OPTIM_KERNELS(NN_KERNEL)
 
 // clang-format off
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
@@ -29,6 +30,13 @@ namespace nn {
   NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y))      \
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
+
+/* optim.inl */
+#define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \
+  NN_KERNEL(sgd_update, void, (T* p, const T* g, T* b, int64_t n, T lr, T momentum, T dampening, T decay, bool nesterov,       \
+                               T sign, bool first_step))                                                                       \
+  NN_KERNEL(adam_update, void, (T* p, const T* g, T* m, T* v, T* top, int64_t n, T rate, T root, T beta1, T beta2, T eps,      \
+                                T decay, T shrink, T sign))
 // clang-format on
 
 template <class T> struct Kernels {
