@@ -18,20 +18,29 @@ def fit(
     loss_function: Callable,
     optimiser: Any,
     epochs: int,
+    augment: Callable[[np.ndarray], np.ndarray] | None = None,
+    schedule: Callable[[float], float] | None = None,
     evaluate: Callable[[], float] | None = None,
     progress: Callable[[dict], None] | None = None,
 ) -> list[dict]:
     """Trains `model` and returns its history: one {"epoch", "loss", "accuracy"} per epoch.
 
-    loss: the mean over the epoch's batches; accuracy: what evaluate() returns, absent without it. progress is called
-    with each of these dicts as soon as it is known.
+    loss: the mean over the epoch's rows; accuracy: what evaluate() returns, absent without it. progress is called
+    with each of these dicts as soon as it is known. augment changes each batch of x; schedule gives the factor of the
+    learning rates as a function of the share of the training that is done.
     """
-    history = []
+    history: list[dict] = []
+    rates = [group["lr"] for group in optimiser.param_groups]
+    step, steps = 0, epochs * len(batches)
     for epoch in range(1, epochs + 1):
         model.train()
         total = rows = 0
         for x, y in batches:
-            loss = loss_function(model(Tensor(x)), y)
+            if schedule is not None:
+                for group, rate in zip(optimiser.param_groups, rates):
+                    group["lr"] = rate * schedule(step / steps)
+            step += 1
+            loss = loss_function(model(Tensor(x if augment is None else augment(x))), y)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import nn, optim
+from .. import nn, ops, optim
 from ..data import Batches, load_digits
 from ..models import MLP
-from ..random import manual_seed
+from ..random import generator, manual_seed
 from ..serialization import save
 from .loop import accuracy, fit, predict
 
@@ -24,34 +25,57 @@ class DigitsResult(NamedTuple):
     confusion: np.ndarray
 
 
+# The 64 places of an 8 x 8 window in a 10 x 10 image, for each of its 9 positions.
+_WINDOWS = np.array(
+    [[(top + i) * 10 + left + j for i in range(8) for j in range(8)] for top in range(3) for left in range(3)]
+)
+_CENTRE = 4
+
+
+def jitter(x: np.ndarray) -> np.ndarray:
+    """Every second image (N, 64), on average, moved by up to a pixel each way: what a digit is does not change."""
+    g = generator()
+    window = np.where(g.random(len(x)) < 0.5, g.integers(0, 9, len(x)), _CENTRE)
+    padded = ops.pad(x.reshape(-1, 8, 8), (1, 1, 1, 1)).reshape(-1, 100)
+    return ops.gather(padded, 1, _WINDOWS[window])
+
+
+def cosine(done: float) -> float:
+    """From 1 down to 0 (Loshchilov and Hutter 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
 def train_digits(
-    epochs: int = 30,
+    epochs: int = 40,
     batch_size: int = 64,
-    lr: float = 2e-3,
+    lr: float = 3e-3,
     seed: int = 0,
-    hidden: tuple[int, ...] = (128, 64),
+    hidden: tuple[int, ...] = (256, 128),
+    dropout: float = 0.2,
     dtype: Any = np.float32,
     progress: Callable[[dict], None] | None = None,
     checkpoint: Any = None,
 ) -> DigitsResult:
-    """Trains MLP(64, *hidden, 10) on scikit-learn's digits with Adam; deterministic for a given seed.
+    """Trains MLP(64, *hidden, 10) on scikit-learn's digits with Adam, dropout and jitter; the seed decides all.
 
     progress: called once per epoch with {"epoch", "loss", "accuracy"}. checkpoint: where to save the weights
     (safetensors), if anywhere.
 
-    >>> train_digits(epochs=30).test_accuracy > 0.97
+    >>> train_digits().test_accuracy > 0.97
     True
     """
     manual_seed(seed)
     digits = load_digits()
     x_train, x_test = digits.x_train.astype(dtype, copy=False), digits.x_test.astype(dtype, copy=False)
-    model = MLP(64, *hidden, 10).to(dtype)
+    model = MLP(64, *hidden, 10, dropout=dropout).to(dtype)
     history = fit(
         model,
         Batches(x_train, digits.y_train, batch_size=batch_size),
         nn.CrossEntropyLoss(),
         optim.Adam(model.parameters(), lr=lr),
         epochs,
+        augment=jitter,
+        schedule=cosine,
         evaluate=lambda: accuracy(model, x_test, digits.y_test),
         progress=progress,
     )
