@@ -27,8 +27,10 @@ int64_t read_index(const View& index, const char* at) {
                                    : *reinterpret_cast<const int64_t*>(at);
 }
 
+// `value`: the bad index, to which size was added if it was negative.
 [[noreturn]] void out_of_range(const char* op, int64_t value, const View& index, int64_t flat, int64_t size,
                                int64_t axis) {
+  if (value < 0) value -= size;
   std::string place;
   for (int i = index.ndim - 1; i >= 0; --i) {
     place = std::to_string(flat % index.shape[i]) + (place.empty() ? "" : ", ") + place;
@@ -57,8 +59,8 @@ struct Indices {
     const char* p = static_cast<const char*>(index.data);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t v = read_index(index, p);
-      if (v < -size || v >= size) out_of_range(op, v, index, i, size, axis);
-      at[size_t(i)] = v < 0 ? v + size : v;
+      at[i] = v < 0 ? v + size : v;
+      if (uint64_t(at[i]) >= uint64_t(size)) out_of_range(op, at[i], index, i, size, axis);
       for (int d = index.ndim - 1; d >= 0; --d) {
         p += index.strides[d];
         if (++place[d] < index.shape[d]) break;
@@ -147,60 +149,96 @@ void check_elementwise_index(const char* op, const View& x, const View& index, c
   fail(op, what, {{"x", x}, {"index", index}});
 }
 
-// f(flat, index byte offset, x offset without the axis, other offset) for the elements [begin, end) of index.
-template <class F> void each_element(const View& index, const View& x, const View& other, int64_t axis,
-                                     int64_t begin, int64_t end, F&& f) {
-  int64_t place[kMaxDims], rest = begin, i_at = 0, x_at = 0, o_at = 0;
-  for (int d = index.ndim - 1; d >= 0; --d) {
+// The lines of index along its last dim, with where they stand in x (without the axis) and in a third array.
+struct Line {
+  int64_t flat, x, other;  // place in C order; byte offsets
+  const char* index;
+};
+
+template <class F> void each_line(const View& index, const View& x, const View& other, int64_t axis,
+                                  int64_t begin, int64_t end, F&& f) {
+  const int last = index.ndim - 1;
+  int64_t place[kMaxDims], rest = begin;
+  Line line{begin * index.shape[last], 0, 0, index.as<const char>()};
+  const auto move = [&](int d, int64_t by) {
+    line.index += by * index.strides[d], line.other += by * other.strides[d];
+    if (d != axis) line.x += by * x.strides[d];
+  };
+  for (int d = last - 1; d >= 0; --d) {
     place[d] = rest % index.shape[d];
     rest /= index.shape[d];
-    i_at += place[d] * index.strides[d];
-    if (d != axis) x_at += place[d] * x.strides[d];
-    o_at += place[d] * other.strides[d];
+    move(d, place[d]);
   }
-  for (int64_t flat = begin; flat < end; ++flat) {
-    f(flat, i_at, x_at, o_at);
-    for (int d = index.ndim - 1; d >= 0; --d) {
-      i_at += index.strides[d], o_at += other.strides[d];
-      if (d != axis) x_at += x.strides[d];
+  for (int64_t i = begin; i < end; ++i, line.flat += index.shape[last]) {
+    f(line);
+    for (int d = last - 1; d >= 0; --d) {
+      move(d, 1);
       if (++place[d] < index.shape[d]) break;
-      i_at -= place[d] * index.strides[d], o_at -= place[d] * other.strides[d];
-      if (d != axis) x_at -= place[d] * x.strides[d];
+      move(d, -place[d]);
       place[d] = 0;
     }
   }
 }
 
-int64_t element(const char* op, const View& index, int64_t flat, int64_t i_at, int64_t size, int64_t axis) {
-  const int64_t v = read_index(index, static_cast<const char*>(index.data) + i_at);
-  if (v < -size || v >= size) out_of_range(op, v, index, flat, size, axis);
-  return v < 0 ? v + size : v;
+// f(k, x[k]) for each element k of a line: its index is checked (IndexError) and x points at what it names.
+template <class T, class I, class F> void along_line(const char* op, const View& index, const Line& line,
+                                                     char* x, const View& x_view, int64_t axis, F&& f) {
+  const int last = index.ndim - 1;
+  const int64_t n = index.shape[last], size = x_view.shape[axis];
+  const auto loop = [&](int64_t index_step, int64_t step, int64_t x_step) {
+    for (int64_t k = 0; k < n; ++k) {
+      int64_t v = *reinterpret_cast<const I*>(line.index + k * index_step);
+      if (v < 0) v += size;
+      if (uint64_t(v) >= uint64_t(size)) out_of_range(op, v, index, line.flat + k, size, axis);
+      f(k, reinterpret_cast<T*>(x + k * x_step + v * step));
+    }
+  };
+  const int64_t index_step = index.strides[last], step = x_view.strides[axis];
+  if (index_step == sizeof(I) && axis == last && step == sizeof(T)) return loop(sizeof(I), sizeof(T), 0);
+  if (index_step == sizeof(I) && axis != last && x_view.strides[last] == sizeof(T))
+    return loop(sizeof(I), step, sizeof(T));
+  loop(index_step, step, axis == last ? 0 : x_view.strides[last]);
 }
 
-// Elements before `axis` never share a target, so threads take whole groups of them.
+// g(T(), I()): T for the items, I for the index.
+template <class G> void dispatch_index(Dtype items, Dtype index, G&& g) {
+  dispatch_all(items, [&](auto t) { index == Dtype::i32 ? g(t, int32_t()) : g(t, int64_t()); });
+}
+
+int64_t lines_of(const View& index) {
+  return index.size() / std::max<int64_t>(1, index.shape[index.ndim - 1]);
+}
+
+// Elements that differ before `axis` never share a target, so threads take whole groups of them.
 template <class Put> Array scatter(const char* op, const View& x, const View& index, const View& source,
                                    int64_t axis, const OptView& out, Put&& put) {
   if (x.ndim == 0) fail(op, "x needs at least one dimension", {{"x", x}});
   axis = check_axis(op, x, axis);
   check_elementwise_index(op, x, index, &source, axis);
-  const int64_t size = x.shape[axis];
-  each_element(index, x, source, axis, 0, index.size(),
-               [&](int64_t flat, int64_t i, int64_t, int64_t) { element(op, index, flat, i, size, axis); });
-  Array y = start_from(op, x, index, source, out);
-  const View target = y.view();
-  if (index.size() == 0) return y;
-  int64_t groups = 1;
-  for (int d = 0; d < axis; ++d) groups *= index.shape[d];
-  const int64_t each = index.size() / groups;
-  parallel_for(groups, std::max<int64_t>(1, (kGrainBytes / 8) / each), [&](int64_t begin, int64_t end) {
-    dispatch_all(x.dtype, [&](auto t) {
-      using T = decltype(t);
-      each_element(index, target, source, axis, begin * each, end * each,
-                   [&](int64_t flat, int64_t i, int64_t to, int64_t from) {
-                     const int64_t at = element(op, index, flat, i, size, axis);
-                     put(reinterpret_cast<T*>(target.as<char>() + to + at * target.strides[axis]),
-                         reinterpret_cast<const T*>(source.as<char>() + from));
+  const int64_t lines = lines_of(index);
+  dispatch_index(x.dtype, index.dtype,
+                 [&](auto t, auto i) {  // all indices are good before anything is written
+                   each_line(index, x, source, axis, 0, lines, [&](const Line& line) {
+                     along_line<decltype(t), decltype(i)>(op, index, line, x.as<char>() + line.x, x, axis,
+                                                          [](int64_t, const auto*) {});
                    });
+                 });
+  Array y = start_from(op, x, index, source, out);
+  if (index.size() == 0) return y;
+  const View target = y.view();
+  int64_t groups = 1;
+  for (int d = 0; d < axis && d < index.ndim - 1; ++d) groups *= index.shape[d];
+  const int64_t each = lines / groups, step = source.strides[index.ndim - 1];
+  const int64_t grain = std::max<int64_t>(1, kGrainBytes / 8 / (index.size() / groups));
+  parallel_for(groups, grain, [&](int64_t begin, int64_t end) {
+    dispatch_index(x.dtype, index.dtype, [&](auto t, auto i) {
+      using T = decltype(t);
+      each_line(index, target, source, axis, begin * each, end * each, [&](const Line& line) {
+        const char* from = source.as<const char>() + line.other;
+        along_line<T, decltype(i)>(
+            op, index, line, target.as<char>() + line.x, target, axis,
+            [&](int64_t k, T* to) { put(to, reinterpret_cast<const T*>(from + k * step)); });
+      });
     });
   });
   return y;
@@ -221,21 +259,29 @@ Array take_forward(const View& x, const View& index, int64_t axis) {
   if (y.size() == 0) return y;
   const Folded fold(x, axis);
   const Packed packed(x);
-  const int64_t item = itemsize(x.dtype), row = fold.inner * item, n = x.shape[axis];
-  parallel_for(
-      fold.outer * rows.count, std::max<int64_t>(1, kGrainBytes / row), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t outer = i / rows.count;
-          const char* from = packed.data() + (outer * n + rows.at[size_t(i - outer * rows.count)]) * row;
-          char* to = y.as<char>() + i * row;
-          if (row == 4)
-            memcpy(to, from, 4);
-          else if (row == 8)
-            memcpy(to, from, 8);
-          else
-            memcpy(to, from, size_t(row));
-        }
-      });
+  const int64_t row = fold.inner * itemsize(x.dtype), n = x.shape[axis];
+  if (fold.inner == 1) {  // single elements
+    dispatch_all(x.dtype, [&](auto t) {
+      using T = decltype(t);
+      parallel_for(fold.outer, std::max<int64_t>(1, kGrainBytes / 8 / rows.count),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t o = begin; o < end; ++o) {
+                       const T* from = reinterpret_cast<const T*>(packed.data()) + o * n;
+                       T* to = y.as<T>() + o * rows.count;
+                       for (int64_t i = 0; i < rows.count; ++i) to[i] = from[rows.at[i]];
+                     }
+                   });
+    });
+    return y;
+  }
+  parallel_for(fold.outer * rows.count, std::max<int64_t>(1, kGrainBytes / row),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t outer = i / rows.count;
+                   memcpy(y.as<char>() + i * row,
+                          packed.data() + (outer * n + rows.at[i - outer * rows.count]) * row, size_t(row));
+                 }
+               });
   return y;
 }
 
@@ -271,7 +317,7 @@ Array index_add_forward(const View& x, const View& index, const View& source, in
         const T* from = reinterpret_cast<const T*>(packed.data()) + outer * rows.count * inner;
         T* to = y.as<T>() + outer * n * inner;
         for (int64_t i = 0; i < rows.count; ++i) {
-          const int64_t r = rows.at[size_t(i)];
+          const int64_t r = rows.at[i];
           if (r < lo || r >= hi) continue;
           if (inner == 1)
             to[r] = T(to[r] + from[i]);
@@ -290,17 +336,17 @@ Array gather_forward(const View& x, const View& index, int64_t axis) {
   check_elementwise_index("gather", x, index, nullptr, axis);
   Array y = output("gather", x.dtype, index.ndim, index.shape);
   const View target = y.view();
-  const int64_t size = x.shape[axis];
   try {
-    parallel_for(index.size(), kGrainBytes / 8, [&](int64_t begin, int64_t end) {
-      dispatch_all(x.dtype, [&](auto t) {
+    const int64_t grain =
+        std::max<int64_t>(1, kGrainBytes / 8 / std::max<int64_t>(1, index.shape[index.ndim - 1]));
+    parallel_for(index.size() ? lines_of(index) : 0, grain, [&](int64_t begin, int64_t end) {
+      dispatch_index(x.dtype, index.dtype, [&](auto t, auto i) {
         using T = decltype(t);
-        each_element(index, x, target, axis, begin, end,
-                     [&](int64_t flat, int64_t i, int64_t from, int64_t to) {
-                       const int64_t at = element("gather", index, flat, i, size, axis);
-                       *reinterpret_cast<T*>(target.as<char>() + to) =
-                           *reinterpret_cast<const T*>(x.as<char>() + from + at * x.strides[axis]);
-                     });
+        each_line(index, x, target, axis, begin, end, [&](const Line& line) {
+          T* to = reinterpret_cast<T*>(target.as<char>() + line.other);
+          along_line<T, decltype(i)>("gather", index, line, x.as<char>() + line.x, x, axis,
+                                     [&](int64_t k, const T* from) { to[k] = *from; });
+        });
       });
     });
   } catch (...) {
