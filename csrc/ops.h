@@ -25,7 +25,8 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_INDEX_OPS(NN_OP)                                                                                             \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")               \
   NN_REDUCE_OPS(NN_OP)                                                                                   \
-  NN_OPTIM_OPS(NN_OP)
+  NN_OPTIM_OPS(NN_OP)                                                                                    \
+  NN_SOFTMAX_OPS(NN_OP)
 
 // clang-format off
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
@@ -57,6 +58,18 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(argmin_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
   NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
         "x", "axes", "correction", "keepdims")
+
+// reduction: 0 none, 1 mean, 2 sum. target: class numbers, or probabilities of x's shape. statistics is (2, rows): the
+// maximum of each row and log(sum(exp(row - maximum))).
+#define NN_SOFTMAX_OPS(NN_OP)                                                                                                  \
+  NN_OP(softmax_forward, Array, (const View& x, int64_t axis, bool log), "x", "axis", "log")                                   \
+  NN_OP(softmax_backward, Array, (const View& gy, const View& y, int64_t axis, bool log), "gy", "y", "axis", "log")            \
+  NN_OP(cross_entropy_forward, Array2, (const View& x, const View& target, const OptView& weight, int64_t ignore_index,        \
+        int64_t reduction, double label_smoothing),                                                                            \
+        "x", "target", "weight", "ignore_index", "reduction", "label_smoothing")                                               \
+  NN_OP(cross_entropy_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,              \
+        const View& statistics, int64_t ignore_index, int64_t reduction, double label_smoothing),                              \
+        "gy", "x", "target", "weight", "statistics", "ignore_index", "reduction", "label_smoothing")
 
 // In place on params and states; the lists of states that an option leaves out are empty.
 #define NN_OPTIM_OPS(NN_OP)                                                                                                    \

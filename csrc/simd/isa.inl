@@ -4,8 +4,10 @@
 #include "copy.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
+#include "math.inl"
 #include "optim.inl"
 #include "reduce.inl"
+#include "softmax.inl"
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)

@@ -20,7 +20,8 @@ namespace nn {
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
   NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                           \
-  NN_OPTIM_KERNELS(NN_KERNEL)
+  NN_OPTIM_KERNELS(NN_KERNEL)                                                                            \
+  NN_SOFTMAX_KERNELS(NN_KERNEL)
 
 // clang-format off
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
@@ -30,6 +31,15 @@ namespace nn {
   NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y))      \
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
+
+/* softmax.inl: rows of n elements; columns of an (n, cols) matrix */
+#define NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                                          \
+  NN_KERNEL(softmax_rows, void, (bool log, const T* x, int64_t rows, int64_t n, T* y))                                         \
+  NN_KERNEL(softmax_cols, void, (bool log, const T* x, int64_t n, int64_t cols, T* y))                                         \
+  NN_KERNEL(softmax_backward_rows, void, (bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx))                  \
+  NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t n, int64_t cols, T* gx))                  \
+  NN_KERNEL(log_sum_exp_rows, void, (const T* x, int64_t rows, int64_t n, T* top, T* log_sum))                                 \
+  NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

@@ -6,14 +6,17 @@ from ..tensor import Tensor
 from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .index import *  # noqa: F403
+from .loss import *  # noqa: F403
 from .reduce import *  # noqa: F403
 from .shape import *  # noqa: F403
+from .softmax import *  # noqa: F403
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
 METHODS = """
 neg
 chunk clone contiguous flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
 all amax amin any argmax argmin logsumexp max mean min prod std sum var
+log_softmax softmax
 gather index_add index_select scatter scatter_add take_along_dim
 """
 

@@ -1,0 +1,103 @@
+// Softmax and its logarithm along one axis.
+//
+//   y = exp(x - max x) / sum(exp(x - max x))        gx = y (gy - sum(gy y))
+//
+// The array is seen as (outer, n, inner) around the axis: rows if inner is 1, else columns side by side in
+// registers, so that no axis needs a transposition. Work is split over outer (and never inside a sum).
+#include <algorithm>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+#include "../simd/kernels.h"
+#include "copy.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kGrain = 1 << 14;  // elements: some 20 us of exp
+
+// C-contiguous data of v: its own, or a copy's.
+class Dense {
+ public:
+  explicit Dense(const View& v) : data_(v.data) {
+    if (v.contiguous()) return;
+    Array a = output("softmax", v.dtype, v.ndim, v.shape);
+    data_ = block_ = a.data;
+    copy(v, a.view());
+  }
+  ~Dense() {
+    if (block_) release(block_);
+  }
+  Dense(const Dense&) = delete;
+  template <class T> const T* as() const { return static_cast<const T*>(data_); }
+
+ private:
+  const void* data_;
+  void* block_ = nullptr;
+};
+
+struct Fold {
+  int64_t outer = 1, n = 1, inner = 1;
+  Fold(const char* op, const View& x, int64_t axis) {
+    if (x.ndim == 0 && (axis == 0 || axis == -1)) return;
+    if (axis < -x.ndim || axis >= x.ndim)
+      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
+                              " does not exist (x.shape=" + text(x) + ")");
+    if (axis < 0) axis += x.ndim;
+    for (int i = 0; i < x.ndim; ++i) (i < axis ? outer : i == axis ? n : inner) *= x.shape[i];
+  }
+};
+
+// rows(first row, count) if the axis is the last one, else columns(first element) of each (n, inner) matrix.
+template <class R, class C> void each(const Fold& f, R&& rows, C&& columns) {
+  if (f.outer * f.n * f.inner == 0) return;
+  const int64_t size = f.n * f.inner;
+  parallel_for(f.outer, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
+    if (f.inner == 1) return rows(begin * f.n, end - begin);
+    for (int64_t o = begin; o < end; ++o) columns(o * size);
+  });
+}
+
+}  // namespace
+
+Array softmax_forward(const View& x, int64_t axis, bool log) {
+  const char* op = log ? "log_softmax" : "softmax";
+  const Dtype dt = common_dtype(op, {{"x", x}});
+  const Fold f(op, x, axis);
+  Array y = output(op, dt, x.ndim, x.shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense(x);
+    const T* from = dense.as<T>();
+    T* to = y.as<T>();
+    each(
+        f, [&](int64_t at, int64_t rows) { kernels<T>().softmax_rows(log, from + at, rows, f.n, to + at); },
+        [&](int64_t at) { kernels<T>().softmax_cols(log, from + at, f.n, f.inner, to + at); });
+  });
+  return y;
+}
+
+Array softmax_backward(const View& gy, const View& y, int64_t axis, bool log) {
+  const char* op = log ? "log_softmax_backward" : "softmax_backward";
+  const Dtype dt = common_dtype(op, {{"gy", gy}, {"y", y}});
+  if (gy.ndim != y.ndim || !std::equal(y.shape, y.shape + y.ndim, gy.shape))
+    fail(op, "gy must have the shape of y", {{"gy", gy}, {"y", y}});
+  const Fold f(op, y, axis);
+  Array gx = output(op, dt, y.ndim, y.shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense_gy(gy), dense_y(y);
+    const T *g = dense_gy.as<T>(), *p = dense_y.as<T>();
+    T* to = gx.as<T>();
+    each(
+        f,
+        [&](int64_t at, int64_t rows) {
+          kernels<T>().softmax_backward_rows(log, g + at, p + at, rows, f.n, to + at);
+        },
+        [&](int64_t at) { kernels<T>().softmax_backward_cols(log, g + at, p + at, f.n, f.inner, to + at); });
+  });
+  return gx;
+}
+
+}  // namespace nn::cpu

@@ -1,0 +1,124 @@
+// Softmax along rows (dense) and along columns (one lane per column), forward and backward, and the pieces of
+// cross-entropy.
+//
+// The maximum is taken out first, so nothing overflows. A row that fits the cache is read three times but
+// fetched once. Bound by exp (rows in cache) or by bytes.
+namespace nn {
+namespace {
+
+// Each f(i, n) handles lanes i .. i + n - 1; whole registers get a constant n.
+template <int w, class F> NN_INLINE void each_vector(int64_t size, F&& f) {
+  int64_t i = 0;
+  for (; i + w <= size; i += w) f(i, w);
+  if (i < size) f(i, int(size - i));
+}
+
+// sum of exp(x - top); the terms are kept in y if there is one
+template <class T> NN_INLINE T exp_row(const T* x, int64_t n, T top, T* y) {
+  constexpr int w = vec<T>::width;
+  const vec<T> t = set1(top);
+  vec<T> a0 = set1(T(0)), a1 = a0;
+  int64_t i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    const vec<T> e0 = exp(load(x + i) - t), e1 = exp(load(x + i + w) - t);
+    if (y) store(y + i, e0), store(y + i + w, e1);
+    a0 = a0 + e0, a1 = a1 + e1;
+  }
+  for (; i < n; i += w) {
+    const int k = n - i < w ? int(n - i) : w;
+    const vec<T> e = exp(load(x + i, k) - t);
+    if (y) store(y + i, e, k);
+    a0 = select(first<T>(k), a0 + e, a0);
+  }
+  return sum(a0 + a1);
+}
+
+NN_INLINE float log_of(float x) { return logf(x); }
+NN_INLINE double log_of(double x) { return ::log(x); }
+
+// y = softmax (or its log) of each of `rows` rows of n elements
+template <class T> void softmax_rows(bool log, const T* x, int64_t rows, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    const T top = reduce_row<kMax, T>(x, n, T(0));
+    if (log) {
+      const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr)));
+      each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(x + i, k) - t - l, k); });
+    } else {
+      const vec<T> scale = set1(T(1) / exp_row<T>(x, n, top, y));
+      each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(y + i, k) * scale, k); });
+    }
+  }
+}
+
+// gx = y (gy - sum(gy y)); of the log: gx = gy - exp(y) sum(gy)
+template <class T>
+void softmax_backward_rows(bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < rows; ++r, gy += n, y += n, gx += n) {
+    if (log) {
+      const vec<T> s = set1(reduce_row<kSum, T>(gy, n, T(0)));
+      each_vector<w>(
+          n, [&](int64_t i, int k) { store(gx + i, fnma(exp(load(y + i, k)), s, load(gy + i, k)), k); });
+    } else {
+      vec<T> a = set1(T(0));
+      each_vector<w>(n, [&](int64_t i, int k) { a = fma(load(gy + i, k), load(y + i, k), a); });
+      const vec<T> s = set1(sum(a));
+      each_vector<w>(n, [&](int64_t i, int k) { store(gx + i, load(y + i, k) * (load(gy + i, k) - s), k); });
+    }
+  }
+}
+
+// The same down the columns of an (n, cols) matrix.
+template <class T> void softmax_cols(bool log, const T* x, int64_t n, int64_t cols, T* y) {
+  constexpr int w = vec<T>::width;
+  each_vector<w>(cols, [&](int64_t j, int k) {
+    vec<T> top = load(x + j, k), s = set1(T(0));
+    for (int64_t r = 1; r < n; ++r) top = combine<kMax, T>(load(x + r * cols + j, k), top);
+    for (int64_t r = 0; r < n; ++r) {
+      const vec<T> e = exp(load(x + r * cols + j, k) - top);
+      s = s + e;
+      if (!log) store(y + r * cols + j, e, k);
+    }
+    T t[w];
+    store(t, s);
+    for (int i = 0; i < w; ++i) t[i] = log ? log_of(t[i]) : T(1) / t[i];
+    const vec<T> l = load(t);
+    for (int64_t r = 0; r < n; ++r) {
+      T* to = y + r * cols + j;
+      store(to, log ? load(x + r * cols + j, k) - top - l : load(to, k) * l, k);
+    }
+  });
+}
+
+template <class T>
+void softmax_backward_cols(bool log, const T* gy, const T* y, int64_t n, int64_t cols, T* gx) {
+  constexpr int w = vec<T>::width;
+  each_vector<w>(cols, [&](int64_t j, int k) {
+    vec<T> s = set1(T(0));
+    for (int64_t r = 0, at = j; r < n; ++r, at += cols)
+      s = log ? s + load(gy + at, k) : fma(load(gy + at, k), load(y + at, k), s);
+    for (int64_t r = 0, at = j; r < n; ++r, at += cols) {
+      const vec<T> g = load(gy + at, k), p = load(y + at, k);
+      store(gx + at, log ? fnma(exp(p), s, g) : p * (g - s), k);
+    }
+  });
+}
+
+// top[r] = max of row r; log_sum[r] = log(sum(exp(row - top)))
+template <class T> void log_sum_exp_rows(const T* x, int64_t rows, int64_t n, T* top, T* log_sum) {
+  for (int64_t r = 0; r < rows; ++r, x += n) {
+    top[r] = reduce_row<kMax, T>(x, n, T(0));
+    log_sum[r] = log_of(exp_row<T>(x, n, top[r], nullptr));
+  }
+}
+
+// y = scale * exp(x - top - log_sum)
+template <class T> void scaled_softmax_row(const T* x, int64_t n, T top, T log_sum, T scale, T* y) {
+  constexpr int w = vec<T>::width;
+  const vec<T> t = set1(top), l = set1(log_sum), s = set1(scale);
+  each_vector<w>(n, [&](int64_t i, int k) { store(y + i, s * exp(load(x + i, k) - t - l), k); });
+}
+
+}  // namespace
+}  // namespace nn

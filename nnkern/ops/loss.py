@@ -1,0 +1,123 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backends.reference.loss import coefficients
+from ..function import Function
+from ..tensor import Tensor
+from . import elementwise as ew
+from .index import gather
+from .reduce import mean, sum
+from .shape import reshape, unsqueeze
+from .softmax import log_softmax, softmax
+
+__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+
+
+def _reduction(op: str, reduction: str) -> int:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    return REDUCTIONS[reduction]
+
+
+class CrossEntropy(Function):
+    def __init__(self, ignore_index: int, reduction: int, label_smoothing: float) -> None:
+        self.options = (ignore_index, reduction, label_smoothing)
+
+    def forward(self, x: Any, target: Any, weight: Any) -> Any:
+        loss, statistics = self.kernels.cross_entropy_forward(x, target, weight, *self.options)
+        self.saved = (x, target, weight, statistics)
+        return loss
+
+    def backward(self, gy: Any) -> Any:
+        x, target, weight, statistics = self.saved
+        if not isinstance(gy, Tensor) and not self.needs_input_grad[1]:
+            gx = self.kernels.cross_entropy_backward(gy, x, target, weight, statistics, *self.options)
+            return gx, None, None
+        # With a second derivative, or for the target: -sum(q w log p) by plain ops.
+        ignore_index, reduction, smoothing = self.options
+        dim = 0 if x.ndim == 1 else 1
+        raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
+        qw, counted = coefficients(*raw, ignore_index, smoothing)
+        qw = qw.astype(x.dtype)
+        g = (
+            unsqueeze(gy, dim)
+            if reduction == 0
+            else ew.mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
+        )
+        if not self.needs_input_grad[1]:
+            return ew.mul(g, ew.sub(ew.mul(softmax(x, dim), qw.sum(dim, keepdims=True)), qw)), None, None
+        w = np.ones(x.shape[dim], x.dtype) if weight is None else raw[2]
+        w = w.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+        qw = ew.mul(ew.add(ew.mul(target, 1 - smoothing), smoothing / x.shape[dim]), w)
+        gx = ew.mul(g, ew.sub(ew.mul(softmax(x, dim), sum(qw, dim, True)), qw))
+        return gx, ew.mul(ew.mul(g, log_softmax(x, dim)), w * (smoothing - 1)), None
+
+
+def cross_entropy(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """-log softmax(x)[target]: the loss of a classifier, from logits.
+
+    x: (C,), (N, C) or (N, C, d1...). target: class numbers (int64 or int32) of x's shape without C, or probabilities
+    of x's shape and dtype. weight: (C,) one factor for each class. Rows whose target is ignore_index count for
+    nothing. label_smoothing mixes the target with the even distribution. reduction: 'none' gives one loss for each
+    target; 'mean' divides the sum by the sum of weight[target] (class numbers) or by their count (probabilities).
+    Raises ValueError for shapes that don't fit, IndexError for a class that x does not have (naming its place).
+
+    >>> nnkern.cross_entropy(np.array([[0.0, 100.0]]), np.array([1]))
+    array(0.)
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
+    return CrossEntropy(ignore_index, _reduction("cross_entropy", reduction), label_smoothing)(
+        x, target, weight
+    )
+
+
+def nll_loss(
+    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
+    """-x[target], for log-probabilities x (N, C, d1...) and class numbers; options as in cross_entropy."""
+    code = _reduction("nll_loss", reduction)
+    dim = 0 if x.ndim == 1 else 1
+    classes = target.data if isinstance(target, Tensor) else np.asarray(target)
+    kept = classes != ignore_index
+    classes = np.where(kept, classes, 0)
+    w = (
+        np.ones(x.shape[dim], x.dtype)
+        if weight is None
+        else weight.data
+        if isinstance(weight, Tensor)
+        else weight
+    )
+    factors = np.where(kept, -w[classes], 0).astype(x.dtype)
+    picked = gather(x, dim, np.expand_dims(classes, dim))
+    losses = ew.mul(reshape(picked, classes.shape), factors)
+    if code == 0:
+        return losses
+    total = sum(losses)
+    return total if code == 2 else ew.mul(total, -1 / float(factors.sum()))
+
+
+def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """The mean (or sum, or none of both) of (x - target)^2. The shapes must be equal: ValueError."""
+    code = _reduction("mse_loss", reduction)
+    if tuple(x.shape) != tuple(target.shape):
+        raise ValueError(
+            f"mse_loss: x and target must have one shape (x.shape={x.shape}, target.shape={target.shape})"
+        )
+    d = ew.sub(x, target)
+    squares = ew.mul(d, d)
+    return squares if code == 0 else mean(squares) if code == 1 else sum(squares)

@@ -1,0 +1,65 @@
+"""Softmax and its logarithm along every axis, with Inf and NaN, around register widths; gradients of both orders."""
+
+import numpy as np
+import pytest
+from support import SIZES, check_kernels, check_torch, randn
+
+import nnkern as F
+from nnkern import Tensor, _cpu, gradgradcheck
+
+SHAPES = [(10,), (7, 10), (3, 17, 5), (2, 3, 40, 1), (5, 1000), (), (0, 4), (4, 0)]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_axis_and_layout(shape, log):
+    x = np.asarray(5 * randn(*shape), np.float32)
+    for axis in range(-len(shape), len(shape)) if shape else (0, -1):
+        for v in (x, np.asarray(randn(*shape[::-1])).T, x[::-1] if shape else x):
+            check_kernels("softmax_forward", v, axis, log, kind="chain", n=10)
+            y = _cpu.softmax_forward(v, axis, log)
+            check_kernels(
+                "softmax_backward", np.asarray(randn(*v.shape, seed=2)), y, axis, log, kind="chain", n=1000
+            )
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_sizes_around_register_widths(n):
+    for log in (False, True):
+        check_kernels("softmax_forward", randn(3, n), 1, log, kind="chain", n=10)
+        check_kernels("softmax_forward", randn(3, n), 0, log, kind="chain", n=10)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_special_numbers(log):
+    x = randn(6, 40)
+    x[0, 3], x[1, 5], x[2, 6], x[3] = np.inf, -np.inf, np.nan, -np.inf
+    x[4] += 1e4
+    for axis, v in ((1, x), (0, np.ascontiguousarray(x.T))):
+        check_kernels("softmax_forward", v, axis, log, kind="chain", n=40)
+        assert np.isfinite(_cpu.softmax_forward(x[4:], 1, log)).all()
+
+
+def test_errors():
+    x = randn(2, 3)
+    with pytest.raises(IndexError, match=r"softmax: dim 2 does not exist .*\(2, 3\)"):
+        F.softmax(x, 2)
+    with pytest.raises(TypeError, match="log_softmax: x is int64"):
+        F.log_softmax(np.arange(3))
+    with pytest.raises(ValueError, match=r"gy must have the shape of y .*\(2,\).*\(2, 3\)"):
+        _cpu.softmax_backward(x[:, 0], x, 1, False)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_equals_torch(name, dim):
+    torch = pytest.importorskip("torch")
+    ours, theirs = getattr(F, name), getattr(torch, name)
+    check_torch(lambda a: ours(a, dim), lambda a: theirs(a, dim), randn(4, 5, 6), kind="chain", n=6)
+
+
+@pytest.mark.skipif(not hasattr(F, "sub"), reason="elementwise ops are not built yet")
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_second_derivatives(name):
+    x = Tensor(randn(3, 4).astype(np.float64), requires_grad=True)
+    assert gradgradcheck(lambda a: getattr(F, name)(a, 1), (x,))
