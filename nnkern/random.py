@@ -1,6 +1,6 @@
 """The one source of random numbers: a counter-based generator (Philox), seeded by manual_seed.
 
-What draws from it: nn.init, dropout, shuffling, nnkern.rand and randn. NumPy's own global state is never touched.
+What draws from it: nn.init, dropout, shuffling, nnkern.rand and randn. NumPy's global state stays untouched.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Weights on disk in the safetensors format: a header length, a JSON header, raw data. Nothing is ever unpickled.
+"""Weights on disk in the safetensors format: a header length, a JSON header, raw data. Never a pickle.
 
-Format: https://huggingface.co/docs/safetensors. Everything that a file claims is checked before it is believed.
+Format: https://huggingface.co/docs/safetensors. What a file claims is checked before it is believed.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _write_whole(path: Any, parts: list) -> None:
 
 
 def load(path: Any) -> dict[str, np.ndarray]:
-    """{name: array} of a safetensors file. bfloat16 becomes float32. ValueError says what is wrong with a bad file."""
+    """{name: array} of a safetensors file; bfloat16 becomes float32. ValueError says what is wrong."""
     return _read(path)[0]
 
 
@@ -155,7 +155,8 @@ def _check_entries(header: dict, data_bytes: int, bad: Any) -> None:
         needed = math.prod(shape) * itemsize
         if offsets[1] - offsets[0] != needed:
             raise bad(
-                f"{name!r} of shape {shape} and dtype {dtype} takes {needed} bytes, its data_offsets are {offsets}"
+                f"{name!r} of shape {shape} and dtype {dtype} takes {needed} bytes, "
+                f"its data_offsets are {offsets}"
             )
     at = 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):

@@ -11,9 +11,11 @@ except ImportError:
     torch = None
 
 CALLS = [
-    "zeros(2, 3)", "zeros((2, 3))", "zeros(())", "ones(4)", "full((2, 2), 3.5)", "full((2,), 3)", "full((2,), True)",
-    "arange(5)", "arange(2, 9, 3)", "arange(0.5, 3)", "arange(3, 0, -1)", "linspace(-1, 2, 7)", "eye(3)", "eye(2, 4)",
-    "tensor([[1, 2], [3, 4]])", "tensor([1.5, 2])", "tensor(3)", "tensor(2.5)", "tensor([True, False])",
+    "zeros(2, 3)", "zeros((2, 3))", "zeros(())", "ones(4)", "full((2, 2), 3.5)", "full((2,), 3)",
+    "full((2,), True)",
+    "arange(5)", "arange(2, 9, 3)", "arange(0.5, 3)", "arange(3, 0, -1)", "linspace(-1, 2, 7)",
+    "eye(3)", "eye(2, 4)", "tensor([[1, 2], [3, 4]])", "tensor([1.5, 2])", "tensor(3)", "tensor(2.5)",
+    "tensor([True, False])",
 ]  # fmt: skip
 
 

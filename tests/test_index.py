@@ -130,16 +130,20 @@ def test_wrong_arguments():
 
 I = np.array([[2, 0, 3], [1, 1, 2]])
 U = np.array([[2, 0, 3], [1, 0, 2]])  # no index twice in a row
+TI, TU = (torch.tensor(I), torch.tensor(U)) if torch else (I, U)
 CASES = [
     # name, function, PyTorch's, input shapes
-    ("index_select", lambda x: nn.index_select(x, 1, I[0]), lambda x: x.index_select(1, torch.tensor(I[0])), [(2, 4, 3)]),
-    ("index_add", lambda x, s: nn.index_add(x, 0, I[1], s), lambda x, s: x.index_add(0, torch.tensor(I[1]), s), [(4, 3), (3, 3)]),
-    ("gather", lambda x: nn.gather(x, 0, I), lambda x: x.gather(0, torch.tensor(I)), [(4, 3)]),
-    ("scatter", lambda x, s: nn.scatter(x, 1, U, s), lambda x, s: x.scatter(1, torch.tensor(U), s), [(3, 4), (2, 3)]),
-    ("scatter_add", lambda x, s: nn.scatter_add(x, 1, I, s), lambda x, s: x.scatter_add(1, torch.tensor(I), s), [(3, 4), (2, 3)]),
-    ("take_along_dim", lambda x: nn.take_along_dim(x, I[:, :1], 1), lambda x: x.take_along_dim(torch.tensor(I[:, :1]), 1), [(2, 4)]),
-    ("embedding", lambda w: nn.embedding(I, w), lambda w: torch.nn.functional.embedding(torch.tensor(I), w), [(4, 5)]),
-    ("embedding padding", lambda w: nn.embedding(I, w, 1), lambda w: torch.nn.functional.embedding(torch.tensor(I), w, 1), [(4, 5)]),
+    ("index_select", lambda x: nn.index_select(x, 1, I[0]), lambda x: x.index_select(1, TI[0]), [(2, 4, 3)]),
+    ("index_add", lambda x, s: nn.index_add(x, 0, I[1], s), lambda x, s: x.index_add(0, TI[1], s),
+     [(4, 3), (3, 3)]),
+    ("gather", lambda x: nn.gather(x, 0, I), lambda x: x.gather(0, TI), [(4, 3)]),
+    ("scatter", lambda x, s: nn.scatter(x, 1, U, s), lambda x, s: x.scatter(1, TU, s), [(3, 4), (2, 3)]),
+    ("scatter_add", lambda x, s: nn.scatter_add(x, 1, I, s), lambda x, s: x.scatter_add(1, TI, s),
+     [(3, 4), (2, 3)]),
+    ("take_along_dim", lambda x: nn.take_along_dim(x, I[:, :1], 1), lambda x: x.take_along_dim(TI[:, :1], 1),
+     [(2, 4)]),
+    ("embedding", lambda w: nn.embedding(I, w), lambda w: torch.nn.functional.embedding(TI, w), [(4, 5)]),
+    ("padding", lambda w: nn.embedding(I, w, 1), lambda w: torch.nn.functional.embedding(TI, w, 1), [(4, 5)]),
 ]  # fmt: skip
 
 
@@ -147,7 +151,7 @@ CASES = [
 def test_equals_torch_and_differentiates(name, f, torch_f, shapes):
     arrays = [randn(*shape, seed=i) for i, shape in enumerate(shapes)]
     check_torch(f, torch_f, *arrays, n=4)
-    if name != "embedding padding":  # its gradient is not the derivative
+    if name != "padding":  # its gradient is not the derivative
         check_gradient(f, *arrays)
     t = [nn.Tensor(a.astype(np.float64), requires_grad=True) for a in arrays]
     check_gradient(lambda gy: nn.grad(f(*t), t, gy, create_graph=True)[0], randn(*f(*arrays).shape))

@@ -257,7 +257,7 @@ def test_torch_in_torch_out():
 ERRORS = [
     (lambda x: nn.reshape(x, (4, 2)), ValueError, r"reshape: x.shape=\(3, 4\) has 12 elements.*\(4, 2\)"),
     (lambda x: nn.permute(x, (0, 0)), ValueError, "permute: a dim is repeated"),
-    (lambda x: nn.permute(x, (0,)), ValueError, r"permute: dims=\(0,\) must name each dim of x.shape=\(3, 4\)"),
+    (lambda x: nn.permute(x, (0,)), ValueError, r"permute: dims=\(0,\) must name each dim of x"),
     (lambda x: nn.transpose(x, 0, 2), IndexError, "transpose: dim 2 does not exist, x has 2 dimensions"),
     (lambda x: nn.unsqueeze(x, 4), IndexError, "unsqueeze: dim 4"),
     (lambda x: nn.unflatten(x, 1, (3, -1)), ValueError, r"unflatten: dim 1 .* can't be split into \(3, -1\)"),
@@ -268,7 +268,7 @@ ERRORS = [
     (lambda x: nn.split(x, [1, 2], 1), ValueError, r"split: lengths \[1, 2\] must sum to 4"),
     (lambda x: nn.split(x, 0), ValueError, "split_size must be positive"),
     (lambda x: nn.chunk(x, 0), ValueError, "chunks must be positive"),
-    (lambda x: nn.stack((x, x[:2])), ValueError, r"stack: tensors\[1\] must have the shape of tensors\[0\] \(tensors\[0\].shape=\(3, 4\)"),
+    (lambda x: nn.stack((x, x[:2])), ValueError, r"stack: tensors\[1\] .* \(tensors\[0\].shape=\(3, 4\)"),
     (lambda x: nn.stack(()), ValueError, "stack: needs at least one array"),
     (lambda x: nn.pad(x, (1, 1), mode="reflect"), ValueError, "mode must be 'constant'"),
     (lambda x: nn.tril(x[0]), ValueError, "tril: x needs at least two dimensions"),

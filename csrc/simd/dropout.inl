@@ -5,21 +5,19 @@ namespace {
 // 64 random words: word w of counter l stands at out[16 * w + l], l < 16. The loops over l run in vector
 // registers.
 NN_INLINE void philox(uint64_t key, uint64_t first_counter, uint32_t* out) {
-  constexpr int lanes = 16;
-  uint32_t c0[lanes], c1[lanes], c2[lanes], c3[lanes];
-  for (int l = 0; l < lanes; ++l) {
+  for (int l = 0; l < 16; ++l) {
     const uint64_t c = first_counter + uint64_t(l);
-    c0[l] = uint32_t(c), c1[l] = uint32_t(c >> 32), c2[l] = 0, c3[l] = 0;
-  }
-  uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-    for (int l = 0; l < lanes; ++l) {
-      const uint64_t p = uint64_t(c0[l]) * 0xD2511F53u, q = uint64_t(c2[l]) * 0xCD9E8D57u;
-      const uint32_t n0 = uint32_t(q >> 32) ^ c1[l] ^ k0, n2 = uint32_t(p >> 32) ^ c3[l] ^ k1;
-      c1[l] = uint32_t(q), c3[l] = uint32_t(p), c0[l] = n0, c2[l] = n2;
+    uint32_t c0 = uint32_t(c), c1 = uint32_t(c >> 32), c2 = 0, c3 = 0, k0 = uint32_t(key),
+             k1 = uint32_t(key >> 32);
+#pragma GCC unroll 10
+    for (int round = 0; round < 10; ++round) {
+      const uint64_t p = uint64_t(c0) * 0xD2511F53u, q = uint64_t(c2) * 0xCD9E8D57u;
+      c0 = uint32_t(q >> 32) ^ c1 ^ k0, c2 = uint32_t(p >> 32) ^ c3 ^ k1;
+      c1 = uint32_t(q), c3 = uint32_t(p);
+      k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
     }
-  for (int l = 0; l < lanes; ++l)
-    out[l] = c0[l], out[16 + l] = c1[l], out[32 + l] = c2[l], out[48 + l] = c3[l];
+    out[l] = c0, out[16 + l] = c1, out[32 + l] = c2, out[48 + l] = c3;
+  }
 }
 
 // y[i] = random word i >= threshold ? x[i] * scale : 0 for i < n; `group` counts the groups of 64 before x.

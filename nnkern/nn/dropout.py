@@ -9,7 +9,7 @@ from .module import Module
 
 
 class Dropout(Module):
-    """While training: each element is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014)."""
+    """While training, each element is 0 with probability p, else divided by 1 - p; see nnkern.dropout."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()

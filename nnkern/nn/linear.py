@@ -14,7 +14,7 @@ from .parameter import Parameter
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias: x (..., in_features), weight (out_features, in_features), bias (out_features,)."""
+    """y = x @ weight.T + bias; x (..., in_features), weight (out_features, in_features)."""
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32

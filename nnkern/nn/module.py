@@ -42,7 +42,7 @@ class Module:
             return self.forward(*args, **kwargs)
         return self._hooks.call(self, args, kwargs)
 
-    # --- registration ----------------------------------------------------------------------------------------------
+    # --- registration ---------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         d = self.__dict__
@@ -106,7 +106,7 @@ class Module:
 
     register_module = add_module
 
-    # --- walking ---------------------------------------------------------------------------------------------------
+    # --- walking --------------------------------------------------------------------------------------------
 
     def named_modules(
         self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
@@ -180,10 +180,10 @@ class Module:
         fn(self)
         return self
 
-    # --- state -----------------------------------------------------------------------------------------------------
+    # --- state ----------------------------------------------------------------------------------------------
 
     def _state(self) -> dict:
-        """{dotted name: Tensor} of all parameters and persistent buffers, shared ones under each of their names."""
+        """{dotted name: Tensor} of all parameters and persistent buffers, shared ones under each name."""
         state = {}
         for path, module in self.named_modules(remove_duplicate=False):
             for name, value in chain(module._parameters.items(), module._buffers.items()):
@@ -198,8 +198,8 @@ class Module:
     def load_state_dict(self, state_dict: dict, strict: bool = True) -> LoadResult:
         """Copies arrays (or Tensors, or torch tensors) into the parameters and buffers of the same names.
 
-        Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the RuntimeError lists
-        them all. Other float dtypes are converted.
+        Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
+        RuntimeError lists them all. Other float dtypes are converted.
         """
         own = self._state()
         given = {k: _as_array(k, v) for k, v in state_dict.items()}
@@ -270,7 +270,7 @@ class Module:
     def cpu(self) -> Module:
         return self
 
-    # --- hooks -----------------------------------------------------------------------------------------------------
+    # --- hooks ----------------------------------------------------------------------------------------------
 
     def _own_hooks(self) -> Any:
         if self._hooks is None:
@@ -291,7 +291,7 @@ class Module:
         """hook(module, grad_input, grad_output), tuples; a tuple it returns replaces grad_input."""
         return RemovableHandle(self._own_hooks().backward, hook)
 
-    # --- text ------------------------------------------------------------------------------------------------------
+    # --- text -----------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the repr."""

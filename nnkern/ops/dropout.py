@@ -24,8 +24,8 @@ class Dropout(Function):
 def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     """While training: each element becomes 0 with probability p, else x / (1 - p); otherwise x itself.
 
-    The choice is a hash of a seed (drawn from nnkern.manual_seed's generator) and the element's place, so no mask is
-    kept for backward. Raises ValueError unless 0 <= p <= 1.
+    The choice is a hash of a seed (drawn from nnkern.manual_seed's generator) and the element's place, so no
+    mask is kept for backward. Raises ValueError unless 0 <= p <= 1.
 
     >>> dropout(np.ones(3), p=0.0).tolist()
     [1.0, 1.0, 1.0]

@@ -1,7 +1,7 @@
-"""Indexing: basic slices are views; integer arrays and masks read and write through the kernels of csrc/cpu/index.cpp.
+"""Indexing: basic slices are views; integer arrays and masks go through the kernels of csrc/cpu/index.cpp.
 
-Indices may be negative, as in NumPy; one out of range is an IndexError that names its place. Repeated indices add up in
-the order of the index, so gradients have the same bits for any number of threads.
+Indices may be negative, as in NumPy; one out of range is an IndexError that names its place. Repeated
+indices add up in the order of the index, so gradients have the same bits for any number of threads.
 """
 
 import math
@@ -71,7 +71,7 @@ class IndexAdd(Function):
 
 
 def index_add(x, dim, index, source):
-    """A copy of x with the slices of source added at `index` along dim: y[.., index[i], ..] += source[.., i, ..].
+    """A copy of x with slices of source added at `index` along dim: y[.., index[i], ..] += source[.., i, ..].
 
     source: x's shape with dim replaced by index's shape. Repeated indices add up, in order.
     """
@@ -101,7 +101,7 @@ def gather(x, dim, index):
 
 
 def take_along_dim(x, index, dim=None):
-    """gather that broadcasts x and index against each other (except along dim); without dim on flattened arrays."""
+    """gather that broadcasts x and index (except along dim); without dim on flattened arrays."""
     from .shape import broadcast_to, reshape
 
     index = _integers("take_along_dim", index)
@@ -157,7 +157,7 @@ class ScatterAdd(Function):
 
 
 def _fit(g, shape):
-    """g padded with zeros at the end of each dim up to shape: where src was longer than index, nothing was read."""
+    """g padded with zeros up to shape: where src was longer than index, nothing was read."""
     if tuple(g.shape) == tuple(shape):
         return g
     return getitem_input_grad(g, tuple(map(slice, g.shape)), shape)
@@ -173,7 +173,7 @@ def scatter(x, dim, index, src):
 
 
 def scatter_add(x, dim, index, src):
-    """A copy of x with elements of src added at index: y[index[i, j], j] += src[i, j]; repeated indices add up, in order."""
+    """scatter that adds: y[index[i, j], j] += src[i, j]. Repeated indices add up, in order."""
     return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
 
 
@@ -201,7 +201,7 @@ def embedding(x, weight, padding_idx=None):
 
 
 def one_hot(x, num_classes=-1):
-    """int64 array of x.shape + (num_classes,) with 1 where the last index equals x; -1: as many classes as x needs."""
+    """int64, x.shape + (num_classes,): 1 where the last index equals x. -1: as many classes as x needs."""
     index = np.asarray(x.numpy() if isinstance(x, Tensor) else x)
     top = int(index.max(initial=-1))
     if num_classes == -1:
@@ -257,7 +257,7 @@ def getitem_input_grad(gy, index, shape):
 
 
 def getitem(x, index):
-    """x[index] as NumPy defines it: integers, slices, None and ... give views; integer arrays and masks give copies."""
+    """x[index] as NumPy defines it: numbers, slices, None and ... give views; arrays and masks copies."""
     if type(index) is not tuple:
         index = (index,)
     array_at = -1

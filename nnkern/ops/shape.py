@@ -1,7 +1,7 @@
 """Shape ops: reshape, permute, slice-free views, cat, pad and the like.
 
-Views share memory with their input (they are NumPy views); their gradients flow. Copies run through one strided engine
-(csrc/cpu/copy.cpp). Names and arguments follow PyTorch.
+Views share memory with their input (they are NumPy views); their gradients flow. Copies run through one
+strided engine (csrc/cpu/copy.cpp). Names and arguments follow PyTorch.
 """
 
 import math
@@ -15,9 +15,9 @@ from . import reduce
 from .index import getitem, zeros_view
 
 __all__ = [
-    "broadcast_to", "cat", "chunk", "clone", "contiguous", "expand", "flatten", "flip", "movedim", "narrow", "pad",
-    "permute", "repeat", "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "tril", "triu",
-    "unbind", "unflatten", "unsqueeze",
+    "broadcast_to", "cat", "chunk", "clone", "contiguous", "expand", "flatten", "flip", "movedim", "narrow",
+    "pad", "permute", "repeat", "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip
 
 _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"

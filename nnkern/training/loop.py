@@ -25,9 +25,9 @@ def fit(
 ) -> list[dict]:
     """Trains `model` and returns its history: one {"epoch", "loss", "accuracy"} per epoch.
 
-    loss: the mean over the epoch's rows; accuracy: what evaluate() returns, absent without it. progress is called
-    with each of these dicts as soon as it is known. augment changes each batch of x; schedule gives the factor of the
-    learning rates as a function of the share of the training that is done.
+    loss: the mean over the epoch's rows; accuracy: what evaluate() returns, absent without it. progress is
+    called with each of these dicts as soon as it is known. augment changes each batch of x; schedule gives
+    the factor of the learning rates as a function of the share of the training that is done.
     """
     history: list[dict] = []
     rates = [group["lr"] for group in optimiser.param_groups]

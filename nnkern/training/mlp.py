@@ -17,7 +17,7 @@ from .loop import accuracy, fit, predict
 
 
 class DigitsResult(NamedTuple):
-    """model; history (one dict per epoch, see fit); test_accuracy in [0, 1]; confusion[true, predicted] counts."""
+    """history: one dict per epoch, see fit; test_accuracy in [0, 1]; confusion[true, predicted] counts."""
 
     model: MLP
     history: list[dict]
@@ -33,7 +33,7 @@ _CENTRE = 4
 
 
 def jitter(x: np.ndarray) -> np.ndarray:
-    """Every second image (N, 64), on average, moved by up to a pixel each way: what a digit is does not change."""
+    """Every second image (N, 64), on average, moved by up to a pixel each way; it stays the same digit."""
     g = generator()
     window = np.where(g.random(len(x)) < 0.5, g.integers(0, 9, len(x)), _CENTRE)
     padded = ops.pad(x.reshape(-1, 8, 8), (1, 1, 1, 1)).reshape(-1, 100)
@@ -56,7 +56,7 @@ def train_digits(
     progress: Callable[[dict], None] | None = None,
     checkpoint: Any = None,
 ) -> DigitsResult:
-    """Trains MLP(64, *hidden, 10) on scikit-learn's digits with Adam, dropout and jitter; the seed decides all.
+    """Trains MLP(64, *hidden, 10) on scikit-learn's digits with Adam, dropout and jitter, repeatably.
 
     progress: called once per epoch with {"epoch", "loss", "accuracy"}. checkpoint: where to save the weights
     (safetensors), if anywhere.
@@ -92,7 +92,7 @@ def train_digits(
 
 
 def loss_curve(history: list[dict], ax: Any = None, path: Any = None) -> Any:
-    """Plots loss and test accuracy over the epochs and returns the Axes; path: also saves the picture there."""
+    """Plots loss and test accuracy over the epochs and returns the Axes; path: saves the picture, too."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""Dropout with Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") in NumPy."""
+"""Dropout with Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers") in NumPy."""
 
 import numpy as np
 

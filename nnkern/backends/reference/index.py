@@ -1,4 +1,4 @@
-"""Reading and writing by integer index along one axis, in NumPy. Repeated indices add up in the order of the index."""
+"""Reading and writing by integer index along one axis, in NumPy. Repeated indices add up, in order."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def _start_from(x, out):
 
 
 def _places(index, axis):
-    """One index array per axis, so that v[_places(index, axis)] pairs every element of index with its target."""
+    """One index array per axis: v[_places(index, axis)] pairs every element of index with its target."""
     places = list(np.indices(index.shape, sparse=True))
     places[axis] = index
     return tuple(places)
