@@ -5,31 +5,39 @@ What draws from it: nn.init, dropout, shuffling, nnkern.rand and randn. NumPy's 
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-_generator = np.random.Generator(np.random.Philox())
+if TYPE_CHECKING:
+    import numpy as np
+
+_generator: np.random.Generator | None = None  # made on first use: numpy.random takes 10 ms to import
 
 
-def manual_seed(seed: int) -> None:
+def manual_seed(seed: int | None) -> None:
     """Makes all random numbers that follow repeatable."""
     global _generator
-    _generator = np.random.Generator(np.random.Philox(seed))
+    from numpy.random import Generator, Philox
+
+    _generator = Generator(Philox(seed))
 
 
 def generator() -> np.random.Generator:
     """The generator in use."""
+    if _generator is None:
+        manual_seed(None)
+    assert _generator is not None
     return _generator
 
 
 def get_state() -> dict:
     """Where the generator stands; set_state goes back there."""
-    return _generator.bit_generator.state
+    return generator().bit_generator.state
 
 
 def set_state(state: dict) -> None:
-    _generator.bit_generator.state = state
+    generator().bit_generator.state = state
 
 
 def next_seed() -> int:
     """A fresh 63-bit number for a kernel that makes random numbers of its own."""
-    return _generator.bit_generator.random_raw() >> 1
+    return generator().bit_generator.random_raw() >> 1
