@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +67,8 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
 
 
 def _write_whole(path: Any, parts: list) -> None:
+    import tempfile  # slow to import
+
     path = os.fspath(path)
     handle, temporary = tempfile.mkstemp(
         dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp"
