@@ -13,6 +13,7 @@
 #pragma once
 #include <tuple>
 
+#include "simd/elementwise.h"
 #include "view.h"
 
 namespace nn {
@@ -20,7 +21,8 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
 }
 
 #define NN_OPS(NN_OP)                                                                                             \
-  NN_OP(neg_forward, Array, (const View& x, const OptView& out), "x", "out")                                       \
+  NN_ELEMENTWISE_OPS(NN_OP)                                                                                       \
+  NN_MATMUL_OPS(NN_OP)                                                                                            \
   NN_SHAPE_OPS(NN_OP)                                                                                             \
   NN_INDEX_OPS(NN_OP)                                                                                             \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")               \
@@ -29,6 +31,28 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_SOFTMAX_OPS(NN_OP)
 
 // clang-format off
+#define NN_UNARY_ROW(NN_OP, name) NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")
+#define NN_TEST_ROW(NN_OP, name) NN_OP(name##_forward, Array, (const View& x), "x")
+#define NN_BINARY_ROW(NN_OP, name) \
+  NN_OP(name##_forward, Array, (const Operand& x, const Operand& y, const OptView& out), "x", "y", "out")
+#define NN_ELEMENTWISE_OPS(NN_OP)                                                                                              \
+  NN_UNARY_OPS(NN_UNARY_ROW, NN_OP)                                                                                            \
+  NN_BINARY_OPS(NN_BINARY_ROW, NN_OP)                                                                                          \
+  NN_COMPARE_OPS(NN_BINARY_ROW, NN_OP)                                                                                         \
+  NN_TEST_OPS(NN_TEST_ROW, NN_OP)                                                                                              \
+  NN_OP(logical_and_forward, Array, (const View& x, const View& y), "x", "y")                                                  \
+  NN_OP(logical_or_forward, Array, (const View& x, const View& y), "x", "y")                                                   \
+  NN_OP(logical_xor_forward, Array, (const View& x, const View& y), "x", "y")                                                  \
+  NN_OP(logical_not_forward, Array, (const View& x), "x")                                                                      \
+  NN_OP(where_forward, Array, (const View& c, const Operand& x, const Operand& y), "c", "x", "y")                              \
+  NN_OP(clamp_forward, Array, (const View& x, double low, double high, const OptView& out), "x", "low", "high", "out")
+
+#define NN_MATMUL_OPS(NN_OP)                                                                                                   \
+  NN_OP(matmul_forward, Array, (const View& x, const View& w, const OptView& out), "x", "w", "out")                            \
+  NN_OP(linear_forward, Array, (const View& x, const View& w, const OptView& b, const OptView& residual, int64_t activation,   \
+                                double alpha, double beta, const OptView& out),                                                \
+        "x", "w", "b", "residual", "activation", "alpha", "beta", "out")
+
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \
   NN_OP(cat_forward, Array, (const Views& xs, int64_t axis), "xs", "axis")                                                     \

@@ -1,12 +1,188 @@
-// Contiguous elementwise loops.
+// Contiguous elementwise loops; operands that are one number have step 0. Bound by memory except for the slow functions.
 namespace nn {
 namespace {
 
-template <class T> void unary(int, const T* x, T* y, int64_t n) {
-  constexpr int w = vec<T>::width;
+// One struct per op, so that a loop is instantiated per op and the switch stays outside of it.
+#define NN_UNARY(name, body)                                              \
+  struct unary_##name {                                                   \
+    template <class T> static NN_INLINE vec<T> f(vec<T> x) { return body; } \
+  };
+NN_UNARY(neg, -x)
+NN_UNARY(abs, abs(x))
+NN_UNARY(sign, (select(gt(x, set1(T(0))), set1(T(1)), select(lt(x, set1(T(0))), set1(T(-1)), set1(T(0))))))
+NN_UNARY(exp, exp(x))
+NN_UNARY(exp2, exp2(x))
+NN_UNARY(expm1, expm1(x))
+NN_UNARY(log, log(x))
+NN_UNARY(log2, log2(x))
+NN_UNARY(log10, log10(x))
+NN_UNARY(log1p, log1p(x))
+NN_UNARY(sqrt, sqrt(x))
+NN_UNARY(rsqrt, set1(T(1)) / sqrt(x))
+NN_UNARY(square, x * x)
+NN_UNARY(reciprocal, set1(T(1)) / x)
+NN_UNARY(sin, sin(x))
+NN_UNARY(cos, cos(x))
+NN_UNARY(tan, tan(x))
+NN_UNARY(sinh, sinh(x))
+NN_UNARY(cosh, cosh(x))
+NN_UNARY(tanh, tanh(x))
+NN_UNARY(sigmoid, sigmoid(x))
+NN_UNARY(erf, erf(x))
+NN_UNARY(floor, floor(x))
+NN_UNARY(ceil, ceil(x))
+NN_UNARY(round, round(x))
+NN_UNARY(trunc, trunc(x))
+NN_UNARY(relu, (max(set1(T(0)), x)))  // NaN passes
+NN_UNARY(gelu, gelu(x))
+NN_UNARY(gelu_tanh, gelu_tanh(x))
+NN_UNARY(silu, silu(x))
+NN_UNARY(softplus, softplus(x))
+#undef NN_UNARY
+
+NN_INLINE float libm_pow(float x, float y) { return powf(x, y); }
+NN_INLINE double libm_pow(double x, double y) { return ::pow(x, y); }
+template <class T> NN_INLINE vec<T> lanes_pow(vec<T> x, vec<T> y) {
+  T a[vec<T>::width], b[vec<T>::width];
+  store(a, x);
+  store(b, y);
+  for (int i = 0; i < vec<T>::width; ++i) a[i] = libm_pow(a[i], b[i]);
+  return load(a);
+}
+
+#define NN_BINARY(name, body)                                                       \
+  struct binary_##name {                                                            \
+    template <class T> static NN_INLINE vec<T> f(vec<T> x, vec<T> y) { return body; } \
+  };
+NN_BINARY(add, x + y)
+NN_BINARY(sub, x - y)
+NN_BINARY(mul, x* y)
+NN_BINARY(div, x / y)
+NN_BINARY(maximum, (select(is_nan(x), x, max(x, y))))
+NN_BINARY(minimum, (select(is_nan(x), x, min(x, y))))
+NN_BINARY(pow, (lanes_pow(x, y)))
+NN_BINARY(relu_grad, (select(gt(y, set1(T(0))), x, set1(T(0)))))      // y: x or y of relu
+NN_BINARY(tanh_grad, (x * fnma(y, y, set1(T(1)))))                     // y: y of tanh
+NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))                    // y: y of sigmoid
+NN_BINARY(gelu_grad, x* gelu_slope(y))                                 // y: x of gelu
+NN_BINARY(gelu_tanh_grad, x* gelu_tanh_slope(y))
+NN_BINARY(silu_grad, x* silu_slope(y))
+#undef NN_BINARY
+
+template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n) {
+  constexpr int W = vec<T>::width;
   int64_t i = 0;
-  for (; i + w <= n; i += w) store(y + i, -load(x + i));
-  if (i < n) store(y + i, -load(x + i, int(n - i)), int(n - i));
+  for (; i + 2 * W <= n; i += 2 * W) {
+    const vec<T> a = Op::f(load(x + i)), b = Op::f(load(x + i + W));
+    store(y + i, a);
+    store(y + i + W, b);
+  }
+  for (; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(y + i, Op::f(load(x + i, m)), m);
+  }
+}
+
+template <class T> void unary(int op, const T* x, T* y, int64_t n) {
+  switch (Unary(op)) {
+#define NN_CASE(A, name) \
+  case Unary::name: return unary_loop<unary_##name>(x, y, n);
+    NN_UNARY_OPS(NN_CASE, )
+#undef NN_CASE
+  }
+}
+
+// X, Y: step 1, or 0 for a single number.
+template <class Op, int X, int Y, class T> void binary_loop(const T* x, const T* y, T* z, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
+  int64_t i = 0;
+  for (; i + 2 * W <= n; i += 2 * W) {
+    const vec<T> a = Op::f(X ? load(x + i) : x0, Y ? load(y + i) : y0);
+    const vec<T> b = Op::f(X ? load(x + i + W) : x0, Y ? load(y + i + W) : y0);
+    store(z + i, a);
+    store(z + i + W, b);
+  }
+  for (; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(z + i, Op::f(X ? load(x + i, m) : x0, Y ? load(y + i, m) : y0), m);
+  }
+}
+
+template <class Op, class T> void binary_steps(const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
+  if (x_step && y_step) return binary_loop<Op, 1, 1>(x, y, z, n);
+  if (x_step) return binary_loop<Op, 1, 0>(x, y, z, n);
+  if (y_step) return binary_loop<Op, 0, 1>(x, y, z, n);
+  return binary_loop<Op, 0, 0>(x, y, z, n);
+}
+
+template <class T> void binary(int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
+  switch (Binary(op)) {
+#define NN_CASE(A, name) \
+  case Binary::name: return binary_steps<binary_##name>(x, x_step, y, y_step, z, n);
+    NN_BINARY_OPS(NN_CASE, )
+#undef NN_CASE
+  }
+}
+
+#define NN_COMPARE(name)                                                                \
+  struct compare_##name {                                                               \
+    template <class T> static NN_INLINE mask<T> f(vec<T> x, vec<T> y) { return name(x, y); } \
+  };
+NN_COMPARE(eq)
+NN_COMPARE(ne)
+NN_COMPARE(lt)
+NN_COMPARE(le)
+NN_COMPARE(gt)
+NN_COMPARE(ge)
+#undef NN_COMPARE
+
+template <class Op, class T> void compare_loop(const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store_bool(z + i, Op::f(x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0), m);
+  }
+}
+template <class T> void compare(int op, const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
+  switch (Compare(op)) {
+#define NN_CASE(A, name) \
+  case Compare::name: return compare_loop<compare_##name>(x, x_step, y, y_step, z, n);
+    NN_COMPARE_OPS(NN_CASE, )
+#undef NN_CASE
+  }
+}
+
+template <class T> void test(int op, const T* x, uint8_t* z, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> inf = set1(Limits<T>::inf);
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    const vec<T> a = abs(load(x + i, m));
+    store_bool(z + i, Test(op) == Test::isnan ? is_nan(a) : Test(op) == Test::isinf ? eq(a, inf) : lt(a, inf), m);
+  }
+}
+
+// z = c ? x : y
+template <class T>
+void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(z + i, select(load_bool<T>(c + i, m), x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0), m);
+  }
+}
+
+// y = min(max(x, low), high); NaN stays
+template <class T> void clamp(const T* x, T low, T high, T* y, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> lo = set1(low), hi = set1(high);
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(y + i, min(hi, max(lo, load(x + i, m))), m);
+  }
 }
 
 }  // namespace

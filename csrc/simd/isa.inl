@@ -1,10 +1,14 @@
 // Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as `isa_<NN_ISA>`.
+#include <math.h>
+
 #include "kernels.h"
+
+#include "math.inl"
 
 #include "copy.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
-#include "math.inl"
+#include "gemm.inl"
 #include "optim.inl"
 #include "reduce.inl"
 #include "softmax.inl"

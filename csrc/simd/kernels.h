@@ -9,21 +9,68 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "elementwise.h"
+
 namespace nn {
 
+// One call of the GEMM micro-kernel. With `packed`, a and b come from pack() and the tile may read whole vectors of b.
+template <class T> struct GemmTile {
+  int64_t k;
+  const T* a;
+  int64_t a_row, a_k;  // element strides (ignored when packed)
+  const T* b;
+  int64_t b_k;
+  T* c;
+  int64_t c_row;
+  int64_t n;          // columns
+  bool packed;
+  bool accumulate;    // c holds the sum over earlier depths; otherwise it is not read
+  bool last;          // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
+  T alpha, beta, floor;
+  const T* bias;      // per column, or null
+  const T* residual;  // like c, or null
+  int64_t residual_row;
+};
+
+// The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A block has mc
+// rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors wide.
+struct GemmShape {
+  int vectors, width, mr, nr, max_rows[5];
+  int64_t kc, mc, nc;
+};
+
 #define NN_KERNELS(NN_KERNEL)                                                                            \
-  /* elementwise.inl: y[i] = op(x[i]) */                                                                 \
-  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))                                         \
+  NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                      \
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                  \
   NN_KERNEL(transpose_copy, void, (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols)) \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
   NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
+  NN_GEMM_KERNELS(NN_KERNEL)                                                                             \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                           \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                            \
   NN_SOFTMAX_KERNELS(NN_KERNEL)
 
 // clang-format off
+/* elementwise.inl: op from elementwise.h; a step is 1, or 0 for a single number */
+#define NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                                      \
+  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))                                                                \
+  NN_KERNEL(binary, void, (int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                           \
+  NN_KERNEL(compare, void, (int op, const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n))                    \
+  NN_KERNEL(test, void, (int op, const T* x, uint8_t* z, int64_t n))                                                           \
+  NN_KERNEL(where, void, (const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                  \
+  NN_KERNEL(clamp, void, (const T* x, T low, T high, T* y, int64_t n))
+
+/* gemm.inl */
+#define NN_GEMM_KERNELS(NN_KERNEL)                                                                                             \
+  NN_KERNEL(gemm_shape, GemmShape, ())                                                                                         \
+  NN_KERNEL(gemm_tile, void, (int m, int nv, const GemmTile<T>& t))                                                            \
+  NN_KERNEL(pack, void, (const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out))      \
+  NN_KERNEL(activate, void, (int activation, T* c, int64_t n))                                                                 \
+  NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
+                             T* c, int64_t c_row))                                                                            \
+  NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))
+
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
 #define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \
   NN_KERNEL(reduce_rows, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t n, const T* centre,                \

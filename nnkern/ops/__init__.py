@@ -7,13 +7,17 @@ from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .index import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .matmul import *  # noqa: F403
 from .reduce import *  # noqa: F403
 from .shape import *  # noqa: F403
 from .softmax import *  # noqa: F403
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
 METHODS = """
-neg
+abs add astype ceil clamp cos cosh div eq erf exp exp2 expm1 floor ge gt isfinite isinf isnan le log log10 log1p log2
+logical_and logical_not logical_or logical_xor lt maximum minimum mul ne neg pow reciprocal relu round rsqrt sigmoid sign
+sin sinh sqrt square sub tan tanh trunc
+matmul mm bmm mv outer
 chunk clone contiguous flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
 all amax amin any argmax argmin logsumexp max mean min prod std sum var
 log_softmax softmax
@@ -26,9 +30,17 @@ broadcast_to expand flip permute repeat reshape tile
 """
 
 OPERATORS = {
-    "__neg__": "neg",
-    "__getitem__": "getitem",
-}
+    "__neg__": "neg", "__abs__": "abs", "__invert__": "logical_not", "__getitem__": "getitem",
+    "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
+    "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__pow__": "pow", "__matmul__": "matmul",
+    "__and__": "logical_and", "__or__": "logical_or", "__xor__": "logical_xor",
+}  # fmt: skip
+
+# 2 - x is sub(2, x).
+REFLECTED_OPERATORS = {
+    "__radd__": "add", "__rsub__": "sub", "__rmul__": "mul", "__rtruediv__": "div", "__rpow__": "pow",
+    "__rmatmul__": "matmul", "__rand__": "logical_and", "__ror__": "logical_or", "__rxor__": "logical_xor",
+}  # fmt: skip
 
 
 def _spreading(function: Any) -> Any:
@@ -39,6 +51,12 @@ def _spreading(function: Any) -> Any:
     return method
 
 
+def _reflected(function: Any) -> Any:
+    def operator(self: Tensor, other: Any) -> Any:
+        return function(other, self)
+
+    return operator
+
 
 def _attach() -> None:
     for name in METHODS.split():
@@ -47,6 +65,8 @@ def _attach() -> None:
         setattr(Tensor, name, _spreading(globals()[name]))
     for operator, name in OPERATORS.items():
         setattr(Tensor, operator, globals()[name])
+    for operator, name in REFLECTED_OPERATORS.items():
+        setattr(Tensor, operator, _reflected(globals()[name]))
 
 
 _attach()

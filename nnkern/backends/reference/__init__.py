@@ -2,6 +2,7 @@
 
 from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
+from .matmul import *  # noqa: F403
 from .index import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .optim import *  # noqa: F403

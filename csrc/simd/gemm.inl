@@ -1,0 +1,244 @@
+// The GEMM micro-kernel and its packer.
+//
+//   tile:  C[m x n] = A[m x k] B[k x n], C kept in registers while k runs: per step NV loads of B, m broadcasts of A and
+//          m*NV FMAs, so with m = 14 (AVX-512) or 6 (AVX2) the FMA units are the limit. Vectors run along the columns.
+//   pack:  `width` lanes of a matrix side by side, depth by depth, so that a tile reads memory in one straight line.
+//
+// Sources: Goto & van de Geijn 2008 (packing and blocking); Van Zee & van de Geijn 2015 (BLIS: the tile contract).
+namespace nn {
+namespace {
+
+// Registers: MR*NV sums, NV of B and one broadcast must fit (32 registers; 16 with AVX2).
+template <class T> struct TileLimit {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  static constexpr int rows[5] = {0, 14, 14, 8, 6};
+#elif defined(__AVX2__)
+  static constexpr int rows[5] = {0, 12, 6, 4, 2};
+#else
+  static constexpr int rows[5] = {0, 4, 4, 3, 3};
+#endif
+};
+
+#if defined(__AVX512F__)
+constexpr int kTileVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kTileVectors = 2;
+#elif defined(__aarch64__)
+constexpr int kTileVectors = 2;
+#else
+constexpr int kTileVectors = 3;
+#endif
+
+// MR rows by NV vectors. Packed: A and B come from pack(), whose strides the compiler then knows.
+template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) {
+  constexpr int W = vec<T>::width;
+  const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
+  const int64_t a_row = Packed ? 1 : t.a_row, a_k = Packed ? TileLimit<T>::rows[kTileVectors] : t.a_k;
+  const int64_t b_k = Packed ? kTileVectors * W : t.b_k;
+  vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+  const T *a = t.a, *b = t.b;
+  for (int64_t k = 0; k < t.k; ++k) {
+    vec<T> bv[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) bv[j] = Packed || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
+    if (Packed) __builtin_prefetch(b + 8 * b_k);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const vec<T> av = set1(a[i * a_row]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+    }
+    a += a_k;
+    b += b_k;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    T* c = t.c + i * t.c_row;
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      const int n = j + 1 < NV ? W : tail;
+      vec<T> v = acc[i][j];
+      if (t.accumulate) v = v + load(c + j * W, n);
+      if (t.last) {
+        v = v * set1(t.alpha);
+        if (t.residual) v = fma(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
+        if (t.bias) v = v + load(t.bias + j * W, n);
+        v = max(set1(t.floor), v);  // relu is floor 0; a NaN in v passes
+      }
+      store(c + j * W, v, n);
+    }
+  }
+}
+
+template <class T, int NV, bool Packed, int MR> void tile_rows(int m, const GemmTile<T>& t) {
+  if (m == MR) return tile<T, MR, NV, Packed>(t);
+  if constexpr (MR > 1) tile_rows<T, NV, Packed, MR - 1>(m, t);
+}
+
+// m <= gemm_shape().max_rows[nv] rows by nv vectors (the last one partly filled: t.n says how far).
+template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
+  typedef TileLimit<T> L;
+  if (t.packed) {
+    if (nv == kTileVectors) return tile_rows<T, kTileVectors, true, L::rows[kTileVectors]>(m, t);
+    return tile_rows<T, 1, true, L::rows[kTileVectors]>(m, t);
+  }
+  switch (nv) {
+    case 1: return tile_rows<T, 1, false, L::rows[1]>(m, t);
+    case 2: return tile_rows<T, 2, false, L::rows[2]>(m, t);
+    case 3: return tile_rows<T, 3, false, L::rows[3]>(m, t);
+    default: return tile_rows<T, 4, false, L::rows[4]>(m, t);
+  }
+}
+
+template <class T> GemmShape gemm_shape() {
+  typedef TileLimit<T> L;
+  GemmShape s = {};
+  s.vectors = kTileVectors;
+  s.width = vec<T>::width;
+  for (int i = 1; i < 5; ++i) s.max_rows[i] = L::rows[i];
+  s.mr = L::rows[kTileVectors];
+  s.nr = kTileVectors * vec<T>::width;
+#if defined(__AVX512F__)
+  s.kc = sizeof(T) == 4 ? 384 : 256;
+  s.mc = 14 * (sizeof(T) == 4 ? 24 : 16);
+  s.nc = sizeof(T) == 4 ? 2048 : 1024;
+#else
+  s.kc = 256;
+  s.mc = s.mr * (sizeof(T) == 4 ? 32 : 24);
+  s.nc = sizeof(T) == 4 ? 2048 : 1024;
+#endif
+  return s;
+}
+
+// out[k * width + i] = x[i * lane_step + k * depth_step] for i < lanes; 0 for lanes <= i < width.
+template <class T>
+void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out) {
+  constexpr int W = vec<T>::width;
+  int64_t k = 0;
+  if (lane_step == 1) {
+    for (; k < depth; ++k, x += depth_step, out += width) {
+      int i = 0;
+      for (; i + W <= width && i + W <= lanes; i += W) store(out + i, load(x + i));
+      for (; i < width; i += W) store(out + i, load(x + i, lanes - i), width - i);
+    }
+    return;
+  }
+  if (depth_step == 1) {
+    // Squares of W x W are turned in registers.
+    for (; k + W <= depth; k += W)
+      for (int i = 0; i < width; i += W) {
+        vec<T> r[W];
+        for (int l = 0; l < W; ++l) r[l] = i + l < lanes ? load(x + (i + l) * lane_step + k) : set1(T(0));
+        transpose(r);
+        const int n = width - i;
+        if (n >= W)
+          for (int l = 0; l < W; ++l) store(out + (k + l) * width + i, r[l]);
+        else
+          for (int l = 0; l < W; ++l) store(out + (k + l) * width + i, r[l], n);
+      }
+  }
+  for (; k < depth; ++k)
+    for (int i = 0; i < width; ++i) out[k * width + i] = i < lanes ? x[i * lane_step + k * depth_step] : T(0);
+}
+
+// c[i] = activation(c[i]); numbers as in nn::cpu::Activation.
+template <class T> void activate(int, T*, int64_t) {}
+
+// c[i, r] = sum_k a[i * a_row + k] x[r * x_row + k]: both operands lie along the depth, so vectors run along it, too, and
+// the lanes are summed at the end. Four rows by four; x is read once. For few rows of a (m <= 16).
+template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, int64_t x_row, int rows, int64_t depth, T* c,
+                                        int64_t c_row) {
+  constexpr int W = vec<T>::width;
+  const T* p[4];
+  for (int i = 0; i < 4; ++i) p[i] = x + (i < rows ? i : 0) * x_row;
+  vec<T> acc[M][4];
+#pragma GCC unroll 4
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) acc[i][j] = set1(T(0));
+  int64_t k = 0;
+  for (; k + W <= depth; k += W) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const vec<T> xv = load(p[j] + k);
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) acc[i][j] = fma(load(a + i * a_row + k), xv, acc[i][j]);
+    }
+  }
+  if (k < depth) {
+    const int n = int(depth - k);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const vec<T> xv = load(p[j] + k, n);
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) acc[i][j] = fma(load(a + i * a_row + k, n), xv, acc[i][j]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      if (j < rows) c[i * c_row + j] = sum(acc[i][j]);
+}
+
+template <class T>
+void gemv_dot(const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth, T* c,
+              int64_t c_row) {
+  for (int64_t r = 0; r < rows; r += 4) {
+    const int n = int(rows - r < 4 ? rows - r : 4);
+    const T* p = x + r * x_row;
+    int64_t i = 0;
+    for (; i + 4 <= m; i += 4) dot_tile<T, 4>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+    if (m - i == 3) dot_tile<T, 3>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+    if (m - i == 2) dot_tile<T, 2>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+    if (m - i == 1) dot_tile<T, 1>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+  }
+}
+
+// y[j] = sum_k v[k * v_step] x[k * x_row + j] for j < n: eight rows per pass over y, in two chains.
+template <class T>
+void gemv_axpy(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y) {
+  constexpr int W = vec<T>::width;
+  for (int64_t j = 0; j < n; j += W) store(y + j, set1(T(0)), int(n - j < W ? n - j : W));
+  int64_t k = 0;
+  for (; k + 8 <= depth; k += 8) {
+    const T* p = x + k * x_row;
+    vec<T> s[8];
+    for (int i = 0; i < 8; ++i) s[i] = set1(v[(k + i) * v_step]);
+    int64_t j = 0;
+    for (; j + W <= n; j += W) {
+      vec<T> a = load(y + j), b = load(p + j) * s[0];
+      a = fma(s[1], load(p + x_row + j), a);
+      b = fma(s[2], load(p + 2 * x_row + j), b);
+      a = fma(s[3], load(p + 3 * x_row + j), a);
+      b = fma(s[4], load(p + 4 * x_row + j), b);
+      a = fma(s[5], load(p + 5 * x_row + j), a);
+      b = fma(s[6], load(p + 6 * x_row + j), b);
+      a = fma(s[7], load(p + 7 * x_row + j), a);
+      store(y + j, a + b);
+    }
+    if (j < n) {
+      const int m = int(n - j);
+      vec<T> a = load(y + j, m), b = set1(T(0));
+      for (int i = 0; i < 8; i += 2) {
+        b = fma(s[i], load(p + i * x_row + j, m), b);
+        a = fma(s[i + 1], load(p + (i + 1) * x_row + j, m), a);
+      }
+      store(y + j, a + b, m);
+    }
+  }
+  for (; k < depth; ++k) {
+    const vec<T> s = set1(v[k * v_step]);
+    for (int64_t j = 0; j < n; j += W) {
+      const int m = int(n - j < W ? n - j : W);
+      store(y + j, fma(s, load(x + k * x_row + j, m), load(y + j, m)), m);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nn

@@ -1,0 +1,173 @@
+"""Matrix products: matmul, linear and their relatives, on one GEMM engine.
+
+Operands may be transposed, sliced or broadcast: the engine reads them where they lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..function import Function
+from ..tensor import Tensor
+from .reduce import sum as _sum
+from .reduce import sum_to
+
+__all__ = ["addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "mv", "outer"]
+
+# Numbers of the fused activations, as in csrc/cpu/gemm.h.
+_ACTIVATIONS = {None: 0, "none": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "gelu": 4, "gelu_tanh": 5, "silu": 6}
+
+
+def _turn(x: Any) -> Any:
+    """The last two axes swapped: a view."""
+    return x.swapaxes(-1, -2)
+
+
+class MatMul(Function):
+    def forward(self, x: Any, w: Any) -> Any:
+        self.saved = (x, w)
+        return self.kernels.matmul_forward(x, w)
+
+    def backward(self, gy: Any) -> Any:
+        x, w = self.saved
+        need_x, need_w = self.needs_input_grad
+        if x.ndim == 1 or w.ndim == 1:
+            return self._backward_1d(x, w, gy)
+        gx = sum_to(matmul(gy, _turn(w)), x) if need_x else None
+        gw = sum_to(matmul(_turn(x), gy), w) if need_w else None
+        return gx, gw
+
+    def _backward_1d(self, x: Any, w: Any, gy: Any) -> Any:
+        """A 1-d operand is a row (left) or a column (right) for the time being."""
+        need_x, need_w = self.needs_input_grad
+        row = x.reshape(1, -1) if x.ndim == 1 else x
+        column = w.reshape(-1, 1) if w.ndim == 1 else w
+        shape = gy.shape
+        if w.ndim == 1:
+            shape = (*shape, 1)
+        if x.ndim == 1:
+            shape = (*shape[:-1], 1, shape[-1])
+        gy = gy.reshape(*shape)
+        gx = sum_to(matmul(gy, _turn(column)), row).reshape(*x.shape) if need_x else None
+        gw = sum_to(matmul(_turn(row), gy), column).reshape(*w.shape) if need_w else None
+        return gx, gw
+
+
+def matmul(x: Any, w: Any) -> Any:
+    """x @ w: the matrix product of the last two axes; leading axes broadcast, 1-d operands are vectors.
+
+    y[..., i, j] = sum_k x[..., i, k] w[..., k, j]
+
+    x: (..., M, K) or (K,); w: (..., K, N) or (K,). Returns (..., M, N), without M or N for a 1-d operand.
+    float32 or float64, both alike. Raises ValueError if the inner sizes differ or the leading axes do not broadcast,
+    TypeError for other dtypes. Semantics: numpy.matmul, torch.matmul.
+
+    >>> matmul(np.ones((2, 3)), np.ones((3, 4))).shape
+    (2, 4)
+    """
+    return MatMul()(x, w)
+
+
+class Linear(Function):
+    def __init__(self, activation: str | None) -> None:
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"linear: activation '{activation}' is not one of {', '.join(map(str, _ACTIVATIONS))}")
+        self.activation = activation
+
+    def forward(self, x: Any, w: Any, b: Any) -> Any:
+        y = self.kernels.linear_forward(x, w, b, None, _ACTIVATIONS[self.activation], 1.0, 1.0)
+        self.saved = (x, w, y) if self.activation == "relu" else (x, w)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, w, *rest = self.saved
+        need_x, need_w, need_b = self.needs_input_grad
+        if rest:
+            from .elementwise import relu_grad
+
+            gy = relu_grad(gy, rest[0])
+        flat = gy if gy.ndim == 2 else gy.reshape(-1, gy.shape[-1])
+        gx = matmul(gy, w) if need_x else None
+        gw = matmul(flat.T, x if x.ndim == 2 else x.reshape(-1, x.shape[-1])) if need_w else None
+        gb = _sum(flat, 0) if need_b else None
+        return gx, gw, gb
+
+
+def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> Any:
+    """activation(x @ weight.T + bias), bias and activation fused into the product.
+
+    x: (..., in_features) or (in_features,); weight: (out_features, in_features); bias: (out_features,) or None.
+    activation: None, 'relu', 'sigmoid', 'tanh', 'gelu', 'gelu_tanh' or 'silu' (beyond PyTorch, for inference;
+    gradients exist for None and 'relu'). Returns (..., out_features). Semantics: torch.nn.functional.linear.
+
+    >>> linear(np.ones((5, 3)), np.ones((2, 3)), np.zeros(2)).shape
+    (5, 2)
+    """
+    if activation not in (None, "relu") and _taped(x, weight, bias):
+        from . import elementwise
+
+        name, _, tanh = activation.partition("_")
+        y = linear(x, weight, bias)
+        return elementwise.gelu(y, approximate="tanh") if tanh else getattr(elementwise, name)(y)
+    return Linear(activation)(x, weight, bias)
+
+
+def _taped(*inputs: Any) -> bool:
+    return any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+
+
+def _dims(op: str, x: Any, ndim: int, name: str) -> None:
+    if len(x.shape) != ndim:
+        raise ValueError(f"{op}: {name} must have {ndim} axes ({name}.shape={tuple(x.shape)})")
+
+
+def mm(x: Any, w: Any) -> Any:
+    """matmul of two matrices, without broadcasting: (M, K) x (K, N)."""
+    _dims("mm", x, 2, "x")
+    _dims("mm", w, 2, "w")
+    return matmul(x, w)
+
+
+def bmm(x: Any, w: Any) -> Any:
+    """matmul of two stacks of matrices, without broadcasting: (B, M, K) x (B, K, N)."""
+    _dims("bmm", x, 3, "x")
+    _dims("bmm", w, 3, "w")
+    if x.shape[0] != w.shape[0]:
+        raise ValueError(
+            f"bmm: x holds {x.shape[0]} matrices but w {w.shape[0]} (x.shape={tuple(x.shape)}, w.shape={tuple(w.shape)})"
+        )
+    return matmul(x, w)
+
+
+def mv(x: Any, v: Any) -> Any:
+    """Matrix times vector: (M, K) x (K,)."""
+    _dims("mv", x, 2, "x")
+    _dims("mv", v, 1, "v")
+    return matmul(x, v)
+
+
+def outer(x: Any, y: Any) -> Any:
+    """Every product of an element of x with one of y: (M,), (N,) -> (M, N)."""
+    _dims("outer", x, 1, "x")
+    _dims("outer", y, 1, "y")
+    return matmul(x.reshape(-1, 1), y.reshape(1, -1))
+
+
+def addmm(input: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) -> Any:
+    """beta * input + alpha * (x @ w), input broadcast to the product's shape."""
+    _dims("addmm", x, 2, "x")
+    _dims("addmm", w, 2, "w")
+    return _add_product(input, matmul(x, w), beta, alpha)
+
+
+def baddbmm(input: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) -> Any:
+    """beta * input + alpha * bmm(x, w)."""
+    return _add_product(input, bmm(x, w), beta, alpha)
+
+
+def _add_product(input: Any, product: Any, beta: float, alpha: float) -> Any:
+    from .elementwise import add, mul
+
+    product = product if alpha == 1 else mul(product, alpha)
+    # beta 0 means that input is not looked at, whatever it holds
+    return product if beta == 0 else add(input if beta == 1 else mul(input, beta), product)
