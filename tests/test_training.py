@@ -42,10 +42,10 @@ def test_digits_mlp_reaches_97_percent(seed, tmp_path):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_loss_falls_on_every_isa(dtype):
     for isa in each_isa():
-        result = train_digits(epochs=2, hidden=(32,), dtype=dtype)
+        result = train_digits(epochs=5, hidden=(32,), dtype=dtype)
         assert next(result.model.parameters()).dtype == dtype
-        first, second = (r["loss"] for r in result.history)
-        assert second < 0.9 * first, isa
+        first, *_, last = (r["loss"] for r in result.history)
+        assert last < 0.9 * first, isa
         assert result.test_accuracy > 0.5, isa
 
 
