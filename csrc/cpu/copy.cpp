@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../memory.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
 
@@ -162,6 +163,17 @@ void copy(const View& from, const View& to) {
     default:
       return run(p, from.as<const uint64_t>() + p.x_start, to.as<uint64_t>() + p.y_start);
   }
+}
+
+Dense::Dense(const View& v) : data_(v.data) {
+  if (v.contiguous()) return;
+  const Array a = output("copy", v.dtype, v.ndim, v.shape);
+  data_ = block_ = a.data;
+  copy(v, a.view());
+}
+
+Dense::~Dense() {
+  if (block_) release(block_);
 }
 
 }  // namespace nn::cpu

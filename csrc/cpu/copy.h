@@ -8,4 +8,17 @@ namespace nn::cpu {
 // overlap.
 void copy(const View& from, const View& to);
 
+// C-contiguous elements of v: its own, or a copy's.
+class Dense {
+ public:
+  explicit Dense(const View& v);
+  ~Dense();
+  Dense(const Dense&) = delete;
+  template <class T> const T* as() const { return static_cast<const T*>(data_); }
+
+ private:
+  const void* data_;
+  void* block_ = nullptr;
+};
+
 }  // namespace nn::cpu

@@ -16,7 +16,6 @@
 #include "../parallel.h"
 #include "../simd/kernels.h"
 #include "copy.h"
-#include "reduce.h"
 
 namespace nn::cpu {
 namespace {
@@ -26,21 +25,23 @@ constexpr int64_t kLossGrain = 1 << 14;  // elements: some 20 us of exp
 enum { kNone, kMean, kSumAll };
 
 struct Problem {
-  int64_t rows = 1, classes = 1;
-  bool by_class;           // targets are class numbers
-  Reduction classes_last;  // packs x (and probabilities) as (rows, classes)
-  int row_ndim = 0;        // of the loss without reduction
+  int64_t outer = 1, classes = 1, inner = 1;  // x is (outer, classes, inner)
+  int64_t rows = 1;                           // outer * inner targets
+  bool by_class;                              // they are class numbers
+  int row_ndim = 0;                           // of the loss without reduction
   int64_t row_shape[kMaxDims];
 
   Problem(const View& x, const View& target, const OptView& weight) {
     if (x.ndim == 0) fail(kOp, "x needs a class dim: (C,) or (N, C, d1...)", {{"x", x}});
     common_dtype(kOp, {{"x", x}});
     const int axis = x.ndim == 1 ? 0 : 1;
-    Ints axes;
-    axes.count = 1, axes.items[0] = axis;
-    classes_last = reduction(kOp, x, axes, false);
-    classes = x.shape[axis], rows = classes_last.results, row_ndim = classes_last.ndim;
-    std::copy(classes_last.shape, classes_last.shape + row_ndim, row_shape);
+    classes = x.shape[axis];
+    for (int i = 0; i < x.ndim; ++i) {
+      if (i == axis) continue;
+      (i < axis ? outer : inner) *= x.shape[i];
+      row_shape[row_ndim++] = x.shape[i];
+    }
+    rows = outer * inner;
     if (classes == 0) fail(kOp, "x has no classes", {{"x", x}});
     by_class = target.dtype == Dtype::i64 || target.dtype == Dtype::i32;
     const View wanted{
@@ -111,60 +112,96 @@ template <class T> T divisor(const Problem& p, const Weights<T>& weights, const 
   return T(sum);
 }
 
-// -sum_c q_c w_c log p_c of one row, log p_c = (x_c - top) - log_sum
-template <class T>
-T row_loss(const T* x, int64_t n, T top, T log_sum, const T* w, int64_t target, const T* q, T smoothing) {
-  if (!q && target < 0) return 0;
-  const T even = smoothing / T(n);
-  T loss = q ? T(0) : (1 - smoothing) * w[target] * (log_sum - (x[target] - top));
-  if (q)
-    for (int64_t c = 0; c < n; ++c) {
-      const T weight = ((1 - smoothing) * q[c] + even) * w[c];
-      if (weight != 0) loss += weight * (log_sum - (x[c] - top));
-    }
-  else if (smoothing != 0)
-    for (int64_t c = 0; c < n; ++c) loss += even * w[c] * (log_sum - (x[c] - top));
-  return loss;
-}
-
-template <class T> void row_gradient(const T* x, int64_t n, T top, T log_sum, const T* w, T total,
-                                     int64_t target, const T* q, T smoothing, T g, T* gx) {
-  if (!q && target < 0) {
-    std::fill(gx, gx + n, T(0));
-    return;
-  }
-  const T even = smoothing / T(n);
-  T mass = q ? T(0) : (1 - smoothing) * w[target] + even * total;
-  if (q)
-    for (int64_t c = 0; c < n; ++c) mass += ((1 - smoothing) * q[c] + even) * w[c];
-  kernels<T>().scaled_softmax_row(x, n, top, log_sum, g * mass, gx);
-  if (q)
-    for (int64_t c = 0; c < n; ++c) gx[c] -= g * ((1 - smoothing) * q[c] + even) * w[c];
-  else if (smoothing != 0)
-    for (int64_t c = 0; c < n; ++c) gx[c] -= g * even * w[c];
-  if (!q) gx[target] -= g * (1 - smoothing) * w[target];
-}
-
-// The tables that both directions read.
+// What both directions read. Row r has its classes at x[at + c * inner].
 template <class T> struct Tables {
+  const Problem& p;
   Weights<T> weights;
-  Packed x;
-  std::optional<Packed> probabilities;
+  Dense dense_x;
+  std::optional<Dense> dense_q;
   std::optional<Classes> classes;
-  Tables(const Problem& p, const View& x_, const View& target, const OptView& weight, int64_t ignore_index)
-      : weights(weight, p.classes), x(x_, p.classes_last) {
+  T smoothing, even;
+  const T* x;
+
+  Tables(const Problem& problem, const View& x_, const View& target, const OptView& weight,
+         int64_t ignore_index, double label_smoothing)
+      : p(problem), weights(weight, p.classes), dense_x(x_), smoothing(T(label_smoothing)) {
+    even = smoothing / T(p.classes);
+    x = dense_x.template as<T>();
     if (p.by_class)
       classes.emplace(target, p.rows, p.classes, ignore_index);
     else
-      probabilities.emplace(target, p.classes_last);
+      dense_q.emplace(target);
   }
   const int64_t* class_list() const { return classes ? static_cast<int64_t*>(classes->at) : nullptr; }
-  int64_t target(int64_t r) const { return classes ? classes->at[r] : -1; }
-  const T* row(int64_t r, int64_t n) const { return x.template as<T>() + r * n; }
-  const T* q(int64_t r, int64_t n) const {
-    return probabilities ? probabilities->template as<T>() + r * n : nullptr;
+  // q_c w_c of probability targets
+  T mass_of(const T* q, int64_t c) const { return ((1 - smoothing) * q[c * p.inner] + even) * weights.w[c]; }
+
+  // -sum_c q_c w_c log p_c with log p_c = (x_c - top) - log_sum
+  T loss(int64_t r, int64_t at, T top, T log_sum) const {
+    const T *row = x + at, *w = weights.w;
+    T sum = 0;
+    if (!classes) {
+      const T* q = dense_q->template as<T>() + at;
+      for (int64_t c = 0; c < p.classes; ++c) {
+        const T mass = mass_of(q, c);
+        if (mass != 0) sum += mass * (log_sum - (row[c * p.inner] - top));  // 0 log 0 is 0
+      }
+      return sum;
+    }
+    const int64_t target = classes->at[r];
+    if (target < 0) return 0;
+    if (smoothing != 0)
+      for (int64_t c = 0; c < p.classes; ++c) sum += even * w[c] * (log_sum - (row[c * p.inner] - top));
+    return sum + (1 - smoothing) * w[target] * (log_sum - (row[target * p.inner] - top));
+  }
+
+  // sum_c q_c w_c
+  T mass(int64_t r, int64_t at) const {
+    if (classes) {
+      const int64_t target = classes->at[r];
+      return target < 0 ? T(0) : (1 - smoothing) * weights.w[target] + even * weights.total;
+    }
+    const T* q = dense_q->template as<T>() + at;
+    T sum = 0;
+    for (int64_t c = 0; c < p.classes; ++c) sum += mass_of(q, c);
+    return sum;
+  }
+
+  // gx_c -= g q_c w_c, after gx_c = g p_c sum(q w)
+  void subtract_target(int64_t r, int64_t at, T g, T* gx) const {
+    gx += at;
+    if (!classes) {
+      const T* q = dense_q->template as<T>() + at;
+      for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] -= g * mass_of(q, c);
+      return;
+    }
+    const int64_t target = classes->at[r];
+    if (target < 0) {  // even where x is Inf or NaN
+      for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] = 0;
+      return;
+    }
+    if (smoothing != 0)
+      for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] -= g * even * weights.w[c];
+    gx[target * p.inner] -= g * (1 - smoothing) * weights.w[target];
   }
 };
+
+// f(first row, count, offset of its x) over stretches of rows that lie side by side in one (classes, inner)
+// matrix.
+template <class F> void each_stretch(const Problem& p, F&& f) {
+  const bool by_rows = p.inner == 1;
+  const int64_t tile = by_rows ? p.rows : std::min<int64_t>(p.inner, 1024),
+                tiles = (p.inner + tile - 1) / tile;
+  const int64_t units = by_rows ? p.rows : p.outer * tiles, size = p.classes * (by_rows ? 1 : tile);
+  parallel_for(
+      units, std::max<int64_t>(1, kLossGrain / std::max<int64_t>(1, size)), [&](int64_t begin, int64_t end) {
+        if (by_rows) return f(begin, end - begin, begin * p.classes);
+        for (int64_t u = begin; u < end; ++u) {
+          const int64_t o = u / tiles, column = u % tiles * tile;
+          f(o * p.inner + column, std::min(tile, p.inner - column), o * p.classes * p.inner + column);
+        }
+      });
+}
 
 }  // namespace
 
@@ -176,15 +213,19 @@ Array2 cross_entropy_forward(const View& x, const View& target, const OptView& w
   Array statistics = output(kOp, x.dtype, 2, shape);
   dispatch(x.dtype, [&](auto t) {
     using T = decltype(t);
-    const Tables<T> tables(p, x, target, weight, ignore_index);
+    const Tables<T> tables(p, x, target, weight, ignore_index, label_smoothing);
     T *top = statistics.as<T>(), *log_sum = top + p.rows;
     Workspace<T> scratch(static_cast<size_t>(p.rows));
     T* losses = reduction == kNone ? loss.as<T>() : static_cast<T*>(scratch);
-    parallel_for(p.rows, std::max<int64_t>(1, kLossGrain / n), [&](int64_t begin, int64_t end) {
-      kernels<T>().log_sum_exp_rows(tables.row(begin, n), end - begin, n, top + begin, log_sum + begin);
-      for (int64_t r = begin; r < end; ++r)
-        losses[r] = row_loss<T>(tables.row(r, n), n, top[r], log_sum[r], tables.weights.w, tables.target(r),
-                                tables.q(r, n), T(label_smoothing));
+    const auto& k = kernels<T>();
+    const int64_t step = p.inner == 1 ? n : 1;  // from row to row
+    each_stretch(p, [&](int64_t first, int64_t count, int64_t at) {
+      if (p.inner == 1)
+        k.log_sum_exp_rows(tables.x + at, count, n, top + first, log_sum + first);
+      else
+        k.log_sum_exp_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first);
+      for (int64_t r = first; r < first + count; ++r)
+        losses[r] = tables.loss(r, at + (r - first) * step, top[r], log_sum[r]);
     });
     if (reduction == kNone) return;
     double sum = 0;
@@ -210,27 +251,27 @@ Array cross_entropy_backward(const View& gy, const View& x, const View& target, 
   Array gx = output(kOp, x.dtype, x.ndim, x.shape);
   dispatch(x.dtype, [&](auto t) {
     using T = decltype(t);
-    const Tables<T> tables(p, x, target, weight, ignore_index);
+    const Tables<T> tables(p, x, target, weight, ignore_index, label_smoothing);
     const T *top = statistics.as<T>(), *log_sum = top + p.rows;
-    struct Reduction whole;
-    std::fill(whole.reduced, whole.reduced + gy.ndim, true);
-    const Packed g(gy, whole);
-    const T scale = reduction == kMean ? T(1) / divisor(p, tables.weights, tables.class_list()) : T(1);
-    const bool turned = x.ndim > 2;  // the class axis is not the last one: rows are put back afterwards
-    Workspace<T> rows(turned ? static_cast<size_t>(p.rows * n) : 0);
-    T* to = turned ? static_cast<T*>(rows) : gx.as<T>();
-    parallel_for(p.rows, std::max<int64_t>(1, kLossGrain / n), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        row_gradient<T>(tables.row(r, n), n, top[r], log_sum[r], tables.weights.w, tables.weights.total,
-                        tables.target(r), tables.q(r, n), T(label_smoothing),
-                        g.template as<T>()[reduction == kNone ? r : 0] * scale, to + r * n);
+    const Dense dense_gy(gy);
+    const T* g = dense_gy.template as<T>();
+    const T by = reduction == kMean ? divisor(p, tables.weights, tables.class_list()) : T(1);
+    const auto share = [&](int64_t r) { return (reduction == kNone ? g[r] : *g) / by; };
+    Workspace<T> scale(static_cast<size_t>(p.rows));
+    const auto& k = kernels<T>();
+    const int64_t step = p.inner == 1 ? n : 1;  // from row to row
+    each_stretch(p, [&](int64_t first, int64_t count, int64_t at) {
+      const int64_t end = first + count;
+      T* to = gx.as<T>();
+      for (int64_t r = first; r < end; ++r) scale[r] = share(r) * tables.mass(r, at + (r - first) * step);
+      if (p.inner > 1)
+        k.scaled_softmax_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first, scale + first,
+                              to + at);
+      for (int64_t r = first; r < end; ++r) {
+        if (p.inner == 1) k.scaled_softmax_row(tables.x + r * n, n, top[r], log_sum[r], scale[r], to + r * n);
+        tables.subtract_target(r, at + (r - first) * step, share(r), to);
+      }
     });
-    if (!turned) return;
-    int64_t from[kMaxDims], bytes = n * int64_t(sizeof(T));
-    for (int d = x.ndim - 1; d >= 0; --d)
-      if (d != 1) from[d] = bytes, bytes *= x.shape[d];
-    from[1] = sizeof(T);
-    copy(View{to, x.dtype, false, false, x.ndim, x.shape, from}, gx.view());
   });
   return gx;
 }

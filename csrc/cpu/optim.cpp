@@ -50,14 +50,14 @@ void check(const char* op, const Role* roles, int count) {
 }
 
 // C-contiguous memory seen in the shape of v.
-struct Dense : View {
+struct Compact : View {
   int64_t dense_strides[kMaxDims];
-  Dense(void* memory, const View& v) : View(v) {
+  Compact(void* memory, const View& v) : View(v) {
     data = memory, strides = dense_strides;
     int64_t step = itemsize(v.dtype);
     for (int d = v.ndim - 1; d >= 0; --d) dense_strides[d] = step, step *= v.shape[d];
   }
-  Dense(const Dense&) = delete;
+  Compact(const Compact&) = delete;
 };
 
 // f(pointers of all roles, begin, end) on contiguous elements of parameter i; others are packed and put back.
@@ -69,14 +69,14 @@ template <class T, class F> void each_part(const Role* roles, int count, int i, 
     at[r] = a.as<T>();
     if (a.contiguous()) continue;
     packed[r] = at[r] = static_cast<T*>(allocate(size_t(a.bytes())));
-    copy(a, Dense(at[r], a));
+    copy(a, Compact(at[r], a));
   }
   parallel_for(roles[0].arrays[i].size(), kGrain,
                [&](int64_t begin, int64_t end) { f(at, begin, end - begin); });
   for (int r = 0; r < count; ++r) {
     if (!packed[r]) continue;
     const View& a = roles[r].arrays[i];
-    if (roles[r].written) copy(Dense(at[r], a), a);
+    if (roles[r].written) copy(Compact(at[r], a), a);
     release(packed[r]);
   }
 }

@@ -17,26 +17,6 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements: some 20 us of exp
 
-// C-contiguous data of v: its own, or a copy's.
-class Dense {
- public:
-  explicit Dense(const View& v) : data_(v.data) {
-    if (v.contiguous()) return;
-    Array a = output("softmax", v.dtype, v.ndim, v.shape);
-    data_ = block_ = a.data;
-    copy(v, a.view());
-  }
-  ~Dense() {
-    if (block_) release(block_);
-  }
-  Dense(const Dense&) = delete;
-  template <class T> const T* as() const { return static_cast<const T*>(data_); }
-
- private:
-  const void* data_;
-  void* block_ = nullptr;
-};
-
 struct Fold {
   int64_t outer = 1, n = 1, inner = 1;
   Fold(const char* op, const View& x, int64_t axis) {
@@ -49,13 +29,20 @@ struct Fold {
   }
 };
 
-// rows(first row, count) if the axis is the last one, else columns(first element) of each (n, inner) matrix.
+constexpr int64_t kColumnTile = 1024;
+
+// rows(first element, count) if the axis is the last one, else columns(first element, count) of each (n,
+// inner) matrix.
 template <class R, class C> void each(const Fold& f, R&& rows, C&& columns) {
   if (f.outer * f.n * f.inner == 0) return;
-  const int64_t size = f.n * f.inner;
-  parallel_for(f.outer, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
+  const int64_t tiles = (f.inner + kColumnTile - 1) / kColumnTile;
+  const int64_t size = f.n * std::min(f.inner, kColumnTile);
+  parallel_for(f.outer * tiles, std::max<int64_t>(1, kGrain / size), [&](int64_t begin, int64_t end) {
     if (f.inner == 1) return rows(begin * f.n, end - begin);
-    for (int64_t o = begin; o < end; ++o) columns(o * size);
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t column = u % tiles * kColumnTile;
+      columns(u / tiles * f.n * f.inner + column, std::min(kColumnTile, f.inner - column));
+    }
   });
 }
 
@@ -73,7 +60,9 @@ Array softmax_forward(const View& x, int64_t axis, bool log) {
     T* to = y.as<T>();
     each(
         f, [&](int64_t at, int64_t rows) { kernels<T>().softmax_rows(log, from + at, rows, f.n, to + at); },
-        [&](int64_t at) { kernels<T>().softmax_cols(log, from + at, f.n, f.inner, to + at); });
+        [&](int64_t at, int64_t cols) {
+          kernels<T>().softmax_cols(log, from + at, f.inner, f.n, cols, to + at);
+        });
   });
   return y;
 }
@@ -95,7 +84,9 @@ Array softmax_backward(const View& gy, const View& y, int64_t axis, bool log) {
         [&](int64_t at, int64_t rows) {
           kernels<T>().softmax_backward_rows(log, g + at, p + at, rows, f.n, to + at);
         },
-        [&](int64_t at) { kernels<T>().softmax_backward_cols(log, g + at, p + at, f.n, f.inner, to + at); });
+        [&](int64_t at, int64_t cols) {
+          kernels<T>().softmax_backward_cols(log, g + at, p + at, f.inner, f.n, cols, to + at);
+        });
   });
   return gx;
 }

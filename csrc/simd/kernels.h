@@ -79,14 +79,17 @@ struct GemmShape {
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
 
-/* softmax.inl: rows of n elements; columns of an (n, cols) matrix */
+/* softmax.inl: rows of n elements; columns of n elements, `step` apart */
 #define NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                                          \
   NN_KERNEL(softmax_rows, void, (bool log, const T* x, int64_t rows, int64_t n, T* y))                                         \
-  NN_KERNEL(softmax_cols, void, (bool log, const T* x, int64_t n, int64_t cols, T* y))                                         \
+  NN_KERNEL(softmax_cols, void, (bool log, const T* x, int64_t step, int64_t n, int64_t cols, T* y))                           \
   NN_KERNEL(softmax_backward_rows, void, (bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx))                  \
-  NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t n, int64_t cols, T* gx))                  \
+  NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t step, int64_t n, int64_t cols, T* gx))    \
   NN_KERNEL(log_sum_exp_rows, void, (const T* x, int64_t rows, int64_t n, T* top, T* log_sum))                                 \
-  NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))
+  NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum))                   \
+  NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))                                \
+  NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
+                                        const T* scale, T* y))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

@@ -37,11 +37,11 @@ NN_INLINE float log_of(float x) { return logf(x); }
 NN_INLINE double log_of(double x) { return ::log(x); }
 
 // y = softmax (or its log) of each of `rows` rows of n elements
-template <class T> void softmax_rows(bool log, const T* x, int64_t rows, int64_t n, T* y) {
+template <class T> void softmax_rows(bool is_log, const T* x, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T top = reduce_row<kMax, T>(x, n, T(0));
-    if (log) {
+    if (is_log) {
       const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr)));
       each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(x + i, k) - t - l, k); });
     } else {
@@ -53,10 +53,10 @@ template <class T> void softmax_rows(bool log, const T* x, int64_t rows, int64_t
 
 // gx = y (gy - sum(gy y)); of the log: gx = gy - exp(y) sum(gy)
 template <class T>
-void softmax_backward_rows(bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx) {
+void softmax_backward_rows(bool is_log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, gy += n, y += n, gx += n) {
-    if (log) {
+    if (is_log) {
       const vec<T> s = set1(reduce_row<kSum, T>(gy, n, T(0)));
       each_vector<w>(
           n, [&](int64_t i, int k) { store(gx + i, fnma(exp(load(y + i, k)), s, load(gy + i, k)), k); });
@@ -69,39 +69,65 @@ void softmax_backward_rows(bool log, const T* gy, const T* y, int64_t rows, int6
   }
 }
 
-// The same down the columns of an (n, cols) matrix.
-template <class T> void softmax_cols(bool log, const T* x, int64_t n, int64_t cols, T* y) {
+// Down the columns of a matrix whose rows are `step` apart, kWide registers of columns at a time: each row
+// then gives whole cache lines. f(j, k, m) handles columns j .. j + m - 1 in k registers.
+constexpr int kWide = 4;
+template <int k> struct count_of {
+  static constexpr int value = k;
+};
+template <int w, class F> NN_INLINE void each_strip(int64_t cols, F&& f) {
+  int64_t j = 0;
+  for (; j + kWide * w <= cols; j += kWide * w) f(j, count_of<kWide>(), w);
+  for (; j < cols; j += w) f(j, count_of<1>(), cols - j < w ? int(cols - j) : w);
+}
+
+// top[j] and sum[j] = sum(exp(x - top)) of k registers of columns; the terms are kept in y if there is one
+template <int k, class T>
+NN_INLINE void exp_strip(const T* x, int64_t step, int64_t n, int m, vec<T>* top, vec<T>* total, T* y) {
   constexpr int w = vec<T>::width;
-  each_vector<w>(cols, [&](int64_t j, int k) {
-    vec<T> top = load(x + j, k), s = set1(T(0));
-    for (int64_t r = 1; r < n; ++r) top = combine<kMax, T>(load(x + r * cols + j, k), top);
-    for (int64_t r = 0; r < n; ++r) {
-      const vec<T> e = exp(load(x + r * cols + j, k) - top);
-      s = s + e;
-      if (!log) store(y + r * cols + j, e, k);
+  for (int i = 0; i < k; ++i) top[i] = load(x + i * w, m), total[i] = set1(T(0));
+  for (int64_t r = 1; r < n; ++r)
+    for (int i = 0; i < k; ++i) top[i] = combine<kMax, T>(load(x + r * step + i * w, m), top[i]);
+  for (int64_t r = 0; r < n; ++r)
+    for (int i = 0; i < k; ++i) {
+      const vec<T> e = exp(load(x + r * step + i * w, m) - top[i]);
+      total[i] = total[i] + e;
+      if (y) store(y + r * step + i * w, e, m);
     }
-    T t[w];
-    store(t, s);
-    for (int i = 0; i < w; ++i) t[i] = log ? log_of(t[i]) : T(1) / t[i];
-    const vec<T> l = load(t);
-    for (int64_t r = 0; r < n; ++r) {
-      T* to = y + r * cols + j;
-      store(to, log ? load(x + r * cols + j, k) - top - l : load(to, k) * l, k);
-    }
+}
+template <class T> void softmax_cols(bool is_log, const T* x, int64_t step, int64_t n, int64_t cols, T* y) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> top[k], total[k];
+    exp_strip<k, T>(x + j, step, n, m, top, total, is_log ? nullptr : y + j);
+    for (int i = 0; i < k; ++i) total[i] = is_log ? log(total[i]) : set1(T(1)) / total[i];
+    for (int64_t r = 0; r < n; ++r)
+      for (int i = 0; i < k; ++i) {
+        const int64_t at = r * step + j + i * w;
+        store(y + at, is_log ? load(x + at, m) - top[i] - total[i] : load(y + at, m) * total[i], m);
+      }
   });
 }
 
-template <class T>
-void softmax_backward_cols(bool log, const T* gy, const T* y, int64_t n, int64_t cols, T* gx) {
+template <class T> void softmax_backward_cols(bool is_log, const T* gy, const T* y, int64_t step, int64_t n,
+                                              int64_t cols, T* gx) {
   constexpr int w = vec<T>::width;
-  each_vector<w>(cols, [&](int64_t j, int k) {
-    vec<T> s = set1(T(0));
-    for (int64_t r = 0, at = j; r < n; ++r, at += cols)
-      s = log ? s + load(gy + at, k) : fma(load(gy + at, k), load(y + at, k), s);
-    for (int64_t r = 0, at = j; r < n; ++r, at += cols) {
-      const vec<T> g = load(gy + at, k), p = load(y + at, k);
-      store(gx + at, log ? fnma(exp(p), s, g) : p * (g - s), k);
-    }
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> total[k];
+    for (int i = 0; i < k; ++i) total[i] = set1(T(0));
+    for (int64_t r = 0; r < n; ++r)
+      for (int i = 0; i < k; ++i) {
+        const vec<T> g = load(gy + r * step + j + i * w, m);
+        total[i] = is_log ? total[i] + g : fma(g, load(y + r * step + j + i * w, m), total[i]);
+      }
+    for (int64_t r = 0; r < n; ++r)
+      for (int i = 0; i < k; ++i) {
+        const int64_t at = r * step + j + i * w;
+        const vec<T> g = load(gy + at, m), p = load(y + at, m);
+        store(gx + at, is_log ? fnma(exp(p), total[i], g) : p * (g - total[i]), m);
+      }
   });
 }
 
@@ -113,11 +139,38 @@ template <class T> void log_sum_exp_rows(const T* x, int64_t rows, int64_t n, T*
   }
 }
 
+// The same of each column.
+template <class T>
+void log_sum_exp_cols(const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> t[k], total[k];
+    exp_strip<k, T>(x + j, step, n, m, t, total, nullptr);
+    for (int i = 0; i < k; ++i) store(top + j + i * w, t[i], m), store(log_sum + j + i * w, log(total[i]), m);
+  });
+}
+
 // y = scale * exp(x - top - log_sum)
 template <class T> void scaled_softmax_row(const T* x, int64_t n, T top, T log_sum, T scale, T* y) {
   constexpr int w = vec<T>::width;
   const vec<T> t = set1(top), l = set1(log_sum), s = set1(scale);
   each_vector<w>(n, [&](int64_t i, int k) { store(y + i, s * exp(load(x + i, k) - t - l), k); });
+}
+
+// y = scale[j] * exp(x - top[j] - log_sum[j]) in column j
+template <class T> void scaled_softmax_cols(const T* x, int64_t step, int64_t n, int64_t cols, const T* top,
+                                            const T* log_sum, const T* scale, T* y) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    for (int64_t r = 0; r < n; ++r)
+      for (int i = 0; i < k; ++i) {
+        const int64_t at = j + i * w;
+        const vec<T> z = load(x + r * step + at, m) - load(top + at, m) - load(log_sum + at, m);
+        store(y + r * step + at, load(scale + at, m) * exp(z), m);
+      }
+  });
 }
 
 }  // namespace
