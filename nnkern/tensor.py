@@ -116,8 +116,7 @@ class Tensor(TensorBase):
             raise TypeError(f"a {self.dtype} tensor is no index")
         return int(self._one("index"))
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity; in C, since optimisers look up their state by parameter
 
     def _one(self, what: str) -> Any:
         if self.data.size != 1:

@@ -66,7 +66,7 @@ class Sequential(_Numbered):
 
     def forward(self, x: Any) -> Any:
         for m in self._modules.values():
-            x = m(x)
+            x = m.forward(x) if m._hooks is None else m(x)
         return x
 
 

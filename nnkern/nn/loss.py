@@ -24,9 +24,8 @@ class CrossEntropyLoss(Module):
 
     def forward(self, x: Any, target: Any) -> Any:
         return ops.cross_entropy(
-            x, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )  # fmt: skip
+            x, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
 
 
 class MSELoss(Module):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
+from . import elementwise
 
 __all__ = [
     "embedding", "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "one_hot", "scatter",
@@ -184,11 +185,9 @@ class Embedding(Take):
 
     def backward(self, gy):
         if self.padding_idx is not None:
-            from .elementwise import mul
-
             index = np.asarray(self.saved[0])
             real = index % self.x_shape[0] != self.padding_idx % self.x_shape[0]
-            gy = mul(gy, real[..., None].astype(self.x_dtype))
+            gy = elementwise.mul(gy, real[..., None].astype(self.x_dtype))
         return super().backward(gy)
 
 
