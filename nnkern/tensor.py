@@ -83,6 +83,16 @@ class Tensor(TensorBase):
     def dim(self) -> int:
         return self.data.ndim
 
+    @property
+    def T(self) -> Tensor:
+        """All dims in reverse order, as a view."""
+        return self.permute(tuple(range(self.data.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dims swapped, as a view."""
+        return self.transpose(-2, -1)
+
     def numel(self) -> int:
         return self.data.size
 

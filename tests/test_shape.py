@@ -248,6 +248,12 @@ def test_methods_take_numbers_or_a_list():
     )
 
 
+def test_transposed_properties():
+    t = nn.Tensor(randn(2, 3, 4))
+    assert t.T.shape == (4, 3, 2) and t.mT.shape == (2, 4, 3) and t.view(6, -1).shape == (6, 4)
+    assert np.shares_memory(t.T.data, t.data) and np.shares_memory(t.view(-1).data, t.data)
+
+
 def test_torch_in_torch_out():
     torch = pytest.importorskip("torch")
     y = nn.cat((torch.ones(2, 3), torch.zeros(1, 3)))

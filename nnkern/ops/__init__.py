@@ -1,6 +1,6 @@
 """The public functions, one file per family, and the tables that make Tensor methods and operators of them."""
 
-from typing import Any
+from typing import Any as _Any
 
 from ..tensor import Tensor
 from .dropout import *  # noqa: F403
@@ -13,7 +13,7 @@ from .shape import *  # noqa: F403
 from .softmax import *  # noqa: F403
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
-METHODS = """
+_METHODS = """
 abs add astype ceil clamp cos cosh div eq erf exp exp2 expm1 floor ge gt isfinite isinf isnan le log log10 log1p log2
 logical_and logical_not logical_or logical_xor lt maximum minimum mul ne neg pow reciprocal relu round rsqrt sigmoid sign
 sin sinh sqrt square sub tan tanh trunc
@@ -25,11 +25,11 @@ gather index_add index_select scatter scatter_add take_along_dim
 """
 
 # Methods that take a list of numbers or the numbers themselves: x.reshape(2, 3), x.reshape((2, 3)).
-SPREADING_METHODS = """
-broadcast_to expand flip permute repeat reshape tile
+_SPREADING_METHODS = """
+broadcast_to expand flip permute repeat reshape tile view
 """
 
-OPERATORS = {
+_OPERATORS = {
     "__neg__": "neg", "__abs__": "abs", "__invert__": "logical_not", "__getitem__": "getitem",
     "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
     "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__pow__": "pow", "__matmul__": "matmul",
@@ -37,35 +37,35 @@ OPERATORS = {
 }  # fmt: skip
 
 # 2 - x is sub(2, x).
-REFLECTED_OPERATORS = {
+_REFLECTED_OPERATORS = {
     "__radd__": "add", "__rsub__": "sub", "__rmul__": "mul", "__rtruediv__": "div", "__rpow__": "pow",
     "__rmatmul__": "matmul", "__rand__": "logical_and", "__ror__": "logical_or", "__rxor__": "logical_xor",
 }  # fmt: skip
 
 
-def _spreading(function: Any) -> Any:
-    def method(self: Tensor, *numbers: Any) -> Any:
+def _spreading(function: _Any) -> _Any:
+    def method(self: Tensor, *numbers: _Any) -> _Any:
         return function(self, numbers[0] if len(numbers) == 1 else numbers)
 
     method.__name__, method.__doc__ = function.__name__, function.__doc__
     return method
 
 
-def _reflected(function: Any) -> Any:
-    def operator(self: Tensor, other: Any) -> Any:
+def _reflected(function: _Any) -> _Any:
+    def operator(self: Tensor, other: _Any) -> _Any:
         return function(other, self)
 
     return operator
 
 
 def _attach() -> None:
-    for name in METHODS.split():
+    for name in _METHODS.split():
         setattr(Tensor, name, globals()[name])
-    for name in SPREADING_METHODS.split():
+    for name in _SPREADING_METHODS.split():
         setattr(Tensor, name, _spreading(globals()[name]))
-    for operator, name in OPERATORS.items():
+    for operator, name in _OPERATORS.items():
         setattr(Tensor, operator, globals()[name])
-    for operator, name in REFLECTED_OPERATORS.items():
+    for operator, name in _REFLECTED_OPERATORS.items():
         setattr(Tensor, operator, _reflected(globals()[name]))
 
 

@@ -17,7 +17,7 @@ from .index import getitem, zeros_view
 __all__ = [
     "broadcast_to", "cat", "chunk", "clone", "contiguous", "expand", "flatten", "flip", "movedim", "narrow",
     "pad", "permute", "repeat", "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
 _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
@@ -71,6 +71,9 @@ def reshape(x, shape):
     (2, 3)
     """
     return Reshape((shape,) if isinstance(shape, int) else tuple(shape))(x)
+
+
+view = reshape  # PyTorch's view would refuse to copy
 
 
 def flatten(x, start_dim=0, end_dim=-1):
