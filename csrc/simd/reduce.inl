@@ -153,14 +153,25 @@ template <class T> int64_t find_first(const T* x, int64_t n, T value) {
   constexpr int w = vec<T>::width;
   const vec<T> v = set1(value);
   const bool nan = value != value;
-  int64_t i = 0;
-  for (; i + w <= n; i += w) {
-    const vec<T> a = load(x + i);
-    if (any(nan ? is_nan(a) : eq(a, v))) break;
+  for (int64_t i = 0; i < n; i += w) {
+    const int k = n - i < w ? int(n - i) : w;
+    const vec<T> a = load(x + i, k);
+    const mask<T> hit = (nan ? is_nan(a) : eq(a, v)) & first<T>(k);
+    if (any(hit)) return i + int64_t(reduce_min(select(hit, iota<T>(), set1(T(w)))));
   }
-  for (; i < n; ++i)
-    if (nan ? x[i] != x[i] : x[i] == value) return i;
   return n;
+}
+
+// Down the columns of a matrix whose rows are `step` apart, kWide registers of columns at a time: each row
+// then gives whole cache lines. f(j, k, m) handles columns j .. j + m - 1 in k registers.
+constexpr int kWide = 4;
+template <int k> struct count_of {
+  static constexpr int value = k;
+};
+template <int w, class F> NN_INLINE void each_strip(int64_t cols, F&& f) {
+  int64_t j = 0;
+  for (; j + kWide * w <= cols; j += kWide * w) f(j, count_of<kWide>(), w);
+  for (; j < cols; j += w) f(j, count_of<1>(), cols - j < w ? int(cols - j) : w);
 }
 
 // value[j], index[j] = the largest (smallest) of column j and its first row; NaN is larger (smaller) than
@@ -168,16 +179,21 @@ template <class T> int64_t find_first(const T* x, int64_t n, T value) {
 template <class T>
 void arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index) {
   constexpr int w = vec<T>::width;
-  for (int64_t j = 0; j < cols; j += w) {
-    const int n = cols - j < w ? int(cols - j) : w;
-    vec<T> best = load(x + j, n), at = set1(T(0));
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> best[k], at[k];
+    for (int i = 0; i < k; ++i) best[i] = load(x + j + i * w, m), at[i] = set1(T(0));
     for (int64_t r = 1; r < rows; ++r) {
-      const vec<T> v = load(x + r * row_step + j, n);
-      const mask<T> better = (smallest ? lt(v, best) : gt(v, best)) | (is_nan(v) & ~is_nan(best));
-      best = select(better, v, best), at = select(better, set1(T(r)), at);
+      const vec<T> row = set1(T(r));
+      for (int i = 0; i < k; ++i) {
+        const vec<T> v = load(x + r * row_step + j + i * w, m);
+        // v wins unless best is at least as good or NaN
+        const mask<T> better = ~(smallest ? ge(v, best[i]) : le(v, best[i])) & ~is_nan(best[i]);
+        best[i] = select(better, v, best[i]), at[i] = select(better, row, at[i]);
+      }
     }
-    store(value + j, best, n), store(index + j, at, n);
-  }
+    for (int i = 0; i < k; ++i) store(value + j + i * w, best[i], m), store(index + j + i * w, at[i], m);
+  });
 }
 
 }  // namespace

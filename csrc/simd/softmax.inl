@@ -69,17 +69,8 @@ void softmax_backward_rows(bool is_log, const T* gy, const T* y, int64_t rows, i
   }
 }
 
-// Down the columns of a matrix whose rows are `step` apart, kWide registers of columns at a time: each row
-// then gives whole cache lines. f(j, k, m) handles columns j .. j + m - 1 in k registers.
-constexpr int kWide = 4;
-template <int k> struct count_of {
-  static constexpr int value = k;
-};
-template <int w, class F> NN_INLINE void each_strip(int64_t cols, F&& f) {
-  int64_t j = 0;
-  for (; j + kWide * w <= cols; j += kWide * w) f(j, count_of<kWide>(), w);
-  for (; j < cols; j += w) f(j, count_of<1>(), cols - j < w ? int(cols - j) : w);
-}
+// Down the columns of a matrix whose rows are `step` apart, a strip of registers at a time (each_strip of
+// reduce.inl).
 
 // top[j] and sum[j] = sum(exp(x - top)) of k registers of columns; the terms are kept in y if there is one
 template <int k, class T>
