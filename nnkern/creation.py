@@ -57,7 +57,7 @@ def arange(
     start, end = (0, start) if end is None else (start, end)
     if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
         dtype = np.float32
-    return Tensor(np.arange(start, end, step, dtype), requires_grad)
+    return Tensor(np.arange(*(start, end, step), dtype=dtype), requires_grad)
 
 
 def linspace(

@@ -5,7 +5,7 @@ What draws from it: nn.init, dropout, shuffling, nnkern.rand and randn. NumPy's 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,12 +29,12 @@ def generator() -> np.random.Generator:
     return _generator
 
 
-def get_state() -> dict:
+def get_state() -> Any:
     """Where the generator stands; set_state goes back there."""
     return generator().bit_generator.state
 
 
-def set_state(state: dict) -> None:
+def set_state(state: Any) -> None:
     generator().bit_generator.state = state
 
 

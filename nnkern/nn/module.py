@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,10 @@ class Module:
     """A layer or a network: subclass it, create parameters and submodules in __init__, compute in forward."""
 
     training: bool
+    _parameters: dict
+    _buffers: dict
+    _modules: dict
+    _unsaved: set  # names of buffers that state_dict leaves out
     _hooks: Any = None  # None as long as no hook is registered: calls then go straight to forward
 
     def __init__(self) -> None:
@@ -32,7 +36,11 @@ class Module:
         d["_parameters"] = {}
         d["_buffers"] = {}
         d["_modules"] = {}
-        d["_unsaved"] = set()  # names of buffers that state_dict leaves out
+        d["_unsaved"] = set()
+
+    if TYPE_CHECKING:  # parameters, buffers and submodules
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")

@@ -67,7 +67,8 @@ def train_digits(
     manual_seed(seed)
     digits = load_digits()
     x_train, x_test = digits.x_train.astype(dtype, copy=False), digits.x_test.astype(dtype, copy=False)
-    model = MLP(64, *hidden, 10, dropout=dropout).to(dtype)
+    model = MLP(64, *hidden, 10, dropout=dropout)
+    model.to(dtype)
     history = fit(
         model,
         Batches(x_train, digits.y_train, batch_size=batch_size),
