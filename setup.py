@@ -30,7 +30,7 @@ elif platform.machine() == "aarch64":
 CXXFLAGS = ["-std=c++17", "-O3", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread", "-Icsrc"]
 # Kernels may contract a*b+c; they never see -ffast-math, which would leak flush-to-zero into the whole process.
 KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti",
-                "-Wno-maybe-uninitialized"]  # GCC 12 warns about its own AVX-512 headers
+                "-Wno-maybe-uninitialized", "-Wno-uninitialized"]  # GCC 12 warns about its own AVX-512 headers
 
 
 def compile_units(compiler, python_includes):

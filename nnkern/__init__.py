@@ -3,6 +3,7 @@
 from . import autograd, nn, optim, random
 from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
 from .autograd import set_grad_enabled
+from .config import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .function import Function
 from .ops import *  # noqa: F403

@@ -1,6 +1,7 @@
 // The _cpu extension: the op table bound to nn::cpu, and the switches of the CPU floor.
 #include "../bind.h"
 #include "../simd/kernels.h"
+#include "probe.h"
 
 namespace {
 int import_numpy() {
@@ -25,6 +26,11 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       throw py::value_error("set_isa: '" + std::string(name) + "' is not one of: " + nn::available_isas());
   }, py::arg("name"));
   nn::isa();  // a bad NNKERN_ISA fails here, at import
+
+  m.def("probe_flops", &nn::cpu::probe_flops, py::arg("is_double"), py::arg("threads"),
+        py::call_guard<py::gil_scoped_release>());
+  m.def("probe_read", &nn::cpu::probe_read, py::arg("bytes"), py::arg("threads"), py::call_guard<py::gil_scoped_release>());
+  m.def("probe_copy", &nn::cpu::probe_copy, py::arg("bytes"), py::arg("threads"), py::call_guard<py::gil_scoped_release>());
 
   m.def("num_threads", &nn::num_threads);
   m.def("set_num_threads", &nn::set_num_threads, py::arg("n"));

@@ -10,6 +10,7 @@
 #include "elementwise.inl"
 #include "gemm.inl"
 #include "optim.inl"
+#include "probe.inl"
 #include "reduce.inl"
 #include "softmax.inl"
 

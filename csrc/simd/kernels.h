@@ -46,6 +46,7 @@ struct GemmShape {
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
   NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
+  NN_PROBE_KERNELS(NN_KERNEL)                                                                             \
   NN_GEMM_KERNELS(NN_KERNEL)                                                                             \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                           \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                            \
@@ -60,6 +61,11 @@ struct GemmShape {
   NN_KERNEL(test, void, (int op, const T* x, uint8_t* z, int64_t n))                                                           \
   NN_KERNEL(where, void, (const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                  \
   NN_KERNEL(clamp, void, (const T* x, T low, T high, T* y, int64_t n))
+
+/* probe.inl */
+#define NN_PROBE_KERNELS(NN_KERNEL)                                                                                            \
+  NN_KERNEL(probe_fma, T, (int64_t rounds))                                                                                    \
+  NN_KERNEL(probe_read, T, (const T* x, int64_t n))
 
 /* gemm.inl */
 #define NN_GEMM_KERNELS(NN_KERNEL)                                                                                             \

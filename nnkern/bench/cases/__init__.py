@@ -1,0 +1,1 @@
+"""One module per op family, each with cases(): the shapes of real networks."""

@@ -1,0 +1,55 @@
+"""Facts about the machine, and its measured limits."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+from .. import _cpu, config
+
+CACHE_KB = {"L1": 16, "L2": 512, "L3": 8 << 10, "memory": 128 << 10}  # sizes that lie in each level on most machines
+
+
+def cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def limits(n_threads: int) -> dict[str, float]:
+    """Measured now: GFLOP/s of the FMA units, GB/s of reading and copying."""
+    found = {
+        "float32": _cpu.probe_flops(False, n_threads) / 1e9,
+        "float64": _cpu.probe_flops(True, n_threads) / 1e9,
+    }
+    for level, kb in CACHE_KB.items():
+        found[f"read {level}"] = _cpu.probe_read(kb << 10, n_threads) / 1e9
+        found[f"copy {level}"] = _cpu.probe_copy(kb << 10, n_threads) / 1e9
+    return found
+
+
+def facts(threads: tuple[int, ...]) -> dict[str, Any]:
+    known = config.show_config("dicts") or {}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": cpu_name(),
+        "isa": known["isa"]["used"],
+        "threads": known["threads"],
+        "versions": {**known["versions"], "torch": _version("torch")},
+        "system": f"{platform.system()} {platform.machine()}",
+        "limits": {str(n): limits(n) for n in threads},
+    }
