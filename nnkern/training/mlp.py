@@ -90,30 +90,3 @@ def train_digits(
             metadata={"model": repr(model), "test_accuracy": f"{test_accuracy:.4f}"},
         )
     return DigitsResult(model, history, test_accuracy, confusion)
-
-
-def loss_curve(history: list[dict], ax: Any = None, path: Any = None) -> Any:
-    """Plots loss and test accuracy over the epochs and returns the Axes; path: saves the picture, too."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("loss_curve: plots need matplotlib: pip install 'nnkern[cli]'") from None
-    if ax is None:
-        ax = Figure(
-            figsize=(6.4, 4), dpi=150, layout="constrained"
-        ).subplots()  # no pyplot: no window, no global state
-    epochs = [r["epoch"] for r in history]
-    (line,) = ax.plot(epochs, [r["loss"] for r in history], color="tab:blue", label="training loss")
-    ax.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    lines = [line]
-    if history and "accuracy" in history[0]:
-        right = ax.twinx()
-        lines += right.plot(
-            epochs, [100 * r["accuracy"] for r in history], color="tab:orange", label="test accuracy"
-        )
-        right.set(ylabel="test accuracy [%]")
-        right.axhline(100, color="grey", linewidth=0.5)
-    ax.legend(handles=lines, loc="center right", frameon=False)
-    if path is not None:
-        ax.figure.savefig(path)
-    return ax

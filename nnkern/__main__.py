@@ -1,0 +1,3 @@
+from nnkern.cli import main
+
+main()

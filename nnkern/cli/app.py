@@ -1,0 +1,135 @@
+"""The commands. What they compute lives in nnkern.config, nnkern.bench and nnkern.training."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+import nnkern
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Neural-network kernels for arrays.", pretty_exceptions_enable=False)
+train_app = typer.Typer(no_args_is_help=True, help="Train a classic network on real data.")
+app.add_typer(train_app, name="train")
+console = Console(width=None if sys.stdout.isatty() else 132)
+
+
+@app.command()
+def info(
+    limits: Annotated[bool, typer.Option(help="Measure this machine's rates, too (a few seconds).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What nnkern found and uses: instruction set, threads, memory, versions."""
+    from nnkern.bench import machine
+
+    config: dict[str, Any] = nnkern.show_config("dicts") or {}
+    config["machine"]["cpu"] = machine.cpu_name()
+    if limits:
+        config["limits, one thread"] = {k: round(v, 1) for k, v in machine.limits(1).items()}
+    if as_json:
+        print(json.dumps(config, indent=2))
+        return
+    table = Table(show_header=False, box=None)
+    for section, facts in config.items():
+        for i, (key, value) in enumerate(facts.items()):
+            text = ", ".join(value) if isinstance(value, list) else str(value)
+            table.add_row(f"[bold]{section}[/]" if i == 0 else "", key, text)
+    console.print(table)
+
+
+def _cell(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return f"[green]{ratio:.2f}x[/]" if ratio >= 1 else f"[bold red]{ratio:.2f}x[/]"
+
+
+def _bench_table(rows: list[dict], limits: dict) -> Table:
+    from nnkern.bench import report
+
+    table = Table(title="nnkern against NumPy and PyTorch (above 1: nnkern is faster)")
+    for column, justify in (("op", "left"), ("case", "left"), ("thr", "right"), ("nnkern", "right"), ("rate", "right"),
+                            ("of limit", "right"), ("vs NumPy", "right"), ("vs PyTorch", "right")):  # fmt: skip
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for r in rows:
+        part = report.share(r, limits)
+        name = r["name"] + (" f64" if r["dtype"] == "float64" else "")
+        table.add_row(r["op"], name, str(r["threads"]), report.microseconds(r["seconds"]["nnkern"]), report.rate(r),
+                      "" if part is None else f"{100 * part:.0f} %",
+                      _cell(r["ratios"].get("numpy")), _cell(r["ratios"].get("torch")))  # fmt: skip
+    return table
+
+
+@app.command()
+def bench(
+    full: Annotated[bool, typer.Option("--full", help="All cases, more rounds (about 15 minutes).")] = False,
+    filter: Annotated[str, typer.Option(help="Only cases whose op or name holds this text.")] = "",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, such as 1,2; default: 1 and all.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for report.json, .md and .html.")] = Path("nnkern-bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, too.")] = False,
+) -> None:
+    """Measures nnkern against NumPy and (if installed) PyTorch; under 3 minutes, or all cases with --full."""
+    from nnkern.bench import all_cases, machine, report, run
+
+    try:
+        counts = tuple(int(t) for t in threads.split(",")) if threads else tuple(sorted({1, nnkern.get_num_threads()}))
+        if min(counts) < 1:
+            raise ValueError
+    except ValueError:
+        raise typer.BadParameter(f"'{threads}': whole numbers from 1 on are needed, such as 1,2") from None
+    cases = [c for c in all_cases() if (full or not c.full) and filter.lower() in f"{c.op} {c.name}".lower()]
+    if not cases:
+        raise typer.BadParameter(f"no case holds '{filter}'")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("measuring the machine", total=len(cases) * len(counts))
+        facts = machine.facts(counts)
+        progress.update(task, description="benchmarks")
+        rows = run(cases, counts, 1.5 if full else 0.4, lambda row: progress.advance(task))
+    if len(rows) < len(cases) * len(counts):
+        console.print(f"[yellow]interrupted: {len(rows)} of {len(cases) * len(counts)} rows measured[/]")
+    if not rows:
+        raise typer.Exit(130)
+    console.print(_bench_table(rows, facts["limits"]))
+    for n, rivals in report.summary(rows).items():
+        for rival, s in rivals.items():
+            console.print(f"{n} thread{'s' * (n > 1)}: {_cell(s['mean'])} the speed of {report.LABELS[rival]} "
+                          f"(geometric mean), {s['won']} of {s['rows']} rows won")  # fmt: skip
+    paths = report.write(rows, facts, out)
+    if as_json:
+        print(json.dumps(rows))
+    console.print(f"report: {paths['html']}  ({', '.join(p.name for p in paths.values())})")
+
+
+@train_app.command()
+def mlp(
+    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")] = Path("nnkern-mlp"),
+) -> None:
+    """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
+    from nnkern.training.mlp import train_digits
+    from nnkern.training.plots import confusion_matrix, loss_curve
+
+    out.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=epochs)
+
+        def show(record: dict) -> None:
+            progress.update(task, advance=1, description=f"loss {record['loss']:.4f}")
+
+        try:
+            result = train_digits(epochs=epochs, seed=seed, progress=show, checkpoint=out / "mlp.safetensors")
+        except ModuleNotFoundError as e:
+            console.print(f"[red]{e}[/]")
+            raise typer.Exit(1) from None
+    loss_curve(result.history, path=out / "loss.png")
+    confusion_matrix(result.confusion, path=out / "confusion.png")
+    console.print(f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on")
+    console.print(f"saved: {out / 'mlp.safetensors'}, {out / 'loss.png'}, {out / 'confusion.png'}")
