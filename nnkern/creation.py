@@ -36,10 +36,12 @@ def empty(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> 
 
 
 def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """Zeros."""
     return Tensor(np.zeros(_shape(shape), dtype), requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """Ones."""
     return Tensor(np.ones(_shape(shape), dtype), requires_grad)
 
 
@@ -97,30 +99,36 @@ def _like(x: Any, dtype: Any) -> tuple:
 
 
 def empty_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Unset values, shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return empty(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def zeros_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros, shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return zeros(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones, shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return ones(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """fill_value everywhere, shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return full(shape, fill_value, dtype, requires_grad)
 
 
 def rand_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1), shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return rand(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers, shape and dtype of x."""
     shape, dtype = _like(x, dtype)
     return randn(shape, dtype=dtype, requires_grad=requires_grad)

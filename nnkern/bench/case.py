@@ -27,6 +27,7 @@ class Case:
     bytes: float = 0
     full: bool = False
     tolerance: float = 1e-4  # of max |result|; float32 sums in another order
+    compared: Callable[[Any], Any] | None = None  # what of a result is compared; None: all of it
     dtype: str = "float32"
 
 

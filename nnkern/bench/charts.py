@@ -29,7 +29,7 @@ def bars(rows: list[dict]) -> str:
     """Horizontal bars of the ratios to each rival, on a logarithmic axis around 1."""
     left, right, step, width = 330, 60, 34, 1020
     top = max([2.0] + [x for r in rows for x in r["ratios"].values()]) * 1.15
-    low = min([0.8] + [x for r in rows for x in r["ratios"].values()]) * 0.95
+    low = min([0.8] + [x for r in rows for x in r["ratios"].values()]) * 0.85  # room for the number
 
     def at(x: float) -> float:
         return left + (width - left - right) * (math.log(x) - math.log(low)) / (math.log(top) - math.log(low))

@@ -1,4 +1,4 @@
-"""Copies that change the layout: transposition, concatenation, gathering rows."""
+"""Copies that change the layout: transposition, concatenation."""
 
 from __future__ import annotations
 
@@ -35,21 +35,8 @@ def _cat(n: int) -> Any:
     return candidates
 
 
-def _rows(n: int) -> Any:
-    def candidates() -> dict:
-        x, i = random(50_000, 64), np.random.default_rng(0).integers(0, 50_000, n)
-        found = {"nnkern": lambda: nnkern.index_select(x, 0, i), "numpy": lambda: np.take(x, i, axis=0)}
-        if torch := torch_module():
-            tx, ti = torch.from_numpy(x), torch.from_numpy(i)
-            found["torch"] = lambda: torch.index_select(tx, 0, ti)
-        return found
-
-    return candidates
-
-
 def cases() -> list[Case]:
     return [
         Case("contiguous", "transposed 1024 x 1024", _transpose(1024), bytes=8.0 * 1024**2),
         Case("cat", "4 of 256 x 256 side by side", _cat(256), bytes=8.0 * 4 * 256**2),
-        Case("index_select", "4096 rows of 64", _rows(4096), bytes=8.0 * 4096 * 64),
     ]

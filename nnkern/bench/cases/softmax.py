@@ -1,4 +1,4 @@
-"""softmax, log_softmax and cross_entropy over the class counts of digits, ImageNet and GPT-2."""
+"""softmax and log_softmax over the class counts of digits, ImageNet and GPT-2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import nnkern
-import nnkern.ops
 
 from ..case import Case, random, torch_module
 
@@ -35,28 +34,10 @@ def _softmax(name: str, shape: tuple[int, int]) -> Any:
     return candidates
 
 
-def _cross_entropy(shape: tuple[int, int]) -> Any:
-    def candidates() -> dict:
-        x, y = random(*shape), np.random.default_rng(0).integers(0, shape[1], shape[0])
-
-        def numpy() -> Any:
-            top = x.max(1)
-            return np.mean(np.log(np.exp(x - top[:, None]).sum(1)) + top - x[np.arange(len(y)), y])
-
-        found = {"nnkern": lambda: nnkern.cross_entropy(x, y), "numpy": numpy}
-        if torch := torch_module():
-            tx, ty = torch.from_numpy(x), torch.from_numpy(y)
-            found["torch"] = lambda: torch.nn.functional.cross_entropy(tx, ty)
-        return found
-
-    return candidates
-
-
 def cases() -> list[Case]:
     found = []
     for size, shape in SHAPES.items():
         n = shape[0] * shape[1]
         found.append(Case("softmax", size, _softmax("softmax", shape), bytes=8.0 * n))
         found.append(Case("log_softmax", size, _softmax("log_softmax", shape), bytes=8.0 * n, full=True))
-        found.append(Case("cross_entropy", size, _cross_entropy(shape), bytes=4.0 * n, full=size == "64 x 10"))
     return found
