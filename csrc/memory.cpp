@@ -3,6 +3,7 @@
 #include "memory.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,9 +58,16 @@ struct Common {
   std::atomic<uint64_t> cached{0}, live{0}, cap{0}, system_calls{0}, reused{0};
   std::atomic<bool> poison{false};
 
+  // An eighth of the memory (of the container's, if it has a limit), at most 1 GiB.
   Common() {
-    const uint64_t ram = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
-    cap = ram / 8 < (uint64_t(1) << 30) ? ram / 8 : uint64_t(1) << 30;
+    uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
+    for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
+      if (FILE* file = fopen(path, "r")) {
+        unsigned long long limit;
+        if (fscanf(file, "%llu", &limit) == 1 && limit < memory) memory = limit;
+        fclose(file);
+      }
+    cap = memory / 8 < (uint64_t(1) << 30) ? memory / 8 : uint64_t(1) << 30;
   }
 };
 
@@ -76,7 +84,14 @@ Common& common() {
 void* payload(Header* h) { return reinterpret_cast<char*>(h) + kHeader; }
 Header* header(void* block) { return reinterpret_cast<Header*>(static_cast<char*>(block) - kHeader); }
 
-Header* from_system(uint32_t size_class) {
+Header* from_system(uint32_t size_class, [[maybe_unused]] size_t bytes) {
+#if !NN_RECYCLE
+  // Exactly as large as asked for, so that one byte too far is seen.
+  char* exact = static_cast<char*>(malloc(kHeader * 2 + bytes));
+  if (!exact) return nullptr;
+  char* aligned = exact + (kHeader - reinterpret_cast<uintptr_t>(exact) % kHeader) % kHeader;
+  return new (aligned) Header{bytes, size_class, 0, size_t(aligned - exact), nullptr};
+#endif
   const size_t capacity = class_bytes(size_class);
   char* start;
   size_t mapping = 0;
@@ -101,17 +116,27 @@ Header* from_system(uint32_t size_class) {
 }
 
 void to_system(Header* h) {
-  if (!h->mapped) return free(h);
+  if (!h->mapped) return free(reinterpret_cast<char*>(h) - h->mapping);
   const size_t align = h->capacity >= kHugeFrom ? kHugePage : size_t(4096);
   munmap(reinterpret_cast<char*>(h) - h->mapping, h->capacity + 2 * align);
 }
 
 #if NN_RECYCLE
+// The newest block always stays: shapes that were just used come again. Over the cap, other sizes make room for it.
 void to_common(Header* h) {
   Common& c = common();
-  if (c.cached.load(std::memory_order_relaxed) + h->capacity > c.cap.load(std::memory_order_relaxed)) return to_system(h);
-  c.cached += h->capacity;
+  const uint64_t cap = c.cap.load(std::memory_order_relaxed);
+  if (h->capacity > cap) return to_system(h);
   std::lock_guard<std::mutex> lock(c.mutex);
+  for (int i = kClasses - 1; i >= 0 && c.cached + h->capacity > cap; --i)
+    while (c.free_list[i] && c.cached + h->capacity > cap && i != int(h->size_class)) {
+      Header* old = c.free_list[i];
+      c.free_list[i] = old->next;
+      c.cached -= old->capacity;
+      to_system(old);
+    }
+  if (c.cached + h->capacity > cap) return to_system(h);
+  c.cached += h->capacity;
   h->next = c.free_list[h->size_class];
   c.free_list[h->size_class] = h;
 }
@@ -138,7 +163,7 @@ Local::~Local() {
 bool is_small(size_t capacity) { return capacity <= kLocalLimit; }
 #endif
 
-Header* take(uint32_t size_class) {
+Header* take(uint32_t size_class, size_t bytes) {
 #if NN_RECYCLE
   if (is_small(class_bytes(size_class)) && !local_gone) {
     if (Header* h = local.list[size_class]) {
@@ -159,7 +184,7 @@ Header* take(uint32_t size_class) {
   }
 #endif
   common().system_calls.fetch_add(1, std::memory_order_relaxed);
-  return from_system(size_class);
+  return from_system(size_class, bytes);
 }
 
 }  // namespace
@@ -167,10 +192,10 @@ Header* take(uint32_t size_class) {
 void* allocate(size_t bytes) {
   if (bytes > (size_t(1) << 46)) throw std::bad_alloc();
   const uint32_t size_class = class_of(bytes);
-  Header* h = take(size_class);
+  Header* h = take(size_class, bytes);
   if (!h) {
     empty_cache();
-    h = from_system(size_class);
+    h = from_system(size_class, bytes);
     if (!h) throw std::bad_alloc();
   }
   Common& c = common();

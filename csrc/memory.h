@@ -19,7 +19,7 @@ struct MemoryStats {
   uint64_t system_calls, reused_calls;
 };
 MemoryStats memory_stats();
-void empty_cache();               // give every free block back to the system
+void empty_cache();             // free blocks go back to the system (other threads keep a few small ones each)
 void set_memory_cap(uint64_t);    // bytes that may wait in free lists
 void set_poison(bool);            // tests: fill every new block with 0xFF (NaN), so that a skipped element shows
 

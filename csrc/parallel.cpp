@@ -24,6 +24,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -128,7 +129,7 @@ struct Pool {
         work.wait(lock, has_work);
         sleepers.fetch_sub(1);
       }
-      while (claim_and_run()) {
+      while (number < allowed.load(std::memory_order_relaxed) && claim_and_run()) {
       }
     }
   }
@@ -156,11 +157,16 @@ struct Pool {
     if (error) std::rethrow_exception(std::exchange(error, nullptr));
   }
 
+  // As many workers as the system gives, up to `count`; with none the caller works alone.
   void grow(int count) {
+    if (workers >= count) return;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);  // signals belong to the user's threads
-    for (; workers < count; ++workers) std::thread([this, number = workers] { worker(number); }).detach();
+    try {
+      for (; workers < count; ++workers) std::thread([this, number = workers] { worker(number); }).detach();
+    } catch (const std::system_error&) {
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 };
@@ -233,19 +239,32 @@ void choose_count(Threads& t) {
   t.wanted = count;
 }
 
+Threads* the_threads = nullptr;  // set at import, before any fork that could matter
+
 Threads& threads() {
   static Threads& t = *[] {
     auto* made = new Threads;
     choose_count(*made);
+    the_threads = made;
     // A child has none of its parent's threads: it starts over, with a pool of its own once it needs one.
     pthread_atfork(nullptr, nullptr, [] {
-      threads().pool = nullptr;
-      threads().busy = false;
+      the_threads->pool = nullptr;
+      the_threads->busy = false;
       inside = false;
     });
     return made;
   }();
   return t;
+}
+
+// Works through the chunks alone; what it calls is serial, too.
+void run_alone(int64_t n, int64_t grain, ChunkFn f, void* context) {
+  struct Restore {
+    bool before = inside;
+    ~Restore() { inside = before; }
+  } restore;
+  inside = true;
+  for (int64_t begin = 0; begin < n; begin += grain) f(context, begin, begin + grain < n ? begin + grain : n);
 }
 
 }  // namespace
@@ -264,10 +283,8 @@ void parallel_run(int64_t n, int64_t grain, ChunkFn f, void* context) {
   Threads& t = threads();
   const int64_t chunks = (n + grain - 1) / grain;
   const int wanted = t.wanted.load(std::memory_order_relaxed);
-  if (inside || wanted == 1 || chunks > UINT32_MAX || t.busy.exchange(true, std::memory_order_acquire)) {
-    for (int64_t begin = 0; begin < n; begin += grain) f(context, begin, begin + grain < n ? begin + grain : n);
-    return;
-  }
+  if (inside || wanted == 1 || chunks > UINT32_MAX || t.busy.exchange(true, std::memory_order_acquire))
+    return run_alone(n, grain, f, context);
   struct Leave {
     Threads& t;
     ~Leave() {

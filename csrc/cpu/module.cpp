@@ -25,7 +25,8 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     if (!nn::set_isa(name))
       throw py::value_error("set_isa: '" + std::string(name) + "' is not one of: " + nn::available_isas());
   }, py::arg("name"));
-  nn::isa();  // a bad NNKERN_ISA fails here, at import
+  nn::isa();  // a bad NNKERN_ISA or NNKERN_NUM_THREADS fails here, at import
+  nn::num_threads();
 
   m.def("probe_flops", &nn::cpu::probe_flops, py::arg("is_double"), py::arg("threads"),
         py::call_guard<py::gil_scoped_release>());
