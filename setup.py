@@ -29,17 +29,32 @@ elif platform.machine() == "aarch64":
 
 CXXFLAGS = ["-std=c++17", "-O3", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread", "-Icsrc"]
 # Kernels may contract a*b+c; they never see -ffast-math, which would leak flush-to-zero into the whole process.
-KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti",
-                "-Wno-maybe-uninitialized", "-Wno-uninitialized"]  # GCC 12 warns about its own AVX-512 headers
+KERNEL_FLAGS = [
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-Wno-maybe-uninitialized",
+    "-Wno-uninitialized",
+]  # GCC 12 warns about its own AVX-512 headers
 
 
 def compile_units(compiler, python_includes):
     """(source, object name, command) of every object of the _cpu extension."""
     cxx = list(getattr(compiler, "compiler_so_cxx", None) or compiler.compiler_so)
     common = [*cxx, *CXXFLAGS, *shlex.split(os.environ.get("NNKERN_CXXFLAGS", ""))]
-    plain = [Path("csrc/view.cpp"), Path("csrc/memory.cpp"), Path("csrc/parallel.cpp"), Path("csrc/simd/dispatch.cpp")]
+    plain = [
+        Path("csrc/view.cpp"),
+        Path("csrc/memory.cpp"),
+        Path("csrc/parallel.cpp"),
+        Path("csrc/simd/dispatch.cpp"),
+    ]
     plain += sorted(p for p in Path("csrc/cpu").glob("*.cpp") if p.name != "module.cpp")
-    units = [(Path(f"csrc/simd/isa_{isa}.cpp"), [*common, *KERNEL_FLAGS, *flags]) for isa, flags in ISA_FLAGS.items()]
+    units = [
+        (Path(f"csrc/simd/isa_{isa}.cpp"), [*common, *KERNEL_FLAGS, *flags])
+        for isa, flags in ISA_FLAGS.items()
+    ]
     units += [(p, [*common, *BASELINE]) for p in plain]
     # Only the binding sees Python's headers: an isolated build's throw-away paths must not make kernels recompile.
     units.append((Path("csrc/cpu/module.cpp"), [*common, *BASELINE, *(f"-I{p}" for p in python_includes)]))
@@ -84,7 +99,12 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         ext = next(e for e in self.extensions if e.name == "nnkern._cpu")
-        includes = [pybind11.get_include(), numpy.get_include(), *self.compiler.include_dirs, *self.include_dirs]
+        includes = [
+            pybind11.get_include(),
+            numpy.get_include(),
+            *self.compiler.include_dirs,
+            *self.include_dirs,
+        ]
         ext.extra_objects = ext.depends = self.compile_objects(compile_units(self.compiler, includes))
         ext.extra_link_args = ["-pthread", *shlex.split(os.environ.get("NNKERN_LDFLAGS", ""))]
         super().build_extensions()

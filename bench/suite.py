@@ -9,7 +9,9 @@ def make_test(family):
     cases = [c for c in all_cases(family) if not c.full]
     pairs = [(case, library) for case in cases for library in ("nnkern", "numpy", "torch")]
 
-    @pytest.mark.parametrize(("case", "library"), pairs, ids=[f"{c.op}-{c.name}-{c.dtype}-{lib}" for c, lib in pairs])
+    @pytest.mark.parametrize(
+        ("case", "library"), pairs, ids=[f"{c.op}-{c.name}-{c.dtype}-{lib}" for c, lib in pairs]
+    )
     def test(benchmark, case, library):
         candidates = case.candidates()
         if library not in candidates:

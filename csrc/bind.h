@@ -1,7 +1,8 @@
 // The only pybind11 code: ndarray -> View, Array -> ndarray, and the op table expanded into m.def.
 //
 // The casters talk to NumPy's C structs directly: three arrays cost < 100 ns, where py::array_t takes 600.
-// Around every kernel stands a CallScope: denormals flushed, and the GIL released when the arrays are large enough for it to pay.
+// Around every kernel stands a CallScope: denormals flushed, and the GIL released when the arrays are large
+// enough for it to pay.
 #pragma once
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
 #define NPY_TARGET_VERSION NPY_1_22_API_VERSION
@@ -26,23 +27,38 @@ constexpr int kTypeNum[] = {NPY_FLOAT, NPY_DOUBLE, NPY_INT32, NPY_INT64, NPY_UIN
 
 inline bool dtype_from(int type_num, Dtype& out) {
   switch (type_num) {
-    case NPY_FLOAT: out = Dtype::f32; return true;
-    case NPY_DOUBLE: out = Dtype::f64; return true;
-    case NPY_INT: out = Dtype::i32; return true;
+    case NPY_FLOAT:
+      out = Dtype::f32;
+      return true;
+    case NPY_DOUBLE:
+      out = Dtype::f64;
+      return true;
+    case NPY_INT:
+      out = Dtype::i32;
+      return true;
     case NPY_LONG:
-    case NPY_LONGLONG: out = sizeof(long) == 8 || type_num == NPY_LONGLONG ? Dtype::i64 : Dtype::i32; return true;
-    case NPY_UBYTE: out = Dtype::u8; return true;
-    case NPY_BOOL: out = Dtype::b8; return true;
-    default: return false;
+    case NPY_LONGLONG:
+      out = sizeof(long) == 8 || type_num == NPY_LONGLONG ? Dtype::i64 : Dtype::i32;
+      return true;
+    case NPY_UBYTE:
+      out = Dtype::u8;
+      return true;
+    case NPY_BOOL:
+      out = Dtype::b8;
+      return true;
+    default:
+      return false;
   }
 }
 
 [[noreturn]] inline void refuse(py::handle src) {
   throw type_error("expected a float32, float64, int32, int64, uint8 or bool array, got " +
-                   std::string(PyArray_Check(src.ptr()) ? py::str(src.attr("dtype")) : py::str(py::type::of(src).attr("__name__"))));
+                   std::string(PyArray_Check(src.ptr()) ? py::str(src.attr("dtype"))
+                                                        : py::str(py::type::of(src).attr("__name__"))));
 }
 
-// Fills v from an ndarray. `keep` holds a native, aligned copy for the rare array that kernels can't read in place.
+// Fills v from an ndarray. `keep` holds a native, aligned copy for the rare array that kernels can't read in
+// place.
 inline void load_view(PyObject* src, View& v, py::object& keep) {
   auto* a = reinterpret_cast<PyArrayObject*>(src);
   if (!dtype_from(PyArray_TYPE(a), v.dtype)) refuse(src);
@@ -50,8 +66,8 @@ inline void load_view(PyObject* src, View& v, py::object& keep) {
   bool in_place = PyArray_ISBEHAVED_RO(a);
   for (int i = 0; in_place && i < PyArray_NDIM(a); ++i) in_place = PyArray_STRIDES(a)[i] % item == 0;
   if (!in_place) {
-    keep = py::reinterpret_steal<py::object>(PyArray_FromArray(a, PyArray_DescrFromType(kTypeNum[int(v.dtype)]),
-                                                               NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSURECOPY));
+    keep = py::reinterpret_steal<py::object>(PyArray_FromArray(
+        a, PyArray_DescrFromType(kTypeNum[int(v.dtype)]), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_ENSURECOPY));
     if (!keep) throw py::error_already_set();
     a = reinterpret_cast<PyArrayObject*>(keep.ptr());
   }
@@ -64,19 +80,36 @@ inline void load_view(PyObject* src, View& v, py::object& keep) {
   if (v.ndim > kMaxDims) throw type_error("arrays of more than 32 dimensions are not supported");
 }
 
-// Blocks of memory.h as NumPy's allocator: the ndarrays that kernels return own and free their block (NEP 49).
+// Blocks of memory.h as NumPy's allocator: the ndarrays that kernels return own and free their block (NEP
+// 49).
 inline PyObject* memory_handler() {
-  static PyDataMem_Handler handler = {
-      "nnkern",
-      1,
-      {nullptr, [](void*, size_t n) -> void* { try { return allocate(n); } catch (...) { return nullptr; } },
-       [](void*, size_t n, size_t m) -> void* {
-         size_t total;
-         if (__builtin_mul_overflow(n, m, &total)) return nullptr;
-         try { return memset(allocate(total), 0, total); } catch (...) { return nullptr; }
-       },
-       [](void*, void* p, size_t n) -> void* { try { return reallocate(p, n); } catch (...) { return nullptr; } },
-       [](void*, void* p, size_t) { release(p); }}};
+  static PyDataMem_Handler handler = {"nnkern",
+                                      1,
+                                      {nullptr,
+                                       [](void*, size_t n) -> void* {
+                                         try {
+                                           return allocate(n);
+                                         } catch (...) {
+                                           return nullptr;
+                                         }
+                                       },
+                                       [](void*, size_t n, size_t m) -> void* {
+                                         size_t total;
+                                         if (__builtin_mul_overflow(n, m, &total)) return nullptr;
+                                         try {
+                                           return memset(allocate(total), 0, total);
+                                         } catch (...) {
+                                           return nullptr;
+                                         }
+                                       },
+                                       [](void*, void* p, size_t n) -> void* {
+                                         try {
+                                           return reallocate(p, n);
+                                         } catch (...) {
+                                           return nullptr;
+                                         }
+                                       },
+                                       [](void*, void* p, size_t) { release(p); }}};
   static PyObject* capsule = PyCapsule_New(&handler, "mem_handler", nullptr);
   return capsule;
 }
@@ -84,7 +117,8 @@ inline PyObject* memory_handler() {
 inline py::handle to_ndarray(const Array& a) {
   if (a.owner) return py::handle(static_cast<PyObject*>(a.owner)).inc_ref();
   PyObject* r = PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(kTypeNum[int(a.dtype)]), a.ndim,
-                                     reinterpret_cast<const npy_intp*>(a.shape), nullptr, a.data, NPY_ARRAY_CARRAY, nullptr);
+                                     reinterpret_cast<const npy_intp*>(a.shape), nullptr, a.data,
+                                     NPY_ARRAY_CARRAY, nullptr);
   if (!r) {
     release(a.data);
     throw py::error_already_set();
@@ -124,15 +158,21 @@ template <class R, class... A> auto guarded(R (*f)(A...)) {
   };
 }
 
-// One row of the op table. OptView arguments default to None.
-template <class A> auto argument(const char* name) {
-  if constexpr (std::is_same_v<std::decay_t<A>, OptView>) return py::arg_v(name, py::none());
-  else return py::arg(name);
+// One row of the op table. A last OptView (`out`) defaults to None.
+template <class A, bool Last> auto argument(const char* name) {
+  if constexpr (Last && std::is_same_v<std::decay_t<A>, OptView>)
+    return py::arg_v(name, py::none());
+  else
+    return py::arg(name);
+}
+template <class R, class... A, class... Names, size_t... I>
+void def(py::module_& m, const char* name, R (*f)(A...), std::index_sequence<I...>, Names... names) {
+  m.def(name, guarded(f), argument<A, I + 1 == sizeof...(A)>(names)...);
 }
 template <class R, class... A, class... Names>
 void def(py::module_& m, const char* name, R (*f)(A...), Names... names) {
   static_assert(sizeof...(A) == sizeof...(Names), "ops.h: one Python name per parameter");
-  m.def(name, guarded(f), argument<A>(names)...);
+  def(m, name, f, std::index_sequence_for<A...>{}, names...);
 }
 
 inline void register_errors() {
@@ -178,7 +218,8 @@ template <> struct type_caster<nn::Operand> {
       nn::bind::load_view(src.ptr(), value, keep);
       return true;
     }
-    if (!PyFloat_Check(src.ptr()) && !PyLong_Check(src.ptr()) && !PyArray_CheckScalar(src.ptr())) nn::bind::refuse(src);
+    if (!PyFloat_Check(src.ptr()) && !PyLong_Check(src.ptr()) && !PyArray_CheckScalar(src.ptr()))
+      nn::bind::refuse(src);
     value.is_scalar = true;
     value.scalar = PyFloat_AsDouble(src.ptr());
     if (value.scalar == -1 && PyErr_Occurred()) throw error_already_set();

@@ -1,5 +1,6 @@
-// Size classes, four per octave (at most a quarter of a block is slack). A block is one system allocation with a
-// 64-byte header in front; freed blocks wait in a small list of their thread (small sizes), else in a common list.
+// Size classes, four per octave (at most a quarter of a block is slack). A block is one system allocation
+// with a 64-byte header in front; freed blocks wait in a small list of their thread (small sizes), else in a
+// common list.
 #include "memory.h"
 
 #include <pthread.h>
@@ -14,7 +15,8 @@
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define NN_RECYCLE 0  // every block its own allocation, so that the sanitizer sees overflow and use after free
+#define NN_RECYCLE \
+  0  // every block its own allocation, so that the sanitizer sees overflow and use after free
 #else
 #define NN_RECYCLE 1
 #endif
@@ -23,21 +25,22 @@ namespace nn {
 namespace {
 
 struct Header {
-  size_t capacity;   // bytes behind the header
+  size_t capacity;  // bytes behind the header
   uint32_t size_class;
-  uint32_t mapped;   // from mmap, not malloc
-  size_t mapping;    // bytes in front of the header that belong to the same mapping
-  Header* next;      // in a free list
+  uint32_t mapped;  // from mmap, not malloc
+  size_t mapping;   // bytes in front of the header that belong to the same mapping
+  Header* next;     // in a free list
 };
 constexpr size_t kHeader = 64;
 static_assert(sizeof(Header) <= kHeader);
 
 constexpr int kClasses = 176;
-constexpr size_t kMapFrom = size_t(1) << 20;       // larger blocks come from mmap, so that they can go back to the system
-constexpr size_t kHugeFrom = size_t(4) << 20;      // and ask for huge pages, aligned to one
+constexpr size_t kMapFrom = size_t(1)
+                            << 20;  // larger blocks come from mmap, so that they can go back to the system
+constexpr size_t kHugeFrom = size_t(4) << 20;  // and ask for huge pages, aligned to one
 constexpr size_t kHugePage = size_t(2) << 20;
-constexpr size_t kLocalLimit = size_t(32) << 10;   // largest block in a thread's own list
-constexpr int kLocalCount = 8;                     // per size class
+constexpr size_t kLocalLimit = size_t(32) << 10;  // largest block in a thread's own list
+constexpr int kLocalCount = 8;                    // per size class
 
 uint32_t class_of(size_t bytes) {
   if (bytes <= 64) return 0;
@@ -75,7 +78,8 @@ struct Common {
 Common& common() {
   static Common& c = *[] {
     auto* made = new Common;
-    pthread_atfork([] { common().mutex.lock(); }, [] { common().mutex.unlock(); }, [] { common().mutex.unlock(); });
+    pthread_atfork([] { common().mutex.lock(); }, [] { common().mutex.unlock(); },
+                   [] { common().mutex.unlock(); });
     return made;
   }();
   return c;
@@ -122,7 +126,8 @@ void to_system(Header* h) {
 }
 
 #if NN_RECYCLE
-// The newest block always stays: shapes that were just used come again. Over the cap, other sizes make room for it.
+// The newest block always stays: shapes that were just used come again. Over the cap, other sizes make room
+// for it.
 void to_common(Header* h) {
   Common& c = common();
   const uint64_t cap = c.cap.load(std::memory_order_relaxed);

@@ -2,10 +2,11 @@
 //
 //   NN_OP(name, result, (C++ parameters), Python argument names...)
 //
-// It declares nn::cpu::name (and nn::cuda::name in the CUDA build) and binds it in the _cpu (_cuda) module; a missing
-// body is a link error. nnkern/backends/reference/<op>.py defines the same name with the same argument names.
-// Arrays come in as View (any strides), OptView (None allowed) or Operand (array or number) and go out as Array.
-// A kernel checks whatever it relies on and fails with the op's name and the shapes: these are the user's errors.
+// It declares nn::cpu::name (and nn::cuda::name in the CUDA build) and binds it in the _cpu (_cuda) module; a
+// missing body is a link error. nnkern/backends/reference/<op>.py defines the same name with the same
+// argument names. Arrays come in as View (any strides), OptView (None allowed) or Operand (array or number)
+// and go out as Array. A kernel checks whatever it relies on and fails with the op's name and the shapes:
+// these are the user's errors.
 //
 // Letters: x w b inputs, weights, bias; y result; g in front: gradient with respect to it.
 //   N batch, C channels, H W height, width, K output channels, R S filter height, width, T time, D features;
@@ -20,14 +21,14 @@ namespace nn {
 using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in a result
 }
 
-#define NN_OPS(NN_OP)                                                                                             \
-  NN_ELEMENTWISE_OPS(NN_OP)                                                                                       \
-  NN_MATMUL_OPS(NN_OP)                                                                                            \
-  NN_SHAPE_OPS(NN_OP)                                                                                             \
-  NN_INDEX_OPS(NN_OP)                                                                                             \
-  NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")               \
-  NN_REDUCE_OPS(NN_OP)                                                                                   \
-  NN_OPTIM_OPS(NN_OP)                                                                                    \
+#define NN_OPS(NN_OP)                                                                      \
+  NN_ELEMENTWISE_OPS(NN_OP)                                                                \
+  NN_MATMUL_OPS(NN_OP)                                                                     \
+  NN_SHAPE_OPS(NN_OP)                                                                      \
+  NN_INDEX_OPS(NN_OP)                                                                      \
+  NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
+  NN_REDUCE_OPS(NN_OP)                                                                     \
+  NN_OPTIM_OPS(NN_OP)                                                                      \
   NN_SOFTMAX_OPS(NN_OP)
 
 // clang-format off

@@ -1,12 +1,15 @@
-// A job is cut into chunks; whoever is free claims the next one. The caller works too and returns when every chunk is
-// finished, so it never waits for a worker that has not started. State that outlives a job lies in the pool alone:
+// A job is cut into chunks; whoever is free claims the next one. The caller works too and returns when every
+// chunk is finished, so it never waits for a worker that has not started. State that outlives a job lies in
+// the pool alone:
 //
-//   claims   (epoch << 32 | chunks not yet claimed): one atomic word, so that a claim names its job. A claimed chunk
-//            keeps its job alive (the caller waits for it), hence everything else may be read after the claim.
+//   claims   (epoch << 32 | chunks not yet claimed): one atomic word, so that a claim names its job. A
+//   claimed chunk
+//            keeps its job alive (the caller waits for it), hence everything else may be read after the
+//            claim.
 //   pending  chunks not yet finished; the caller leaves at 0.
 //
-// Only one job runs at a time: a second caller, like a nested one, works through its chunks alone. That is never wrong,
-// cannot deadlock, and with the cores already busy costs nothing.
+// Only one job runs at a time: a second caller, like a nested one, works through its chunks alone. That is
+// never wrong, cannot deadlock, and with the cores already busy costs nothing.
 #include "parallel.h"
 
 #include <pthread.h>
@@ -37,7 +40,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Long enough to bridge the Python between two kernels, short enough to leave a core to somebody else's threads.
+// Long enough to bridge the Python between two kernels, short enough to leave a core to somebody else's
+// threads.
 constexpr auto kSpin = std::chrono::microseconds(30);
 
 void relax() {
@@ -96,7 +100,8 @@ struct Pool {
     return true;
   }
 
-  // Chunks are claimed in order, so every chunk before this one runs to its end: the lowest error is always the same.
+  // Chunks are claimed in order, so every chunk before this one runs to its end: the lowest error is always
+  // the same.
   void keep_error(int64_t chunk) {
     {
       std::lock_guard<std::mutex> lock(mutex);
@@ -175,7 +180,8 @@ struct Threads {
   std::atomic<int> wanted{0};
   std::string reason;
   std::atomic<bool> busy{false};
-  Pool* pool = nullptr;  // made by the first job, by whoever holds `busy`; leaked at exit: its threads are detached
+  Pool* pool =
+      nullptr;  // made by the first job, by whoever holds `busy`; leaked at exit: its threads are detached
 };
 
 int affinity_count() {
@@ -192,7 +198,8 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
-// Cores that the cgroup's CPU quota allows, rounded up; 0 if there is none. A parent's quota binds its children.
+// Cores that the cgroup's CPU quota allows, rounded up; 0 if there is none. A parent's quota binds its
+// children.
 int cgroup_quota() {
   double least = 0;
   auto consider = [&](double quota, double period) {
@@ -210,7 +217,8 @@ int cgroup_quota() {
       if (v2) {
         const std::string max = first_line("/sys/fs/cgroup" + path + "/cpu.max");
         const size_t space = max.find(' ');
-        if (space != std::string::npos && max[0] != 'm') consider(atof(max.c_str()), atof(max.c_str() + space));
+        if (space != std::string::npos && max[0] != 'm')
+          consider(atof(max.c_str()), atof(max.c_str() + space));
       } else {
         const std::string folder = "/sys/fs/cgroup/" + controllers + path;
         consider(atof(first_line(folder + "/cpu.cfs_quota_us").c_str()),
@@ -230,12 +238,13 @@ void choose_count(Threads& t) {
     char* end;
     const long value = strtol(text, &end, 10);
     if (*end || value < 1 || value > 1024)
-      throw std::invalid_argument("NNKERN_NUM_THREADS=" + std::string(text) + ": a whole number from 1 to 1024 is needed");
+      throw std::invalid_argument("NNKERN_NUM_THREADS=" + std::string(text) +
+                                  ": a whole number from 1 to 1024 is needed");
     if (value < count) count = int(value);
     env = text;
   }
-  t.reason = "affinity " + std::to_string(affinity) + ", cgroup quota " + (quota ? std::to_string(quota) : "none") +
-             ", NNKERN_NUM_THREADS " + env;
+  t.reason = "affinity " + std::to_string(affinity) + ", cgroup quota " +
+             (quota ? std::to_string(quota) : "none") + ", NNKERN_NUM_THREADS " + env;
   t.wanted = count;
 }
 

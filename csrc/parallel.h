@@ -1,8 +1,8 @@
 // The only threads. parallel_for cuts [0, n) into fixed chunks of `grain` and hands them out dynamically.
 //
-// The chunks depend on n and grain alone, never on the number of threads: a kernel that reduces per chunk and then
-// sums the chunks in order gives the same bits for any thread count. Calls inside a chunk are serial. Exceptions
-// thrown by a chunk reach the caller. A forked child gets a pool of its own.
+// The chunks depend on n and grain alone, never on the number of threads: a kernel that reduces per chunk and
+// then sums the chunks in order gives the same bits for any thread count. Calls inside a chunk are serial.
+// Exceptions thrown by a chunk reach the caller. A forked child gets a pool of its own.
 #pragma once
 #include <cstdint>
 
@@ -17,7 +17,8 @@ const char* num_threads_reason();
 using ChunkFn = void (*)(void* context, int64_t begin, int64_t end);
 void parallel_run(int64_t n, int64_t grain, ChunkFn f, void* context);
 
-// f(begin, end) for each chunk. `grain` should be worth >= 20 us, so that small work stays in one chunk (serial).
+// f(begin, end) for each chunk. `grain` should be worth >= 20 us, so that small work stays in one chunk
+// (serial).
 template <class F> void parallel_for(int64_t n, int64_t grain, F&& f) {
   if (n <= 0) return;
   if (n <= grain) return f(int64_t(0), n);

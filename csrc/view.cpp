@@ -9,7 +9,8 @@ namespace nn {
 std::string text(const View& v) {
   if (v.is_scalar) return std::to_string(v.scalar);
   std::string s = "(";
-  for (int i = 0; i < v.ndim; ++i) s += std::to_string(v.shape[i]) + (i + 1 < v.ndim ? ", " : v.ndim == 1 ? "," : "");
+  for (int i = 0; i < v.ndim; ++i)
+    s += std::to_string(v.shape[i]) + (i + 1 < v.ndim ? ", " : v.ndim == 1 ? "," : "");
   return s + ")";
 }
 
@@ -30,8 +31,8 @@ Dtype common_dtype(const char* op, std::initializer_list<Named> args) {
   for (const Named& a : args) {
     if (a.view.is_scalar) continue;
     if (a.view.dtype != Dtype::f32 && a.view.dtype != Dtype::f64)
-      fail_type(op, std::string(a.name) + " is " + name(a.view.dtype) + "; float32 or float64 is needed: " + a.name +
-                        ".astype('float32')");
+      fail_type(op, std::string(a.name) + " is " + name(a.view.dtype) +
+                        "; float32 or float64 is needed: " + a.name + ".astype('float32')");
     if (!first) first = &a;
     if (a.view.dtype != first->view.dtype)
       fail_type(op, std::string(first->name) + " is " + name(first->view.dtype) + " but " + a.name + " is " +
@@ -63,7 +64,8 @@ Array output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const 
   for (int i = ndim - 1; i >= 0; --i) {
     y.strides[i] = bytes;
     if (__builtin_mul_overflow(bytes, shape[i] > 0 ? shape[i] : 1, &bytes) || bytes > (int64_t(1) << 46))
-      fail(op, "the result is too large to allocate", {{"result", View{nullptr, dtype, true, false, ndim, shape, shape}}});
+      fail(op, "the result is too large to allocate",
+           {{"result", View{nullptr, dtype, true, false, ndim, shape, shape}}});
   }
   y.data = allocate(size_t(y.size() * itemsize(dtype)));
   return y;
@@ -73,7 +75,10 @@ namespace {
 void byte_range(const View& v, const char*& lo, const char*& hi) {
   lo = hi = static_cast<const char*>(v.data);
   for (int i = 0; i < v.ndim; ++i) {
-    if (v.shape[i] == 0) { hi = lo; return; }
+    if (v.shape[i] == 0) {
+      hi = lo;
+      return;
+    }
     int64_t reach = (v.shape[i] - 1) * v.strides[i];
     (reach < 0 ? lo : hi) += reach;
   }

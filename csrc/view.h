@@ -1,7 +1,7 @@
 // View: a borrowed array. Array: an array that a kernel returns. Neither knows Python.
 //
-// Shapes count elements, strides count BYTES (NumPy's convention, so that views of any array pass without a copy).
-// A View never outlives the call that received it.
+// Shapes count elements, strides count BYTES (NumPy's convention, so that views of any array pass without a
+// copy). A View never outlives the call that received it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,12 +22,24 @@ constexpr const char* name(Dtype t) {
 }
 
 template <class T> struct dtype_of;
-template <> struct dtype_of<float> { static constexpr Dtype value = Dtype::f32; };
-template <> struct dtype_of<double> { static constexpr Dtype value = Dtype::f64; };
-template <> struct dtype_of<int32_t> { static constexpr Dtype value = Dtype::i32; };
-template <> struct dtype_of<int64_t> { static constexpr Dtype value = Dtype::i64; };
-template <> struct dtype_of<uint8_t> { static constexpr Dtype value = Dtype::u8; };
-template <> struct dtype_of<bool> { static constexpr Dtype value = Dtype::b8; };
+template <> struct dtype_of<float> {
+  static constexpr Dtype value = Dtype::f32;
+};
+template <> struct dtype_of<double> {
+  static constexpr Dtype value = Dtype::f64;
+};
+template <> struct dtype_of<int32_t> {
+  static constexpr Dtype value = Dtype::i32;
+};
+template <> struct dtype_of<int64_t> {
+  static constexpr Dtype value = Dtype::i64;
+};
+template <> struct dtype_of<uint8_t> {
+  static constexpr Dtype value = Dtype::u8;
+};
+template <> struct dtype_of<bool> {
+  static constexpr Dtype value = Dtype::b8;
+};
 
 struct View {
   void* data = nullptr;
@@ -37,8 +49,9 @@ struct View {
   int ndim = 0;
   const int64_t* shape = nullptr;
   const int64_t* strides = nullptr;
-  void* owner = nullptr;  // the Python object behind the view, opaque here; given back when an `out` is returned
-  double scalar = 0;      // its value when is_scalar
+  void* owner =
+      nullptr;        // the Python object behind the view, opaque here; given back when an `out` is returned
+  double scalar = 0;  // its value when is_scalar
 
   int64_t size() const {
     int64_t n = 1;

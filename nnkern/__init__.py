@@ -1,12 +1,20 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
 from . import autograd, nn, optim, random
-from .autograd import checkpoint, enable_grad, grad, gradcheck, gradgradcheck, is_grad_enabled, no_grad
-from .autograd import set_grad_enabled
-from .config import *  # noqa: F403
-from .creation import *  # noqa: F403
+from .autograd import (
+    checkpoint,
+    enable_grad,
+    grad,
+    gradcheck,
+    gradgradcheck,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .config import *
+from .creation import *
 from .function import Function
-from .ops import *  # noqa: F403
+from .ops import *
 from .random import manual_seed
 from .serialization import load, load_metadata, save
 from .tensor import Tensor

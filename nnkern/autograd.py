@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class set_grad_enabled:
         self.before = grad_mode.enabled
         grad_mode.enabled = self.mode
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         grad_mode.enabled = self.before
 
     def __call__(self, f: Callable) -> Callable:
@@ -148,7 +149,9 @@ def grad(
 # --- checks --------------------------------------------------------------------------------------------------------
 
 
-def gradcheck(f: Callable, inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3) -> bool:
+def gradcheck(
+    f: Callable, inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
+) -> bool:
     """Compares backward of f with central differences, element by element; float64 inputs that require grad.
 
     Raises AssertionError naming input and element of the worst difference; returns True otherwise.
@@ -235,7 +238,9 @@ class Checkpoint(Function):
             outs = y if isinstance(y, tuple) else (y,)
             wanted = [a for a, need in zip(args, self.needs_input_grad) if need]
             pairs = [(o, g) for o, g in zip(outs, gys) if g is not None and o.requires_grad]
-            leaves = grad([o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=taped, allow_unused=True)
+            leaves = grad(
+                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=taped, allow_unused=True
+            )
         gradients = iter(leaves)
         out = [next(gradients) if need else None for need in self.needs_input_grad]
         return tuple(g if taped or g is None else g.data for g in out)

@@ -38,7 +38,9 @@ def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
     if isinstance(x, (np.generic, bool, int, float)):
         return np.asarray(x)
     if hasattr(x, "__cuda_array_interface__"):
-        raise TypeError(f"{op}: this build of nnkern has no kernels on 'cuda'; copy the array to the host first")
+        raise TypeError(
+            f"{op}: this build of nnkern has no kernels on 'cuda'; copy the array to the host first"
+        )
     if hasattr(x, "__dlpack__"):
         try:
             return np.from_dlpack(x)

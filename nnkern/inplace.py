@@ -35,7 +35,9 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
     if isinstance(array, np.ndarray) and array.shape != t.shape and not callable(value):
         array = np.broadcast_to(array, t.shape)
     elif isinstance(array, np.ndarray) and array.shape != t.shape:
-        raise ValueError(f"{op}: the result has shape {array.shape}, but the tensor changed in place {t.shape}")
+        raise ValueError(
+            f"{op}: the result has shape {array.shape}, but the tensor changed in place {t.shape}"
+        )
     if not t.data.flags.writeable:
         raise ValueError(f"{op}: the tensor's array is read-only (shape {t.shape})")
     if taped:
@@ -61,7 +63,9 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     array = value.data if isinstance(value, Tensor) else value
     if taped:
         old = _alias(t)
-        result = SetItem(index)(old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype)))
+        result = SetItem(index)(
+            old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype))
+        )
     t.data[index] = array
     record_change(t, "x[...] = v")
     if taped:
@@ -77,7 +81,13 @@ def _plain(index: Any) -> Any:
 def _alias(t: Tensor) -> Tensor:
     """t as it was before the change: same memory, same history."""
     old = _new(Tensor)
-    old.data, old.requires_grad, old._fn, old._index, old._base = t.data, t.requires_grad, t._fn, t._index, t._base
+    old.data, old.requires_grad, old._fn, old._index, old._base = (
+        t.data,
+        t.requires_grad,
+        t._fn,
+        t._index,
+        t._base,
+    )
     return old
 
 
@@ -109,7 +119,9 @@ def _rewrite(t: Tensor, result: Tensor) -> None:
         t._fn._out_id = id(t.data) if t._fn._out_id == id(result.data) else t._fn._out_id
         return
     if base.requires_grad and base._fn is None:
-        raise RuntimeError("a view of a leaf that requires grad can't be changed in place; do it under no_grad()")
+        raise RuntimeError(
+            "a view of a leaf that requires grad can't be changed in place; do it under no_grad()"
+        )
     new_base = ViewUpdate(Layout(t.data, base.data))(_alias(base), result)
     base._fn, base._index, base.requires_grad = new_base._fn, 0, True
     refresh_view(t)
@@ -132,7 +144,9 @@ class Layout:
 
     def __init__(self, view: np.ndarray, base: np.ndarray) -> None:
         if not base.flags.c_contiguous:
-            raise RuntimeError("in-place changes of a view of a non-contiguous tensor can't be taped; clone() first")
+            raise RuntimeError(
+                "in-place changes of a view of a non-contiguous tensor can't be taped; clone() first"
+            )
         self.shape, self.strides = view.shape, view.strides
         self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
 
@@ -147,7 +161,9 @@ class Layout:
 
 def _raw(g: Any) -> np.ndarray:
     if isinstance(g, Tensor):
-        raise NotImplementedError("create_graph through an in-place change of a view; use out-of-place ops there")
+        raise NotImplementedError(
+            "create_graph through an in-place change of a view; use out-of-place ops there"
+        )
     return np.ascontiguousarray(g)
 
 

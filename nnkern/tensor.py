@@ -6,7 +6,8 @@ Methods and operators that compute are the public functions of nnkern.ops, attac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ class Tensor(TensorBase):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(self.data.shape[0]))
+        return (self[i] for i in range(self.data.shape[0]))  # type: ignore[index]
 
     def __bool__(self) -> bool:
         return bool(self._one("bool"))
@@ -179,7 +180,9 @@ class Tensor(TensorBase):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         if requires_grad and self.data.dtype not in _FLOATS:
-            raise TypeError(f"requires_grad: only float32 and float64 tensors have gradients, not {self.data.dtype}")
+            raise TypeError(
+                f"requires_grad: only float32 and float64 tensors have gradients, not {self.data.dtype}"
+            )
         if not requires_grad and self._fn is not None:
             raise RuntimeError("requires_grad_(False): only leaves can be switched off; use detach()")
         self.requires_grad = requires_grad
@@ -307,7 +310,7 @@ class RemovableHandle:
     def __enter__(self) -> RemovableHandle:
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.remove()
 
 
@@ -320,14 +323,16 @@ def _as_data(data: Any) -> np.ndarray:
         if array.dtype == np.float64:
             array = array.astype(np.float32)
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"Tensor: a list of {array.dtype} can't become a tensor; numbers of equal-length rows can")
+            raise TypeError(
+                f"Tensor: a list of {array.dtype} can't become a tensor; numbers of equal-length rows can"
+            )
         return array
     if type(data) is float:  # a np.float64 keeps its dtype
         return np.asarray(data, np.float32)
     return _device.to_ndarray(data, "Tensor")
 
 
-def _rebuild(cls: type, data: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuild(cls: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:
     t = cls.__new__(cls)
     t.data = data
     t.requires_grad = requires_grad

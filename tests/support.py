@@ -105,12 +105,16 @@ def check_gradient(f, *arrays, seed=0, eps=1e-6, rtol=1e-6):
     gy = g.standard_normal(y.shape)
     y.backward(gy)
     directions = [g.standard_normal(a.shape) for a in arrays]
-    analytic = sum(float(np.sum(t.grad.numpy() * d)) for t, d in zip(tensors, directions) if t.grad is not None)
+    analytic = sum(
+        float(np.sum(t.grad.numpy() * d)) for t, d in zip(tensors, directions) if t.grad is not None
+    )
     plus = f(*[Tensor(a + eps * d) for a, d in zip(arrays, directions)]).data
     minus = f(*[Tensor(a - eps * d) for a, d in zip(arrays, directions)]).data
     numeric = float(np.sum((plus - minus) * gy)) / (2 * eps)
     scale = max(1.0, abs(numeric), abs(analytic))
-    assert abs(analytic - numeric) <= rtol * scale * 10, f"analytic {analytic}, numeric {numeric}, seed={seed}"
+    assert abs(analytic - numeric) <= rtol * scale * 10, (
+        f"analytic {analytic}, numeric {numeric}, seed={seed}"
+    )
 
 
 def check_torch(f, torch_f, *arrays, kind="sum", n=1, dtypes=DTYPES, gradients=True):

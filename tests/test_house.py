@@ -30,7 +30,9 @@ LAYERS = [
 # Imports inside functions are seams that break a cycle on purpose: tensor methods reach up to autograd and in-place rules.
 ALLOWED = {("tensor", "autograd"), ("tensor", "inplace"), ("config", "__init__")}
 
-needs_sources = pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the sources are not here: an installed package")
+needs_sources = pytest.mark.skipif(
+    not (ROOT / "csrc").exists(), reason="the sources are not here: an installed package"
+)
 
 
 def python_files():
@@ -95,8 +97,12 @@ def kernel_arguments(function):
 
 def test_backends_export_the_same_names_and_arguments():
     reference = backends.load("reference")
-    kernels = {n for n in dir(_cpu) if n.endswith("_forward") or n.endswith("_backward") or n.endswith("_step")}
-    theirs = {n for n in dir(reference) if n.endswith("_forward") or n.endswith("_backward") or n.endswith("_step")}
+    kernels = {
+        n for n in dir(_cpu) if n.endswith("_forward") or n.endswith("_backward") or n.endswith("_step")
+    }
+    theirs = {
+        n for n in dir(reference) if n.endswith("_forward") or n.endswith("_backward") or n.endswith("_step")
+    }
     assert kernels == theirs
     for name in sorted(kernels):
         arguments = list(inspect.signature(getattr(reference, name)).parameters)
@@ -142,13 +148,15 @@ def test_no_weak_symbols_in_isa_objects():
         pytest.skip("no objects here: the package was not built in this folder")
     for path in objects:
         symbols = subprocess.run(["nm", "-C", path], capture_output=True, text=True, check=True).stdout
-        assert not re.findall(r"^\S* ?[WVu] .*$", symbols, re.M), path.name
+        assert not re.findall(r"^\S* ?[WVu] .*$", symbols, re.MULTILINE), path.name
 
 
 def test_the_project_speaks_of_itself_alone():
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     for name in files:
         path = ROOT / name
         if path == Path(__file__) or not path.is_file() or path.suffix in (".png", ".json"):
@@ -165,7 +173,9 @@ def test_budgets():
             long.append(f"{path.relative_to(ROOT)}: {len(lines)} lines")
         for node in ast.walk(ast.parse("\n".join(lines))):
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno > 90:
-                long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno} lines")
+                long.append(
+                    f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno} lines"
+                )
     assert not long
 
 

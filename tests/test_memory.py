@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+from support import randn, rng
 
 import nnkern
 from nnkern import _cpu
-from support import randn, rng
 
 
 def resident_mib():
@@ -69,7 +69,9 @@ def test_large_blocks_are_reused_and_given_back():
         return
     nnkern.neg(x)
     after = _cpu.memory_stats()
-    assert after["reused_calls"] == stats["reused_calls"] + 1 and after["system_calls"] == stats["system_calls"]
+    assert (
+        after["reused_calls"] == stats["reused_calls"] + 1 and after["system_calls"] == stats["system_calls"]
+    )
     nnkern.empty_cache()
     assert _cpu.memory_stats()["cached_bytes"] == 0
 

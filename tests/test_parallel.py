@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import randn
 
 import nnkern
-from support import randn
 
 ROOT = Path(__file__).parents[1]
 needs_compiler = pytest.mark.skipif(
@@ -24,7 +24,10 @@ def native(tmp_path, *flags, args=(), before=()):
     """Compiles and runs tests/native/pool_test.cpp."""
     program = tmp_path / "pool_test"
     sources = [ROOT / "tests/native/pool_test.cpp", ROOT / "csrc/parallel.cpp", ROOT / "csrc/memory.cpp"]
-    subprocess.run(["g++", "-std=c++17", "-O1", "-g", "-pthread", "-I", ROOT / "csrc", *flags, *sources, "-o", program], check=True)
+    subprocess.run(
+        ["g++", "-std=c++17", "-O1", "-g", "-pthread", "-I", ROOT / "csrc", *flags, *sources, "-o", program],
+        check=True,
+    )
     done = subprocess.run([*before, program, *args], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "ok" in done.stdout, done.stdout + done.stderr
 
@@ -116,7 +119,11 @@ def test_denormals_are_zero_inside_and_untouched_outside():
 
 def python(code, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -129,7 +136,9 @@ def test_count_from_the_environment():
 
 
 def test_count_from_affinity():
-    done = python("import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import nnkern; print(nnkern.get_num_threads())")
+    done = python(
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import nnkern; print(nnkern.get_num_threads())"
+    )
     assert done.stdout.strip() == "1"
 
 

@@ -9,7 +9,7 @@ from nnkern.data import Batches, load_digits
 from nnkern.models import MLP
 
 pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
-from nnkern.training import accuracy, loss_curve, train_digits  # noqa: E402
+from nnkern.training import accuracy, loss_curve, train_digits
 
 
 def test_digits_are_the_same_every_time_and_disjoint():

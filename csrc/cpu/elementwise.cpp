@@ -1,7 +1,7 @@
 // Elementwise ops: broadcasting, strides and threads around the contiguous loops of simd/elementwise.inl.
 //
-// The operands' axes are merged as far as all of them allow; the innermost merged axis is one call of a loop, the others
-// are walked. Integers and bools take the same walk with plain loops.
+// The operands' axes are merged as far as all of them allow; the innermost merged axis is one call of a loop,
+// the others are walked. Integers and bools take the same walk with plain loops.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -93,8 +93,9 @@ int broadcast(const char* op, const Named* args, int count, int64_t* shape) {
       const int at = i - (ndim - v.ndim);
       if (at < 0 || v.shape[at] == 1 || v.shape[at] == n) continue;
       if (n != 1) {
-        const std::string what = "shapes do not broadcast: axis " + std::to_string(i - ndim) + " is " + std::to_string(n) +
-                                 " and " + std::to_string(v.shape[at]) + "; equal lengths or 1 would fit";
+        const std::string what = "shapes do not broadcast: axis " + std::to_string(i - ndim) + " is " +
+                                 std::to_string(n) + " and " + std::to_string(v.shape[at]) +
+                                 "; equal lengths or 1 would fit";
         if (count == 2) fail(op, what, {args[0], args[1]});
         fail(op, what, {args[0], args[1], args[2]});
       }
@@ -126,8 +127,8 @@ template <class T> void gather(const T* x, int64_t step, int64_t n, T* to) {
   for (int64_t i = 0; i < n; ++i) to[i] = x[i * step];
 }
 
-// loop(x, x_step, y, y_step, z, n) over runs whose steps it can take (1 or 0 for inputs, 1 for the result); other steps
-// go through small buffers. Inputs X may be absent (null).
+// loop(x, x_step, y, y_step, z, n) over runs whose steps it can take (1 or 0 for inputs, 1 for the result);
+// other steps go through small buffers. Inputs X may be absent (null).
 template <class X, class Y, class Z, class L>
 void run_loop(const Walk& w, const X* x, const Y* y, Z* z, L&& loop) {
   const int64_t zs = w.inner_step(0), xs = w.inner_step(1), ys = w.operands > 2 ? w.inner_step(2) : 0;
@@ -154,14 +155,15 @@ void run_loop(const Walk& w, const X* x, const Y* y, Z* z, L&& loop) {
   });
 }
 
-// Computes into `out` directly when no input lies under it in another place; else into a fresh array that is copied.
-template <class F>
-Array into(const char* op, Dtype dtype, int ndim, const int64_t* shape, const OptView* out, const View* const* inputs, int count,
-           F&& f) {
+// Computes into `out` directly when no input lies under it in another place; else into a fresh array that is
+// copied.
+template <class F> Array into(const char* op, Dtype dtype, int ndim, const int64_t* shape, const OptView* out,
+                              const View* const* inputs, int count, F&& f) {
   Array y = output(op, dtype, ndim, shape, out);
   bool clash = false;
   if (out && *out)
-    for (int p = 0; p < count; ++p) clash = clash || (!inputs[p]->is_scalar && overlaps(*inputs[p], y.view()));
+    for (int p = 0; p < count; ++p)
+      clash = clash || (!inputs[p]->is_scalar && overlaps(*inputs[p], y.view()));
   if (!clash) {
     f(y);
     return y;
@@ -179,9 +181,14 @@ Array into(const char* op, Dtype dtype, int ndim, const int64_t* shape, const Op
              });
   };
   switch (itemsize(dtype)) {
-    case 1: copy(uint8_t()); break;
-    case 4: copy(float()); break;
-    default: copy(double());
+    case 1:
+      copy(uint8_t());
+      break;
+    case 4:
+      copy(float());
+      break;
+    default:
+      copy(double());
   }
   release(fresh.data);
   return y;
@@ -192,9 +199,12 @@ bool is_float(Dtype t) { return t == Dtype::f32 || t == Dtype::f64; }
 // Calls f with a value of the C++ type of an integer dtype.
 template <class F> void dispatch_integer(Dtype t, F&& f) {
   switch (t) {
-    case Dtype::i32: return f(int32_t());
-    case Dtype::i64: return f(int64_t());
-    default: return f(uint8_t());  // u8 and b8
+    case Dtype::i32:
+      return f(int32_t());
+    case Dtype::i64:
+      return f(int64_t());
+    default:
+      return f(uint8_t());  // u8 and b8
   }
 }
 
@@ -205,21 +215,24 @@ Dtype operand_dtype(const char* op, const View& x, const View& y) {
   if (a.is_scalar) return Dtype::f32;
   if (b.is_scalar) {
     if (!is_float(a.dtype) && b.scalar != std::floor(b.scalar))
-      fail_type(op, std::string("the number ") + std::to_string(b.scalar) + " does not fit an array of " + name(a.dtype) +
-                        "; convert the array: .astype('float32')");
+      fail_type(op, std::string("the number ") + std::to_string(b.scalar) + " does not fit an array of " +
+                        name(a.dtype) + "; convert the array: .astype('float32')");
     return a.dtype;
   }
   if (a.dtype != b.dtype)
-    fail_type(op, std::string("x is ") + name(x.dtype) + " but y is " + name(y.dtype) + "; convert one of them with astype");
+    fail_type(op, std::string("x is ") + name(x.dtype) + " but y is " + name(y.dtype) +
+                      "; convert one of them with astype");
   return a.dtype;
 }
 
-// --- one input -----------------------------------------------------------------------------------------------------
+// --- one input
+// -----------------------------------------------------------------------------------------------------
 
 Array unary(const char* op, Unary which, const View& x, const OptView& out) {
-  const bool exact = which == Unary::neg || which == Unary::abs || which == Unary::sign || which == Unary::square ||
-                     which == Unary::relu;
-  if (!is_float(x.dtype) && !(exact && (x.dtype == Dtype::i32 || x.dtype == Dtype::i64))) common_dtype(op, {{"x", x}});
+  const bool exact = which == Unary::neg || which == Unary::abs || which == Unary::sign ||
+                     which == Unary::square || which == Unary::relu;
+  if (!is_float(x.dtype) && !(exact && (x.dtype == Dtype::i32 || x.dtype == Dtype::i64)))
+    common_dtype(op, {{"x", x}});
   const View* input = &x;
   return into(op, x.dtype, x.ndim, x.shape, &out, &input, 1, [&](Array& y) {
     const Walk w = make_walk(y, &input, 1);
@@ -244,11 +257,20 @@ Array unary(const char* op, Unary which, const View& x, const OptView& out) {
                  for (int64_t i = 0; i < n; ++i) {
                    const T v = a[i * step];
                    switch (which) {
-                     case Unary::neg: z[i] = T(U(0) - U(v)); break;
-                     case Unary::abs: z[i] = v < 0 ? T(U(0) - U(v)) : v; break;
-                     case Unary::sign: z[i] = T((v > 0) - (v < 0)); break;
-                     case Unary::square: z[i] = T(U(v) * U(v)); break;
-                     default: z[i] = v > 0 ? v : T(0);
+                     case Unary::neg:
+                       z[i] = T(U(0) - U(v));
+                       break;
+                     case Unary::abs:
+                       z[i] = v < 0 ? T(U(0) - U(v)) : v;
+                       break;
+                     case Unary::sign:
+                       z[i] = T((v > 0) - (v < 0));
+                       break;
+                     case Unary::square:
+                       z[i] = T(U(v) * U(v));
+                       break;
+                     default:
+                       z[i] = v > 0 ? v : T(0);
                    }
                  }
                });
@@ -276,7 +298,8 @@ Array test(const char* op, Test which, const View& x) {
   });
 }
 
-// --- two inputs ----------------------------------------------------------------------------------------------------
+// --- two inputs
+// ----------------------------------------------------------------------------------------------------
 
 // A number as an array of one element of type T, an array as it is.
 template <class T> const T* data_or(const View& v, T& number) {
@@ -288,18 +311,23 @@ template <class T> const T* data_or(const View& v, T& number) {
 template <class T> T integer_binary(Binary op, T x, T y) {
   using U = std::make_unsigned_t<T>;
   switch (op) {
-    case Binary::add: return T(U(x) + U(y));
-    case Binary::sub: return T(U(x) - U(y));
-    case Binary::mul: return T(U(x) * U(y));
-    case Binary::maximum: return std::max(x, y);
-    default: return std::min(x, y);
+    case Binary::add:
+      return T(U(x) + U(y));
+    case Binary::sub:
+      return T(U(x) - U(y));
+    case Binary::mul:
+      return T(U(x) * U(y));
+    case Binary::maximum:
+      return std::max(x, y);
+    default:
+      return std::min(x, y);
   }
 }
 
 Array binary(const char* op, Binary which, const View& x, const View& y, const OptView& out) {
   const Dtype dt = operand_dtype(op, x, y);
-  const bool exact = which == Binary::add || which == Binary::sub || which == Binary::mul || which == Binary::maximum ||
-                     which == Binary::minimum;
+  const bool exact = which == Binary::add || which == Binary::sub || which == Binary::mul ||
+                     which == Binary::maximum || which == Binary::minimum;
   if (!is_float(dt) && (!exact || dt == Dtype::b8)) common_dtype(op, {{"x", x}, {"y", y}});
   const Named args[] = {{"x", x}, {"y", y}};
   int64_t shape[kMaxDims];
@@ -332,12 +360,18 @@ Array binary(const char* op, Binary which, const View& x, const View& y, const O
 
 template <class T> bool compare_one(Compare op, T x, T y) {
   switch (op) {
-    case Compare::eq: return x == y;
-    case Compare::ne: return x != y;
-    case Compare::lt: return x < y;
-    case Compare::le: return x <= y;
-    case Compare::gt: return x > y;
-    default: return x >= y;
+    case Compare::eq:
+      return x == y;
+    case Compare::ne:
+      return x != y;
+    case Compare::lt:
+      return x < y;
+    case Compare::le:
+      return x <= y;
+    case Compare::gt:
+      return x > y;
+    default:
+      return x >= y;
   }
 }
 
@@ -356,9 +390,10 @@ Array compare(const char* op, Compare which, const View& x, const View& y, const
         using T = decltype(t);
         T x0, y0;
         const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
-        run_loop(w, xp, yp, z.as<uint8_t>(), [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
-          kernels<T>().compare(int(which), a, as, b, bs, c, n);
-        });
+        run_loop(w, xp, yp, z.as<uint8_t>(),
+                 [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
+                   kernels<T>().compare(int(which), a, as, b, bs, c, n);
+                 });
       });
       return;
     }
@@ -372,7 +407,8 @@ Array compare(const char* op, Compare which, const View& x, const View& y, const
         run_loop(w, left ? &none : p, left ? p : &none, z.as<uint8_t>(),
                  [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
                    for (int64_t i = 0; i < n; ++i)
-                     c[i] = left ? compare_one(which, number, double(b[i * bs])) : compare_one(which, double(a[i * as]), number);
+                     c[i] = left ? compare_one(which, number, double(b[i * bs]))
+                                 : compare_one(which, double(a[i * as]), number);
                  });
         return;
       }
@@ -408,10 +444,14 @@ Array logic(const char* op, Logic which, const View& x, const View& y) {
 
 #define NN_UNARY_BODY(A, name) \
   Array name##_forward(const View& x, const OptView& out) { return unary(#name, Unary::name, x, out); }
-#define NN_BINARY_BODY(A, name) \
-  Array name##_forward(const Operand& x, const Operand& y, const OptView& out) { return binary(#name, Binary::name, x, y, out); }
-#define NN_COMPARE_BODY(A, name) \
-  Array name##_forward(const Operand& x, const Operand& y, const OptView& out) { return compare(#name, Compare::name, x, y, out); }
+#define NN_BINARY_BODY(A, name)                                                  \
+  Array name##_forward(const Operand& x, const Operand& y, const OptView& out) { \
+    return binary(#name, Binary::name, x, y, out);                               \
+  }
+#define NN_COMPARE_BODY(A, name)                                                 \
+  Array name##_forward(const Operand& x, const Operand& y, const OptView& out) { \
+    return compare(#name, Compare::name, x, y, out);                             \
+  }
 #define NN_TEST_BODY(A, name) \
   Array name##_forward(const View& x) { return test(#name, Test::name, x); }
 NN_UNARY_OPS(NN_UNARY_BODY, )
@@ -429,7 +469,8 @@ Array logical_not_forward(const View& x) {
 }
 
 Array where_forward(const View& c, const Operand& x, const Operand& y) {
-  if (c.dtype != Dtype::b8) fail_type("where", std::string("the condition must be bool, got ") + name(c.dtype));
+  if (c.dtype != Dtype::b8)
+    fail_type("where", std::string("the condition must be bool, got ") + name(c.dtype));
   const Dtype dt = operand_dtype("where", x, y);
   const Named args[] = {{"c", c}, {"x", x}, {"y", y}};
   int64_t shape[kMaxDims];

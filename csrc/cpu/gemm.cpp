@@ -1,9 +1,12 @@
 // Paths, by shape:
-//   vector   one row or column, or few rows against columns that lie along the depth: bound by reading B once.
-//   in place B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A and B where
+//   vector   one row or column, or few rows against columns that lie along the depth: bound by reading B
+//   once. in place B is row-major and the work is too small, or the rows too few, to repay packing: tiles
+//   read A and B where
 //            they lie, with masked edges.
-//   packed   Goto's loops: B in blocks of kc x nc (in L3), A in blocks of mc x kc (in L2), tiles of mr x nr over panels.
-// The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same bits.
+//   packed   Goto's loops: B in blocks of kc x nc (in L3), A in blocks of mc x kc (in L2), tiles of mr x nr
+//   over panels.
+// The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same
+// bits.
 #include "gemm.h"
 
 #include <algorithm>
@@ -22,9 +25,13 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Equal depths, so that no short last block spoils the rate.
-int64_t depth_block(int64_t k, int64_t kc) { return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc)); }
+int64_t depth_block(int64_t k, int64_t kc) {
+  return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
+}
 
-template <class T> T floor_of(Activation a) { return a == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity(); }
+template <class T> T floor_of(Activation a) {
+  return a == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
+}
 
 // The activations that do not fit into the tile's store: on rows that are still in L1.
 template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n) {
@@ -50,7 +57,8 @@ template <class T> void place(GemmTile<T>& t, const Gemm<T>& g, int64_t i, int64
   t.residual = g.residual ? g.residual + i * g.residual_row + j : nullptr;
 }
 
-// --- in place ------------------------------------------------------------------------------------------------------
+// --- in place
+// ------------------------------------------------------------------------------------------------------
 
 template <class T> void in_place(const Gemm<T>& g) {
   const Kernels<T>& kern = kernels<T>();
@@ -81,18 +89,19 @@ template <class T> void in_place(const Gemm<T>& g) {
   });
 }
 
-// --- packed --------------------------------------------------------------------------------------------------------
+// --- packed
+// --------------------------------------------------------------------------------------------------------
 
-template <class T>
-void pack_a_block(const Gemm<T>& g, const GemmShape& s, int64_t i, int64_t rows, int64_t p, int64_t depth, T* out) {
+template <class T> void pack_a_block(const Gemm<T>& g, const GemmShape& s, int64_t i, int64_t rows, int64_t p,
+                                     int64_t depth, T* out) {
   for (int64_t r = 0; r < rows; r += s.mr, out += s.mr * depth)
-    kernels<T>().pack(g.a.p + (i + r) * g.a.row + p * g.a.col, g.a.row, g.a.col, int(std::min<int64_t>(s.mr, rows - r)), s.mr,
-                      depth, out);
+    kernels<T>().pack(g.a.p + (i + r) * g.a.row + p * g.a.col, g.a.row, g.a.col,
+                      int(std::min<int64_t>(s.mr, rows - r)), s.mr, depth, out);
 }
 
-template <class T>
-void multiply_block(const Gemm<T>& g, const GemmShape& s, GemmTile<T> t, const T* a, const T* b, int64_t i0, int64_t rows,
-                    int64_t j0, int64_t columns, int64_t depth) {
+template <class T> void multiply_block(const Gemm<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
+                                       const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
+                                       int64_t depth) {
   const Kernels<T>& kern = kernels<T>();
   for (int64_t j = 0; j < columns; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, columns - j);
@@ -130,11 +139,13 @@ template <class T> void packed(const Gemm<T>& g) {
       const int64_t depth = std::min(kb, g.k - p);
       const T* b = g.packed.p ? g.packed.p + p * nc : b_block;
       if (!g.packed.p)
-        parallel_for(panels, threads ? std::max<int64_t>(1, 65536 / (s.nr * depth)) : panels, [&](int64_t begin, int64_t end) {
-          for (int64_t q = begin; q < end; ++q)
-            kernels<T>().pack(g.b.p + p * g.b.row + (j0 + q * s.nr) * g.b.col, g.b.col, g.b.row,
-                              int(std::min<int64_t>(s.nr, columns - q * s.nr)), s.nr, depth, b_block + q * s.nr * depth);
-        });
+        parallel_for(panels, threads ? std::max<int64_t>(1, 65536 / (s.nr * depth)) : panels,
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t q = begin; q < end; ++q)
+                         kernels<T>().pack(g.b.p + p * g.b.row + (j0 + q * s.nr) * g.b.col, g.b.col, g.b.row,
+                                           int(std::min<int64_t>(s.nr, columns - q * s.nr)), s.nr, depth,
+                                           b_block + q * s.nr * depth);
+                     });
       GemmTile<T> t = first_tile(g);
       t.packed = true;
       t.k = depth;
@@ -149,15 +160,16 @@ template <class T> void packed(const Gemm<T>& g) {
           const int64_t rows = std::min(mc, g.m - i);
           if (i != packed_rows) pack_a_block(g, s, i, rows, p, depth, static_cast<T*>(a_block));
           packed_rows = i;
-          multiply_block(g, s, t, static_cast<const T*>(a_block), b + j * depth, i, rows, j0 + j, std::min(n_part, columns - j),
-                         depth);
+          multiply_block(g, s, t, static_cast<const T*>(a_block), b + j * depth, i, rows, j0 + j,
+                         std::min(n_part, columns - j), depth);
         }
       });
     }
   }
 }
 
-// --- vector --------------------------------------------------------------------------------------------------------
+// --- vector
+// --------------------------------------------------------------------------------------------------------
 
 // What a tile does on its way out, for results that are not made by tiles.
 template <class T> void epilogue(const Gemm<T>& g, int64_t j0, int64_t columns) {
@@ -190,7 +202,8 @@ template <class T> void dots(const Gemm<T>& g) {
     a = dense, a_row = g.k;
   }
   parallel_for(g.n, column_grain(g.k * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
-    kernels<T>().gemv_dot(a, a_row, g.m, g.b.p + begin * g.b.col, g.b.col, end - begin, g.k, g.c + begin, g.c_row);
+    kernels<T>().gemv_dot(a, a_row, g.m, g.b.p + begin * g.b.col, g.b.col, end - begin, g.k, g.c + begin,
+                          g.c_row);
     epilogue(g, begin, end - begin);
   });
 }
@@ -240,15 +253,22 @@ template <class T> Path choose(const Gemm<T>& g) {
 template <class T> void gemm(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   switch (choose(g)) {
-    case Path::column: return column(g);
-    case Path::row_sums: return row_sums(g);
-    case Path::dots: return dots(g);
-    case Path::in_place: return in_place(g);
-    case Path::packed: return packed(g);
+    case Path::column:
+      return column(g);
+    case Path::row_sums:
+      return row_sums(g);
+    case Path::dots:
+      return dots(g);
+    case Path::in_place:
+      return in_place(g);
+    case Path::packed:
+      return packed(g);
   }
 }
 
-template <class T> int64_t packed_size(int64_t n, int64_t k) { return round_up(n, kernels<T>().gemm_shape().nr) * k; }
+template <class T> int64_t packed_size(int64_t n, int64_t k) {
+  return round_up(n, kernels<T>().gemm_shape().nr) * k;
+}
 
 template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out) {
   const GemmShape s = kernels<T>().gemm_shape();
@@ -256,8 +276,8 @@ template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out)
   for (int64_t p = 0; p < k; p += kb) {
     const int64_t depth = std::min(kb, k - p);
     for (int64_t j = 0; j < n; j += s.nr)
-      kernels<T>().pack(b.p + p * b.row + j * b.col, b.col, b.row, int(std::min<int64_t>(s.nr, n - j)), s.nr, depth,
-                        out + p * columns + j * depth);
+      kernels<T>().pack(b.p + p * b.row + j * b.col, b.col, b.row, int(std::min<int64_t>(s.nr, n - j)), s.nr,
+                        depth, out + p * columns + j * depth);
   }
 }
 

@@ -1,6 +1,7 @@
 // The GEMM engine: y = act(alpha * A B + beta * residual + bias), for operands of any strides.
 //
-// Everything that multiplies is an operand of it: matmul and linear here, convolution, recurrent cells and attention later.
+// Everything that multiplies is an operand of it: matmul and linear here, convolution, recurrent cells and
+// attention later.
 #pragma once
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ template <class T> struct Matrix {
   int64_t row, col;
 };
 
-// B packed once for many products: panels of nr columns, kc deep, in the order in which the engine reads them.
+// B packed once for many products: panels of nr columns, kc deep, in the order in which the engine reads
+// them.
 template <class T> struct PackedB {
   const T* p = nullptr;  // null: not packed
 };

@@ -9,30 +9,34 @@
 namespace nn::cpu {
 namespace {
 
-// NumPy's matmul: 1-d operands are rows or columns for the time being, leading axes are batches that broadcast.
+// NumPy's matmul: 1-d operands are rows or columns for the time being, leading axes are batches that
+// broadcast.
 struct MatmulShape {
   int64_t m, n, k;
   int ndim = 0, batch_dims = 0;
-  int64_t shape[kMaxDims];        // of the result
+  int64_t shape[kMaxDims];                     // of the result
   int64_t x_step[kMaxDims], w_step[kMaxDims];  // of the batch axes, in elements
 };
 
 MatmulShape matmul_shape(const char* op, const View& x, const View& w) {
-  if (x.ndim == 0 || w.ndim == 0) fail(op, "both operands need at least one axis; use mul for numbers", {{"x", x}, {"w", w}});
+  if (x.ndim == 0 || w.ndim == 0)
+    fail(op, "both operands need at least one axis; use mul for numbers", {{"x", x}, {"w", w}});
   MatmulShape s;
   s.m = x.ndim == 1 ? 1 : x.shape[x.ndim - 2];
   s.k = x.shape[x.ndim - 1];
   s.n = w.ndim == 1 ? 1 : w.shape[w.ndim - 1];
   const int64_t rows = w.ndim == 1 ? w.shape[0] : w.shape[w.ndim - 2];
   if (rows != s.k)
-    fail(op, "x has " + std::to_string(s.k) + " columns but w has " + std::to_string(rows) + " rows", {{"x", x}, {"w", w}});
+    fail(op, "x has " + std::to_string(s.k) + " columns but w has " + std::to_string(rows) + " rows",
+         {{"x", x}, {"w", w}});
   const int xb = std::max(x.ndim - 2, 0), wb = std::max(w.ndim - 2, 0);
   s.batch_dims = std::max(xb, wb);
   for (int i = 0; i < s.batch_dims; ++i) {
     const int xi = i - (s.batch_dims - xb), wi = i - (s.batch_dims - wb);
     const int64_t xn = xi < 0 ? 1 : x.shape[xi], wn = wi < 0 ? 1 : w.shape[wi];
     if (xn != wn && xn != 1 && wn != 1)
-      fail(op, "the batch axes " + std::to_string(xn) + " and " + std::to_string(wn) + " do not broadcast", {{"x", x}, {"w", w}});
+      fail(op, "the batch axes " + std::to_string(xn) + " and " + std::to_string(wn) + " do not broadcast",
+           {{"x", x}, {"w", w}});
     s.shape[i] = xn == 1 ? wn : xn;
     s.x_step[i] = xn == 1 ? 0 : x.step(xi);
     s.w_step[i] = wn == 1 ? 0 : w.step(wi);
@@ -108,10 +112,10 @@ void copy_out(const Array& from, const Array& to) {
   }
 }
 
-// f writes a fresh C-contiguous result; an `out` that is strided or overlaps an input is copied to afterwards.
-template <class F>
-Array with_output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const OptView& out,
-                  std::initializer_list<const View*> inputs, F&& f) {
+// f writes a fresh C-contiguous result; an `out` that is strided or overlaps an input is copied to
+// afterwards.
+template <class F> Array with_output(const char* op, Dtype dtype, int ndim, const int64_t* shape,
+                                     const OptView& out, std::initializer_list<const View*> inputs, F&& f) {
   Array y = output(op, dtype, ndim, shape, &out);
   bool direct = true;
   if (out) {
@@ -141,8 +145,8 @@ Array matmul_forward(const View& x, const View& w, const OptView& out) {
   });
 }
 
-Array linear_forward(const View& x, const View& w, const OptView& b, const OptView& residual, int64_t activation, double alpha,
-                     double beta, const OptView& out) {
+Array linear_forward(const View& x, const View& w, const OptView& b, const OptView& residual,
+                     int64_t activation, double alpha, double beta, const OptView& out) {
   const char* op = "linear";
   Dtype dt = common_dtype(op, {{"x", x}, {"w", w}});
   if (b) dt = common_dtype(op, {{"x", x}, {"b", b}});
@@ -151,8 +155,10 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
     fail(op, "x's last axis must be w's second: w is (out_features, in_features)", {{"x", x}, {"w", w}});
   const int64_t n = w.shape[0], k = w.shape[1];
   if (b && (b.ndim != 1 || b.shape[0] != n))
-    fail(op, "b must have one number per output feature, shape (" + std::to_string(n) + ",)", {{"w", w}, {"b", b}});
-  if (activation < 0 || activation > int(Activation::silu)) throw std::invalid_argument("linear: unknown activation");
+    fail(op, "b must have one number per output feature, shape (" + std::to_string(n) + ",)",
+         {{"w", w}, {"b", b}});
+  if (activation < 0 || activation > int(Activation::silu))
+    throw std::invalid_argument("linear: unknown activation");
   int64_t shape[kMaxDims];
   for (int i = 0; i < x.ndim - 1; ++i) shape[i] = x.shape[i];
   shape[x.ndim - 1] = n;
@@ -160,7 +166,9 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
   if (residual) {
     bool same = residual.ndim == x.ndim;
     for (int i = 0; same && i < x.ndim; ++i) same = residual.shape[i] == shape[i];
-    if (!same || !residual.contiguous()) fail(op, "residual must be a contiguous array of the result's shape", {{"residual", residual}, {"result", result}});
+    if (!same || !residual.contiguous())
+      fail(op, "residual must be a contiguous array of the result's shape",
+           {{"residual", residual}, {"result", result}});
   }
   return with_output(op, dt, x.ndim, shape, out, {&x, &w, &b, &residual}, [&](Array& y) {
     if (y.size() == 0) return;
@@ -170,7 +178,8 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
       s.n = n, s.k = k;
       s.m = x.ndim > 1 ? x.shape[x.ndim - 2] : 1;
       s.batch_dims = std::max(x.ndim - 2, 0);
-      for (int i = 0; i < s.batch_dims; ++i) s.shape[i] = x.shape[i], s.x_step[i] = x.step(i), s.w_step[i] = 0;
+      for (int i = 0; i < s.batch_dims; ++i)
+        s.shape[i] = x.shape[i], s.x_step[i] = x.step(i), s.w_step[i] = 0;
       Gemm<T> g = {};
       g.alpha = T(alpha), g.beta = T(beta);
       g.a = left<T>(x);
@@ -191,7 +200,8 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
       for (int64_t q = 0; q < batches; ++q) {
         Gemm<T> one = g;
         int64_t rest = q;
-        for (int i = s.batch_dims - 1; i >= 0; --i) one.a.p += rest % s.shape[i] * s.x_step[i], rest /= s.shape[i];
+        for (int i = s.batch_dims - 1; i >= 0; --i)
+          one.a.p += rest % s.shape[i] * s.x_step[i], rest /= s.shape[i];
         one.c = y.as<T>() + q * s.m * n;
         one.residual = residual ? residual.as<const T>() + q * s.m * n : nullptr;
         gemm(one);

@@ -21,17 +21,23 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
 
   m.def("isa", [] { return nn::isa().name; }, "The instruction set in use.");
   m.def("available_isas", &nn::available_isas, "Those that this build and CPU run, best first.");
-  m.def("set_isa", [](const char* name) {
-    if (!nn::set_isa(name))
-      throw py::value_error("set_isa: '" + std::string(name) + "' is not one of: " + nn::available_isas());
-  }, py::arg("name"));
+  m.def(
+      "set_isa",
+      [](const char* name) {
+        if (!nn::set_isa(name))
+          throw py::value_error("set_isa: '" + std::string(name) +
+                                "' is not one of: " + nn::available_isas());
+      },
+      py::arg("name"));
   nn::isa();  // a bad NNKERN_ISA or NNKERN_NUM_THREADS fails here, at import
   nn::num_threads();
 
   m.def("probe_flops", &nn::cpu::probe_flops, py::arg("is_double"), py::arg("threads"),
         py::call_guard<py::gil_scoped_release>());
-  m.def("probe_read", &nn::cpu::probe_read, py::arg("bytes"), py::arg("threads"), py::call_guard<py::gil_scoped_release>());
-  m.def("probe_copy", &nn::cpu::probe_copy, py::arg("bytes"), py::arg("threads"), py::call_guard<py::gil_scoped_release>());
+  m.def("probe_read", &nn::cpu::probe_read, py::arg("bytes"), py::arg("threads"),
+        py::call_guard<py::gil_scoped_release>());
+  m.def("probe_copy", &nn::cpu::probe_copy, py::arg("bytes"), py::arg("threads"),
+        py::call_guard<py::gil_scoped_release>());
 
   m.def("num_threads", &nn::num_threads);
   m.def("set_num_threads", &nn::set_num_threads, py::arg("n"));

@@ -1,4 +1,5 @@
-// The machine's measured limits, per second: floating-point operations, bytes read, bytes copied (read + written).
+// The machine's measured limits, per second: floating-point operations, bytes read, bytes copied (read +
+// written).
 #pragma once
 #include <stdint.h>
 

@@ -30,7 +30,9 @@ extern const Isa isa_scalar;
 namespace {
 
 #if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); }
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -60,7 +62,8 @@ const Isa* first_choice() {
   const char* wanted = getenv("NNKERN_ISA");
   if (!wanted || !*wanted) return find(nullptr);
   if (const Isa* table = find(wanted)) return table;
-  throw std::invalid_argument("NNKERN_ISA=" + std::string(wanted) + ": this CPU and build run only " + available_isas());
+  throw std::invalid_argument("NNKERN_ISA=" + std::string(wanted) + ": this CPU and build run only " +
+                              available_isas());
 }
 
 std::atomic<const Isa*>& current() {

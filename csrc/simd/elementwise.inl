@@ -1,10 +1,11 @@
-// Contiguous elementwise loops; operands that are one number have step 0. Bound by memory except for the slow functions.
+// Contiguous elementwise loops; operands that are one number have step 0. Bound by memory except for the slow
+// functions.
 namespace nn {
 namespace {
 
 // One struct per op, so that a loop is instantiated per op and the switch stays outside of it.
-#define NN_UNARY(name, body)                                              \
-  struct unary_##name {                                                   \
+#define NN_UNARY(name, body)                                                \
+  struct unary_##name {                                                     \
     template <class T> static NN_INLINE vec<T> f(vec<T> x) { return body; } \
   };
 NN_UNARY(neg, -x)
@@ -19,7 +20,7 @@ NN_UNARY(log10, log10(x))
 NN_UNARY(log1p, log1p(x))
 NN_UNARY(sqrt, sqrt(x))
 NN_UNARY(rsqrt, set1(T(1)) / sqrt(x))
-NN_UNARY(square, x * x)
+NN_UNARY(square, x* x)
 NN_UNARY(reciprocal, set1(T(1)) / x)
 NN_UNARY(sin, sin(x))
 NN_UNARY(cos, cos(x))
@@ -50,8 +51,8 @@ template <class T> NN_INLINE vec<T> lanes_pow(vec<T> x, vec<T> y) {
   return load(a);
 }
 
-#define NN_BINARY(name, body)                                                       \
-  struct binary_##name {                                                            \
+#define NN_BINARY(name, body)                                                         \
+  struct binary_##name {                                                              \
     template <class T> static NN_INLINE vec<T> f(vec<T> x, vec<T> y) { return body; } \
   };
 NN_BINARY(add, x + y)
@@ -61,10 +62,10 @@ NN_BINARY(div, x / y)
 NN_BINARY(maximum, (select(is_nan(x), x, max(x, y))))
 NN_BINARY(minimum, (select(is_nan(x), x, min(x, y))))
 NN_BINARY(pow, (lanes_pow(x, y)))
-NN_BINARY(relu_grad, (select(gt(y, set1(T(0))), x, set1(T(0)))))      // y: x or y of relu
-NN_BINARY(tanh_grad, (x * fnma(y, y, set1(T(1)))))                     // y: y of tanh
-NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))                    // y: y of sigmoid
-NN_BINARY(gelu_grad, x* gelu_slope(y))                                 // y: x of gelu
+NN_BINARY(relu_grad, (select(gt(y, set1(T(0))), x, set1(T(0)))))  // y: x or y of relu
+NN_BINARY(tanh_grad, (x * fnma(y, y, set1(T(1)))))                // y: y of tanh
+NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))               // y: y of sigmoid
+NN_BINARY(gelu_grad, x* gelu_slope(y))                            // y: x of gelu
 NN_BINARY(gelu_tanh_grad, x* gelu_tanh_slope(y))
 NN_BINARY(silu_grad, x* silu_slope(y))
 #undef NN_BINARY
@@ -86,7 +87,8 @@ template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n) {
 template <class T> void unary(int op, const T* x, T* y, int64_t n) {
   switch (Unary(op)) {
 #define NN_CASE(A, name) \
-  case Unary::name: return unary_loop<unary_##name>(x, y, n);
+  case Unary::name:      \
+    return unary_loop<unary_##name>(x, y, n);
     NN_UNARY_OPS(NN_CASE, )
 #undef NN_CASE
   }
@@ -109,7 +111,8 @@ template <class Op, int X, int Y, class T> void binary_loop(const T* x, const T*
   }
 }
 
-template <class Op, class T> void binary_steps(const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
+template <class Op, class T>
+void binary_steps(const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
   if (x_step && y_step) return binary_loop<Op, 1, 1>(x, y, z, n);
   if (x_step) return binary_loop<Op, 1, 0>(x, y, z, n);
   if (y_step) return binary_loop<Op, 0, 1>(x, y, z, n);
@@ -119,14 +122,15 @@ template <class Op, class T> void binary_steps(const T* x, int x_step, const T* 
 template <class T> void binary(int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
   switch (Binary(op)) {
 #define NN_CASE(A, name) \
-  case Binary::name: return binary_steps<binary_##name>(x, x_step, y, y_step, z, n);
+  case Binary::name:     \
+    return binary_steps<binary_##name>(x, x_step, y, y_step, z, n);
     NN_BINARY_OPS(NN_CASE, )
 #undef NN_CASE
   }
 }
 
-#define NN_COMPARE(name)                                                                \
-  struct compare_##name {                                                               \
+#define NN_COMPARE(name)                                                                     \
+  struct compare_##name {                                                                    \
     template <class T> static NN_INLINE mask<T> f(vec<T> x, vec<T> y) { return name(x, y); } \
   };
 NN_COMPARE(eq)
@@ -137,7 +141,8 @@ NN_COMPARE(gt)
 NN_COMPARE(ge)
 #undef NN_COMPARE
 
-template <class Op, class T> void compare_loop(const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
+template <class Op, class T>
+void compare_loop(const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
   constexpr int W = vec<T>::width;
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
   for (int64_t i = 0; i < n; i += W) {
@@ -145,10 +150,12 @@ template <class Op, class T> void compare_loop(const T* x, int x_step, const T* 
     store_bool(z + i, Op::f(x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0), m);
   }
 }
-template <class T> void compare(int op, const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
+template <class T>
+void compare(int op, const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n) {
   switch (Compare(op)) {
 #define NN_CASE(A, name) \
-  case Compare::name: return compare_loop<compare_##name>(x, x_step, y, y_step, z, n);
+  case Compare::name:    \
+    return compare_loop<compare_##name>(x, x_step, y, y_step, z, n);
     NN_COMPARE_OPS(NN_CASE, )
 #undef NN_CASE
   }
@@ -160,7 +167,11 @@ template <class T> void test(int op, const T* x, uint8_t* z, int64_t n) {
   for (int64_t i = 0; i < n; i += W) {
     const int m = int(n - i < W ? n - i : W);
     const vec<T> a = abs(load(x + i, m));
-    store_bool(z + i, Test(op) == Test::isnan ? is_nan(a) : Test(op) == Test::isinf ? eq(a, inf) : lt(a, inf), m);
+    store_bool(z + i,
+               Test(op) == Test::isnan   ? is_nan(a)
+               : Test(op) == Test::isinf ? eq(a, inf)
+                                         : lt(a, inf),
+               m);
   }
 }
 
@@ -171,7 +182,8 @@ void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* 
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
   for (int64_t i = 0; i < n; i += W) {
     const int m = int(n - i < W ? n - i : W);
-    store(z + i, select(load_bool<T>(c + i, m), x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0), m);
+    store(z + i, select(load_bool<T>(c + i, m), x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0),
+          m);
   }
 }
 

@@ -1,10 +1,14 @@
 // The GEMM micro-kernel and its packer.
 //
-//   tile:  C[m x n] = A[m x k] B[k x n], C kept in registers while k runs: per step NV loads of B, m broadcasts of A and
-//          m*NV FMAs, so with m = 14 (AVX-512) or 6 (AVX2) the FMA units are the limit. Vectors run along the columns.
-//   pack:  `width` lanes of a matrix side by side, depth by depth, so that a tile reads memory in one straight line.
+//   tile:  C[m x n] = A[m x k] B[k x n], C kept in registers while k runs: per step NV loads of B, m
+//   broadcasts of A and
+//          m*NV FMAs, so with m = 14 (AVX-512) or 6 (AVX2) the FMA units are the limit. Vectors run along the
+//          columns.
+//   pack:  `width` lanes of a matrix side by side, depth by depth, so that a tile reads memory in one
+//   straight line.
 //
-// Sources: Goto & van de Geijn 2008 (packing and blocking); Van Zee & van de Geijn 2015 (BLIS: the tile contract).
+// Sources: Goto & van de Geijn 2008 (packing and blocking); Van Zee & van de Geijn 2015 (BLIS: the tile
+// contract).
 namespace nn {
 namespace {
 
@@ -87,10 +91,14 @@ template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
     return tile_rows<T, 1, true, L::rows[kTileVectors]>(m, t);
   }
   switch (nv) {
-    case 1: return tile_rows<T, 1, false, L::rows[1]>(m, t);
-    case 2: return tile_rows<T, 2, false, L::rows[2]>(m, t);
-    case 3: return tile_rows<T, 3, false, L::rows[3]>(m, t);
-    default: return tile_rows<T, 4, false, L::rows[4]>(m, t);
+    case 1:
+      return tile_rows<T, 1, false, L::rows[1]>(m, t);
+    case 2:
+      return tile_rows<T, 2, false, L::rows[2]>(m, t);
+    case 3:
+      return tile_rows<T, 3, false, L::rows[3]>(m, t);
+    default:
+      return tile_rows<T, 4, false, L::rows[4]>(m, t);
   }
 }
 
@@ -148,10 +156,11 @@ void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int widt
 // c[i] = activation(c[i]); numbers as in nn::cpu::Activation.
 template <class T> void activate(int, T*, int64_t) {}
 
-// c[i, r] = sum_k a[i * a_row + k] x[r * x_row + k]: both operands lie along the depth, so vectors run along it, too, and
-// the lanes are summed at the end. Four rows by four; x is read once. For few rows of a (m <= 16).
-template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, int64_t x_row, int rows, int64_t depth, T* c,
-                                        int64_t c_row) {
+// c[i, r] = sum_k a[i * a_row + k] x[r * x_row + k]: both operands lie along the depth, so vectors run along
+// it, too, and the lanes are summed at the end. Four rows by four; x is read once. For few rows of a (m <=
+// 16).
+template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, int64_t x_row, int rows,
+                                        int64_t depth, T* c, int64_t c_row) {
   constexpr int W = vec<T>::width;
   const T* p[4];
   for (int i = 0; i < 4; ++i) p[i] = x + (i < rows ? i : 0) * x_row;
@@ -185,14 +194,14 @@ template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, i
       if (j < rows) c[i * c_row + j] = sum(acc[i][j]);
 }
 
-template <class T>
-void gemv_dot(const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth, T* c,
-              int64_t c_row) {
+template <class T> void gemv_dot(const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row,
+                                 int64_t rows, int64_t depth, T* c, int64_t c_row) {
   for (int64_t r = 0; r < rows; r += 4) {
     const int n = int(rows - r < 4 ? rows - r : 4);
     const T* p = x + r * x_row;
     int64_t i = 0;
-    for (; i + 4 <= m; i += 4) dot_tile<T, 4>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+    for (; i + 4 <= m; i += 4)
+      dot_tile<T, 4>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
     if (m - i == 3) dot_tile<T, 3>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
     if (m - i == 2) dot_tile<T, 2>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
     if (m - i == 1) dot_tile<T, 1>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);

@@ -1,4 +1,5 @@
-// Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as `isa_<NN_ISA>`.
+// Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as
+// `isa_<NN_ISA>`.
 #include <math.h>
 
 #include "kernels.h"

@@ -1,10 +1,11 @@
 // THE kernel table: what an ISA supplies, for float and double, plus its blocking numbers.
 //
-// A row is NN_KERNEL(name, result, (parameters over T)). Its body is `template <class T> result name(...)` in some
-// simd/*.inl, written once over vec<T>; simd/isa.inl includes them all and fills one const table per ISA.
-// Kernels see pointers and sizes only: no allocation, no threads, no exceptions, no std:: at all. Everything they
-// define or instantiate stays in an anonymous namespace: a weak symbol (any inline function or template outside one)
-// compiled with AVX-512 flags may be the copy that the linker keeps for everybody, an illegal instruction on old CPUs.
+// A row is NN_KERNEL(name, result, (parameters over T)). Its body is `template <class T> result name(...)` in
+// some simd/*.inl, written once over vec<T>; simd/isa.inl includes them all and fills one const table per
+// ISA. Kernels see pointers and sizes only: no allocation, no threads, no exceptions, no std:: at all.
+// Everything they define or instantiate stays in an anonymous namespace: a weak symbol (any inline function
+// or template outside one) compiled with AVX-512 flags may be the copy that the linker keeps for everybody,
+// an illegal instruction on old CPUs.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +14,8 @@
 
 namespace nn {
 
-// One call of the GEMM micro-kernel. With `packed`, a and b come from pack() and the tile may read whole vectors of b.
+// One call of the GEMM micro-kernel. With `packed`, a and b come from pack() and the tile may read whole
+// vectors of b.
 template <class T> struct GemmTile {
   int64_t k;
   const T* a;
@@ -22,34 +24,37 @@ template <class T> struct GemmTile {
   int64_t b_k;
   T* c;
   int64_t c_row;
-  int64_t n;          // columns
+  int64_t n;  // columns
   bool packed;
-  bool accumulate;    // c holds the sum over earlier depths; otherwise it is not read
-  bool last;          // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
+  bool accumulate;  // c holds the sum over earlier depths; otherwise it is not read
+  bool last;        // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
   T alpha, beta, floor;
   const T* bias;      // per column, or null
   const T* residual;  // like c, or null
   int64_t residual_row;
 };
 
-// The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A block has mc
-// rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors wide.
+// The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
+// block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
+// wide.
 struct GemmShape {
   int vectors, width, mr, nr, max_rows[5];
   int64_t kc, mc, nc;
 };
 
-#define NN_KERNELS(NN_KERNEL)                                                                            \
-  NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                      \
-  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                  \
-  NN_KERNEL(transpose_copy, void, (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols)) \
-  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                \
-  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                           \
-  NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
-  NN_PROBE_KERNELS(NN_KERNEL)                                                                             \
-  NN_GEMM_KERNELS(NN_KERNEL)                                                                             \
-  NN_REDUCE_KERNELS(NN_KERNEL)                                                                           \
-  NN_OPTIM_KERNELS(NN_KERNEL)                                                                            \
+#define NN_KERNELS(NN_KERNEL)                                                                        \
+  NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                  \
+  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                               \
+  NN_KERNEL(transpose_copy, void,                                                                    \
+            (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))          \
+  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                             \
+  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                       \
+  NN_KERNEL(dropout, void,                                                                           \
+            (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
+  NN_PROBE_KERNELS(NN_KERNEL)                                                                        \
+  NN_GEMM_KERNELS(NN_KERNEL)                                                                         \
+  NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
+  NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
   NN_SOFTMAX_KERNELS(NN_KERNEL)
 
 // clang-format off

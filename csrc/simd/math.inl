@@ -1,8 +1,9 @@
 // Vector exp, log, sin, erf and their kin, for float and double from one text.
 //
-// Method everywhere: reduce the argument with fma (so that the reduction is exact or nearly so), evaluate a polynomial,
-// put the parts together. Series are Taylor's where they converge fast enough, else Chebyshev fits made with 50 digits
-// (erf). Errors are measured, not estimated: docs/accuracy.md, at most 2.5 ulp. Denormal inputs and results are zero.
+// Method everywhere: reduce the argument with fma (so that the reduction is exact or nearly so), evaluate a
+// polynomial, put the parts together. Series are Taylor's where they converge fast enough, else Chebyshev
+// fits made with 50 digits (erf). Errors are measured, not estimated: docs/accuracy.md, at most 2.5 ulp.
+// Denormal inputs and results are zero.
 namespace nn {
 namespace {
 
@@ -15,8 +16,8 @@ template <class T, int N> NN_INLINE vec<T> polynomial(vec<T> x, const double (&c
 
 template <class T> struct Limits;
 template <> struct Limits<float> {
-  static constexpr double max_exp = 128;            // 2^n overflows here
-  static constexpr double trig = 30000;             // reductions of sin are accurate below
+  static constexpr double max_exp = 128;  // 2^n overflows here
+  static constexpr double trig = 30000;   // reductions of sin are accurate below
   static constexpr float inf = __builtin_inff(), nan = __builtin_nanf("");
 };
 template <> struct Limits<double> {
@@ -27,12 +28,13 @@ template <> struct Limits<double> {
 
 // 1/2!, 1/3!, ...: expm1(r) = r + r^2 * P(r) for |r| <= ln2 / 2
 NN_INLINE vec<float> expm1_tail(vec<float> r) {
-  const double c[] = {.49999994, .166665211, .041668389, .00836874545, .00138145383};  // minimax: one term less than Taylor
+  const double c[] = {.49999994, .166665211, .041668389, .00836874545,
+                      .00138145383};  // minimax: one term less than Taylor
   return polynomial(r, c);
 }
 NN_INLINE vec<double> expm1_tail(vec<double> r) {
-  const double c[] = {1 / 2., 1 / 6., 1 / 24., 1 / 120., 1 / 720., 1 / 5040., 1 / 40320., 1 / 362880., 1 / 3628800.,
-                      1 / 39916800., 1 / 479001600., 1 / 6227020800.};
+  const double c[] = {1 / 2.,     1 / 6.,      1 / 24.,      1 / 120.,      1 / 720.,       1 / 5040.,
+                      1 / 40320., 1 / 362880., 1 / 3628800., 1 / 39916800., 1 / 479001600., 1 / 6227020800.};
   return polynomial(r, c);
 }
 
@@ -48,7 +50,8 @@ template <class T> NN_INLINE vec<T> split_ln2(vec<T> x, vec<T>& n) {
 template <class T> NN_INLINE vec<T> exp_scaled(vec<T> x, T shift) {
   const T top = T(Limits<T>::max_exp + 2);
   vec<T> n;
-  const vec<T> r = split_ln2(min(set1(top), max(set1(-2 * top), x)), n);  // a NaN comes through, as the second operand
+  const vec<T> r =
+      split_ln2(min(set1(top), max(set1(-2 * top), x)), n);  // a NaN comes through, as the second operand
   return scale2(fma(r * r, expm1_tail(r), r) + set1(T(1)), n + set1(shift));
 }
 template <class T> NN_INLINE vec<T> exp(vec<T> x) { return exp_scaled(x, T(0)); }
@@ -67,11 +70,13 @@ template <class T> NN_INLINE vec<T> expm1(vec<T> x) {
   // 2^n (p + 1 - 2^-n): the 1 and the 2^-n meet first, so that nothing is lost where they cancel
   const vec<T> p = fma(r * r, expm1_tail(r), r);
   const vec<T> y = scale2(p + (set1(T(1)) - scale2(set1(T(1)), -n)), n);
-  return select(is_nan(x), x, select(gt(x, set1(top)), set1(Limits<T>::inf), select(eq(x, set1(T(0))), x, y)));
+  return select(is_nan(x), x,
+                select(gt(x, set1(top)), set1(Limits<T>::inf), select(eq(x, set1(T(0))), x, y)));
 }
 
 // log(2^e m) with m in [sqrt(1/2), sqrt(2)): with f = m - 1, s = f / (2 + f):
-// log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)), R(z) = 2z/3 + 2z^2/5 + ...; `extra` is added to the small terms.
+// log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)), R(z) = 2z/3 + 2z^2/5 + ...; `extra` is added to the small
+// terms.
 NN_INLINE vec<float> log_series(vec<float> z) {
   const double c[] = {2 / 3., 2 / 5., 2 / 7., 2 / 9., 2 / 11.};
   return z * polynomial(z, c);
@@ -137,7 +142,9 @@ template <class T> NN_INLINE vec<T> log_base(vec<T> x, double c, double d) {
   return log_edges(x, sum + ((product - carried) + (rest + whole_rest)));
 }
 template <class T> NN_INLINE vec<T> log2(vec<T> x) { return log_base(x, 1.4426950408889634, 1.0); }
-template <class T> NN_INLINE vec<T> log10(vec<T> x) { return log_base(x, 0.4342944819032518, 0.30102999566398120); }
+template <class T> NN_INLINE vec<T> log10(vec<T> x) {
+  return log_base(x, 0.4342944819032518, 0.30102999566398120);
+}
 
 template <class T> NN_INLINE vec<T> sigmoid(vec<T> x) { return set1(T(1)) / (set1(T(1)) + exp(-x)); }
 
@@ -172,7 +179,7 @@ NN_INLINE vec<float> sin_tail(vec<float> z) {
   return polynomial(z, c);
 }
 NN_INLINE vec<double> sin_tail(vec<double> z) {
-  const double c[] = {-1 / 6.,        1 / 120.,        -1 / 5040.,         1 / 362880.,
+  const double c[] = {-1 / 6.,        1 / 120.,        -1 / 5040.,          1 / 362880.,
                       -1 / 39916800., 1 / 6227020800., -1 / 1307674368000., 1 / 355687428096000.};
   return polynomial(z, c);
 }
@@ -181,7 +188,8 @@ NN_INLINE vec<float> cos_tail(vec<float> z) {
   return polynomial(z, c);
 }
 NN_INLINE vec<double> cos_tail(vec<double> z) {
-  const double c[] = {1 / 24., -1 / 720., 1 / 40320., -1 / 3628800., 1 / 479001600., -1 / 87178291200., 1 / 20922789888000.};
+  const double c[] = {1 / 24.,        -1 / 720.,         1 / 40320.,         -1 / 3628800.,
+                      1 / 479001600., -1 / 87178291200., 1 / 20922789888000.};
   return polynomial(z, c);
 }
 // sin(r + low) and cos(r + low) for |r| <= pi/4
@@ -199,7 +207,7 @@ template <class T> NN_INLINE vec<T> sin_turned(vec<T> x, T turns) {
   vec<T> q, low;
   const vec<T> r = split_pi(x, q, low);
   q = q + set1(turns);
-  const vec<T> half = q * set1(T(0.5)), odd = half - floor(half);          // 0 or 1/2
+  const vec<T> half = q * set1(T(0.5)), odd = half - floor(half);                      // 0 or 1/2
   const vec<T> quarter = floor(half) * set1(T(0.5)), flip = quarter - floor(quarter);  // 0 or 1/2
   const vec<T> y = select(gt(odd, set1(T(0))), cos_series(r, low), sin_series(r, low));
   return select(gt(flip, set1(T(0))), -y, y);
@@ -240,14 +248,16 @@ template <class T> NN_INLINE vec<T> tan(vec<T> x) {
 
 // erf(x) / x in x^2 on [0, 1]
 NN_INLINE vec<float> erf_small(vec<float> z) {
-  const double c[] = {1.128379165848350946,    -0.37612626666720331023,  0.11283594715160217732,  -0.026854212010626412443,
-                      0.0051890874234339739861, -0.00080168642871658695, 0.000078758750626854883};
+  const double c[] = {1.128379165848350946,     -0.37612626666720331023,  0.11283594715160217732,
+                      -0.026854212010626412443, 0.0051890874234339739861, -0.00080168642871658695,
+                      0.000078758750626854883};
   return polynomial(z, c);
 }
 NN_INLINE vec<double> erf_small(vec<double> z) {
-  const double c[] = {1.1283791670955125738,    -0.37612638903183748056,   0.11283791670954878666,  -0.026866170645076793248,
-                      0.0052239776248180144673, -0.00085483269808337899,   0.00012055331111642711,  -0.000014925595266831182,
-                      1.6461000484121368033e-6, -1.6350312701054695011e-7, 1.4659775274047436e-8,   -1.1372848856791674e-9,
+  const double c[] = {1.1283791670955125738,     -0.37612638903183748056,  0.11283791670954878666,
+                      -0.026866170645076793248,  0.0052239776248180144673, -0.00085483269808337899,
+                      0.00012055331111642711,    -0.000014925595266831182, 1.6461000484121368033e-6,
+                      -1.6350312701054695011e-7, 1.4659775274047436e-8,    -1.1372848856791674e-9,
                       5.9571761477489114e-11};
   return polynomial(z, c);
 }
@@ -259,12 +269,13 @@ NN_INLINE vec<float> erfc_tail(vec<float> t) {
   return polynomial(t, c);
 }
 NN_INLINE vec<double> erfc_tail(vec<double> t) {
-  const double c[] = {0.543034789072502509,     0.0492421218306289137,    -0.043212418615488843,    0.0188377003970729141,
-                      -0.00433579117311430102,  0.0000676989790785235502, 0.000235265138184961432,  -0.0000261280550265207783,
-                      -0.0000161873107186768772, 2.15202267287848699e-6,  1.50487683238084347e-6,   -9.88868216086688176e-8,
-                      -1.61753633366476101e-7,  -1.03113492634455217e-8,  1.65454503711705602e-8,   4.09689969954404312e-9,
-                      -1.21766830707562599e-9,  -7.16445054417819945e-10, 5.33906566111975931e-12,  6.43858969095842398e-11,
-                      9.21758602307885352e-12};
+  const double c[] = {0.543034789072502509,    0.0492421218306289137,     -0.043212418615488843,
+                      0.0188377003970729141,   -0.00433579117311430102,   0.0000676989790785235502,
+                      0.000235265138184961432, -0.0000261280550265207783, -0.0000161873107186768772,
+                      2.15202267287848699e-6,  1.50487683238084347e-6,    -9.88868216086688176e-8,
+                      -1.61753633366476101e-7, -1.03113492634455217e-8,   1.65454503711705602e-8,
+                      4.09689969954404312e-9,  -1.21766830707562599e-9,   -7.16445054417819945e-10,
+                      5.33906566111975931e-12, 6.43858969095842398e-11,   9.21758602307885352e-12};
   return polynomial(t, c);
 }
 

@@ -32,7 +32,9 @@ typedef vec<double> vd;
 NN_INLINE __m256i lanes8(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-NN_INLINE __m256i lanes4(int n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+NN_INLINE __m256i lanes4(int n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
 
 template <class T> NN_INLINE vec<T> set1(T x);
 template <> NN_INLINE vf set1<float>(float x) { return {_mm256_set1_ps(x)}; }
@@ -191,7 +193,8 @@ NN_INLINE vf exponent(vf a) {
 NN_INLINE vd exponent(vd a) {
   // the biased exponent placed in the mantissa of 2^52, then 2^52 + 1023 subtracted
   __m256i e = _mm256_srli_epi64(_mm256_castpd_si256(abs(a).v), 52);
-  __m256d x = _mm256_castsi256_pd(_mm256_or_si256(e, _mm256_castpd_si256(_mm256_set1_pd(4503599627370496.0))));
+  __m256d x =
+      _mm256_castsi256_pd(_mm256_or_si256(e, _mm256_castpd_si256(_mm256_set1_pd(4503599627370496.0))));
   return {_mm256_sub_pd(x, _mm256_set1_pd(4503599627370496.0 + 1023.0))};
 }
 NN_INLINE vf mantissa(vf a) {
@@ -199,7 +202,8 @@ NN_INLINE vf mantissa(vf a) {
   return {_mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x3f800000)))};
 }
 NN_INLINE vd mantissa(vd a) {
-  __m256i bits = _mm256_and_si256(_mm256_castpd_si256(a.v), _mm256_set1_epi64x(int64_t(0x800fffffffffffffull)));
+  __m256i bits =
+      _mm256_and_si256(_mm256_castpd_si256(a.v), _mm256_set1_epi64x(int64_t(0x800fffffffffffffull)));
   return {_mm256_castsi256_pd(_mm256_or_si256(bits, _mm256_set1_epi64x(0x3ff0000000000000)))};
 }
 

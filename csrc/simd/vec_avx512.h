@@ -84,8 +84,12 @@ NN_INLINE vf abs(vf a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; 
 NN_INLINE vd abs(vd a) { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.v)}; }
 NN_INLINE vf sqrt(vf a) { return {_mm512_sqrt_ps(a.v)}; }
 NN_INLINE vd sqrt(vd a) { return {_mm512_sqrt_pd(a.v)}; }
-NN_INLINE vf round(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-NN_INLINE vd round(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+NN_INLINE vf round(vf a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+NN_INLINE vd round(vd a) {
+  return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 NN_INLINE vf floor(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
 NN_INLINE vd floor(vd a) { return {_mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
 NN_INLINE vf ceil(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)}; }
@@ -160,7 +164,8 @@ NN_INLINE double reduce_min(vd a) { return _mm512_reduce_min_pd(a.v); }
 NN_INLINE float reduce_max(vf a) { return _mm512_reduce_max_ps(a.v); }
 NN_INLINE double reduce_max(vd a) { return _mm512_reduce_max_pd(a.v); }
 
-// log2(width) rounds of interleaving row i with row i + width/2: a perfect shuffle each, so 4 (3) rounds transpose.
+// log2(width) rounds of interleaving row i with row i + width/2: a perfect shuffle each, so 4 (3) rounds
+// transpose.
 NN_INLINE void transpose(vf* r) {
   const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   const __m512i hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);

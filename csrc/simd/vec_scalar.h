@@ -1,9 +1,11 @@
-// The vector interface, one lane wide: the definition that vec_avx2.h, vec_avx512.h and vec_neon.h mirror name by name.
+// The vector interface, one lane wide: the definition that vec_avx2.h, vec_avx512.h and vec_neon.h mirror
+// name by name.
 //
-//   vec<T>    one register of T (float, double) with vec<T>::width lanes        mask<T>   one truth value per lane
-//   load(p)  load(p, n)         n lanes from memory; with n < width the other lanes are 0 and are not read
-//   store(p, v)  store(p, v, n) the same way back            stream(p, v)  non-temporal, p aligned to the register
-//   set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   gather(p, step, n)  lane i = p[i * step], i < n, else 0
+//   vec<T>    one register of T (float, double) with vec<T>::width lanes        mask<T>   one truth value per
+//   lane load(p)  load(p, n)         n lanes from memory; with n < width the other lanes are 0 and are not
+//   read store(p, v)  store(p, v, n) the same way back            stream(p, v)  non-temporal, p aligned to
+//   the register set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   gather(p, step, n)  lane i = p[i *
+//   step], i < n, else 0
 //   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
 //   abs sqrt floor ceil trunc   round: to nearest, ties to even          copysign(magnitude, sign)
@@ -15,7 +17,8 @@
 //   sum(a)  reduce_min(a)  reduce_max(a)   over the lanes, in a fixed tree
 //   transpose(r)                r[width] as rows of a square matrix
 //
-// Kernel bodies are written once over vec<T>. Everything is in an anonymous namespace: see simd/kernels.h for why.
+// Kernel bodies are written once over vec<T>. Everything is in an anonymous namespace: see simd/kernels.h for
+// why.
 #pragma once
 #include <math.h>
 #include <stdint.h>

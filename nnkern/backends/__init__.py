@@ -35,7 +35,7 @@ class Kernels:
         raise NotImplementedError(f"{name} has no kernel on '{self._device}': {'; '.join(reasons)}")
 
 
-_cache = {}
+_cache: dict[str, Kernels] = {}
 
 
 def kernels(device="cpu"):

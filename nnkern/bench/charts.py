@@ -39,7 +39,9 @@ def bars(rows: list[dict]) -> str:
     for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32):
         if low <= tick <= top:
             strong = 'stroke-width="2"' if tick == 1 else ""
-            body.append(_line(at(tick), 22, at(tick), height, "var(--soft)" if tick == 1 else "var(--line)", strong))
+            body.append(
+                _line(at(tick), 22, at(tick), height, "var(--soft)" if tick == 1 else "var(--line)", strong)
+            )
             body.append(_text(at(tick), 15, f"{tick:g}x", "middle", "soft"))
     for i, r in enumerate(rows):
         y = 30 + i * step
@@ -69,7 +71,9 @@ def _axes(width: int, height: int, box: tuple, xs: list, ys: list, xlabel: str, 
     for y, label in ys:
         body += [_line(x0, y, x1, y), _text(x0 - 8, y + 4, label, "end", "soft")]
     body.append(_text((x0 + x1) / 2, height - 6, xlabel, "middle", "soft"))
-    body.append(f'<text class="soft" text-anchor="middle" transform="translate(14 {(y0 + y1) / 2}) rotate(-90)">{ylabel}</text>')
+    body.append(
+        f'<text class="soft" text-anchor="middle" transform="translate(14 {(y0 + y1) / 2}) rotate(-90)">{ylabel}</text>'
+    )
     return body
 
 
@@ -92,23 +96,41 @@ def scaling(rows: list[dict], limits: dict) -> str:
         x0, y0, x1, y1 = panel * p + 66, 30, panel * (p + 1) - 20, height - 46
         low, high = math.log(points[0][0]), math.log(points[-1][0])
 
-        def at(n: float, g: float, x0=x0, x1=x1, y0=y0, y1=y1, low=low, high=high, top=top) -> tuple[float, float]:
+        def at(
+            n: float, g: float, x0=x0, x1=x1, y0=y0, y1=y1, low=low, high=high, top=top
+        ) -> tuple[float, float]:
             return x0 + (x1 - x0) * (math.log(n) - low) / (high - low), y1 - (y1 - y0) * g / top
 
         xs = [(at(n, 0)[0], str(n)) for n, _ in points]
         ys = [(at(points[0][0], g)[1], f"{g:g}") for g in range(0, int(top), 100 if top > 250 else 50)]
         axes = _axes(panel, height, (x0, y0, x1, y1), xs, ys, "", "GFLOP/s" if p == 0 else "")
         body += axes
-        body.append(_text((x0 + x1) / 2, 18, f"{n_threads} thread{'s' * (n_threads > 1)}; n of n x n x n below", "middle", "soft"))
+        body.append(
+            _text(
+                (x0 + x1) / 2,
+                18,
+                f"{n_threads} thread{'s' * (n_threads > 1)}; n of n x n x n below",
+                "middle",
+                "soft",
+            )
+        )
         _, y = at(points[0][0], peak)
         body.append(_line(x0, y, x1, y, "var(--soft)", 'stroke-dasharray="5 4"'))
         for library in ("numpy", "torch", "nnkern"):
-            line = [(at(n, r["flops"] / r["seconds"][library] / 1e9)) for n, r in points if library in r["seconds"]]
+            line = [
+                (at(n, r["flops"] / r["seconds"][library] / 1e9))
+                for n, r in points
+                if library in r["seconds"]
+            ]
             if not line:
                 continue
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
-            body.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[library]}" stroke-width="2.5"/>')
-            body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[library]}"/>' for x, y in line]
+            body.append(
+                f'<polyline points="{path}" fill="none" stroke="{COLOURS[library]}" stroke-width="2.5"/>'
+            )
+            body += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[library]}"/>' for x, y in line
+            ]
             body.append(_text(line[-1][0] - 6, line[-1][1] - 8, NAMES[library], "end"))
     return _svg(1020, height, "Rate of square matrix products over their size", body)
 
@@ -116,7 +138,11 @@ def scaling(rows: list[dict], limits: dict) -> str:
 def roofline(rows: list[dict], limits: dict) -> str:
     """Operations per byte against GFLOP/s, under the machine's two roofs. Rows with a count of operations only."""
     at1 = limits.get("1")
-    points = [(r, r["flops"] / _operand_bytes(r)) for r in rows if r["threads"] == 1 and r["flops"] and _operand_bytes(r)]
+    points = [
+        (r, r["flops"] / _operand_bytes(r))
+        for r in rows
+        if r["threads"] == 1 and r["flops"] and _operand_bytes(r)
+    ]
     if not at1 or not points:
         return ""
     width, height = 1020, 380
@@ -141,7 +167,9 @@ def roofline(rows: list[dict], limits: dict) -> str:
         body.append(_line(xa, ya, xb, yb, "var(--soft)", f'stroke-width="1.5" stroke-dasharray="{dash}"'))
         body.append(_text(xa + 6, ya - 6, f"{level}, {bandwidth:.0f} GB/s", "start", "soft"))
         body.append(_line(xb, yb, x1, yb, "var(--soft)", 'stroke-width="1.5"'))
-    body.append(_text(x1, at(1, at1["float32"])[1] - 6, f"float32 peak {at1['float32']:.0f} GFLOP/s", "end", "soft"))
+    body.append(
+        _text(x1, at(1, at1["float32"])[1] - 6, f"float32 peak {at1['float32']:.0f} GFLOP/s", "end", "soft")
+    )
     for r, intensity in points:
         x, y = at(intensity, r["flops"] / r["seconds"]["nnkern"] / 1e9)
         fill = "var(--us)" if r["dtype"] == "float32" else "var(--card)"

@@ -10,7 +10,12 @@ from typing import Any
 
 from .. import _cpu, config
 
-CACHE_KB = {"L1": 16, "L2": 512, "L3": 8 << 10, "memory": 128 << 10}  # sizes that lie in each level on most machines
+CACHE_KB = {
+    "L1": 16,
+    "L2": 512,
+    "L3": 8 << 10,
+    "memory": 128 << 10,
+}  # sizes that lie in each level on most machines
 
 
 def cpu_name() -> str:

@@ -41,7 +41,9 @@ def rate(row: dict, library: str = "nnkern") -> str:
 
 def _level(row: dict) -> str:
     """Which memory level holds the data of a bandwidth-bound row."""
-    return next((level for level, top in (("L1", 48e3), ("L2", 1e6), ("L3", 32e6)) if row["bytes"] <= top), "memory")
+    return next(
+        (level for level, top in (("L1", 48e3), ("L2", 1e6), ("L3", 32e6)) if row["bytes"] <= top), "memory"
+    )
 
 
 def share(row: dict, limits: dict[str, Any]) -> float | None:
@@ -51,7 +53,11 @@ def share(row: dict, limits: dict[str, Any]) -> float | None:
         return None
     if row["flops"]:
         return row["flops"] / row["seconds"]["nnkern"] / 1e9 / at[row["dtype"]]
-    kind = "read" if row["op"] in ("sum", "mean", "amax", "argmax", "var", "cross_entropy") or "vector" in row["name"] else "copy"
+    kind = (
+        "read"
+        if row["op"] in ("sum", "mean", "amax", "argmax", "var", "cross_entropy") or "vector" in row["name"]
+        else "copy"
+    )
     return row["bytes"] / row["seconds"]["nnkern"] / 1e9 / at[f"{kind} {_level(row)}"]
 
 
@@ -75,7 +81,12 @@ def write(rows: list[dict], machine: dict, folder: Path, name: str = "report") -
 
 def markdown(rows: list[dict], machine: dict) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
-    lines = ["# Benchmark results", "", f"{machine['cpu']}, {machine['isa']}, {machine['date']}; {versions}.", ""]
+    lines = [
+        "# Benchmark results",
+        "",
+        f"{machine['cpu']}, {machine['isa']}, {machine['date']}; {versions}.",
+        "",
+    ]
     for n, rivals in summary(rows).items():
         for rival, s in rivals.items():
             lines.append(
@@ -87,7 +98,14 @@ def markdown(rows: list[dict], machine: dict) -> str:
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for r in rows:
         part = share(r, machine["limits"])
-        cells = [r["op"], r["name"], r["dtype"], str(r["threads"]), microseconds(r["seconds"]["nnkern"]), rate(r)]
+        cells = [
+            r["op"],
+            r["name"],
+            r["dtype"],
+            str(r["threads"]),
+            microseconds(r["seconds"]["nnkern"]),
+            rate(r),
+        ]
         cells.append("" if part is None else f"{100 * part:.0f} %")
         for rival in ("numpy", "torch"):
             x = r["ratios"].get(rival)
@@ -146,7 +164,8 @@ def _table(rows: list[dict], limits: dict) -> str:
         cells = [r["op"], r["name"] + (" f64" if r["dtype"] == "float64" else ""), r["threads"]]
         line = "".join(f"<td>{_e(c)}</td>" for c in cells)
         line += "".join(
-            f"<td>{microseconds(r['seconds'][x]) if x in r['seconds'] else ''}</td>" for x in ("nnkern", "numpy", "torch")
+            f"<td>{microseconds(r['seconds'][x]) if x in r['seconds'] else ''}</td>"
+            for x in ("nnkern", "numpy", "torch")
         )
         line += f"<td>{rate(r)}</td><td>{'' if part is None else f'{100 * part:.0f} %'}</td>"
         for rival in ("numpy", "torch"):
@@ -156,14 +175,34 @@ def _table(rows: list[dict], limits: dict) -> str:
         body.append(f"<tr{' class=lose' if lost else ''}>{line}</tr>")
     head = "".join(
         f"<th>{h}</th>"
-        for h in ("op", "case", "threads", "nnkern", "NumPy", "PyTorch", "nnkern's rate", "of limit", "vs NumPy", "vs PyTorch")
+        for h in (
+            "op",
+            "case",
+            "threads",
+            "nnkern",
+            "NumPy",
+            "PyTorch",
+            "nnkern's rate",
+            "of limit",
+            "vs NumPy",
+            "vs PyTorch",
+        )
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    )
 
 
 def _facts(machine: dict) -> str:
-    items = [("processor", machine["cpu"]), ("instruction set", machine["isa"]), ("system", machine["system"])]
-    items += [("threads", f"{machine['threads']['used']} ({machine['threads']['why']})"), ("date", machine["date"])]
+    items = [
+        ("processor", machine["cpu"]),
+        ("instruction set", machine["isa"]),
+        ("system", machine["system"]),
+    ]
+    items += [
+        ("threads", f"{machine['threads']['used']} ({machine['threads']['why']})"),
+        ("date", machine["date"]),
+    ]
     items += [(k, v or "not installed") for k, v in machine["versions"].items()]
     for n, at in machine["limits"].items():
         items.append((f"measured limits, {n} thread{'s' * (n != '1')}", "; ".join(

@@ -64,7 +64,9 @@ def verify(case: Case, results: dict[str, Any]) -> None:
                 scale = max(1e-30, float(np.max(np.abs(b), initial=0)))
                 worst = float(np.max(np.abs(a.astype(np.float64) - b), initial=0)) / scale
             if not worst <= case.tolerance:
-                raise AssertionError(f"{case.op} {case.name}: nnkern and {name} differ by {worst:.3g} of the maximum")
+                raise AssertionError(
+                    f"{case.op} {case.name}: nnkern and {name} differ by {worst:.3g} of the maximum"
+                )
 
 
 def _sample(f: Callable[[], Any], repeats: int) -> float:

@@ -9,12 +9,24 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 import nnkern
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Neural-network kernels for arrays.", pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Neural-network kernels for arrays.",
+    pretty_exceptions_enable=False,
+)
 train_app = typer.Typer(no_args_is_help=True, help="Train a classic network on real data.")
 app.add_typer(train_app, name="train")
 console = Console(width=None if sys.stdout.isatty() else 132)
@@ -77,7 +89,11 @@ def bench(
     from nnkern.bench import all_cases, machine, report, run
 
     try:
-        counts = tuple(int(t) for t in threads.split(",")) if threads else tuple(sorted({1, nnkern.get_num_threads()}))
+        counts = (
+            tuple(int(t) for t in threads.split(","))
+            if threads
+            else tuple(sorted({1, nnkern.get_num_threads()}))
+        )
         if min(counts) < 1:
             raise ValueError
     except ValueError:
@@ -85,7 +101,13 @@ def bench(
     cases = [c for c in all_cases() if (full or not c.full) and filter.lower() in f"{c.op} {c.name}".lower()]
     if not cases:
         raise typer.BadParameter(f"no case holds '{filter}'")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("measuring the machine", total=len(cases) * len(counts))
         facts = machine.facts(counts)
@@ -110,14 +132,22 @@ def bench(
 def mlp(
     epochs: Annotated[int, typer.Option(min=1)] = 40,
     seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")] = Path("nnkern-mlp"),
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")] = Path(
+        "nnkern-mlp"
+    ),
 ) -> None:
     """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
     from nnkern.training.mlp import train_digits
     from nnkern.training.plots import confusion_matrix, loss_curve
 
     out.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=epochs)
 
@@ -131,5 +161,7 @@ def mlp(
             raise typer.Exit(1) from None
     loss_curve(result.history, path=out / "loss.png")
     confusion_matrix(result.confusion, path=out / "confusion.png")
-    console.print(f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on")
+    console.print(
+        f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on"
+    )
     console.print(f"saved: {out / 'mlp.safetensors'}, {out / 'loss.png'}, {out / 'confusion.png'}")

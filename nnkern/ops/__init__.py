@@ -3,14 +3,14 @@
 from typing import Any as _Any
 
 from ..tensor import Tensor
-from .dropout import *  # noqa: F403
-from .elementwise import *  # noqa: F403
-from .index import *  # noqa: F403
-from .loss import *  # noqa: F403
-from .matmul import *  # noqa: F403
-from .reduce import *  # noqa: F403
-from .shape import *  # noqa: F403
-from .softmax import *  # noqa: F403
+from .dropout import *
+from .elementwise import *
+from .index import *
+from .loss import *
+from .matmul import *
+from .reduce import *
+from .shape import *
+from .softmax import *
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
 _METHODS = """

@@ -15,10 +15,59 @@ from ..function import Function
 from ..tensor import Tensor
 
 __all__ = [
-    "abs", "add", "astype", "ceil", "clamp", "cos", "cosh", "div", "eq", "erf", "exp", "exp2", "expm1", "floor", "ge",
-    "gelu", "gt", "isfinite", "isinf", "isnan", "le", "log", "log10", "log1p", "log2", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow", "reciprocal", "relu", "relu_grad",
-    "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softplus", "sqrt", "square", "sub", "tan", "tanh", "trunc",
+    "abs",
+    "add",
+    "astype",
+    "ceil",
+    "clamp",
+    "cos",
+    "cosh",
+    "div",
+    "eq",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "ge",
+    "gelu",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "reciprocal",
+    "relu",
+    "relu_grad",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+    "trunc",
     "where",
 ]  # fmt: skip
 
@@ -549,7 +598,9 @@ def div(x: Any, y: Any, out: Any = None) -> Any:
 def _into(op: str, x: Any, y: Any, out: Any) -> Any:
     for a in (x, y, out):
         if isinstance(a, Tensor):
-            raise TypeError(f"{op}: out= works on arrays; for Tensors use the in-place method, such as x.add_(y)")
+            raise TypeError(
+                f"{op}: out= works on arrays; for Tensors use the in-place method, such as x.add_(y)"
+            )
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{op}: out must be an ndarray, got {type(out).__name__}")
     return getattr(Function.kernels, f"{op}_forward")(x, y, out)
@@ -575,7 +626,9 @@ class Pow(Function):
             gx = _sum_to(mul(gy, slope), x)
         if need_y:
             base = where(gt(x, 0.0), x, 1.0) if not isinstance(x, (int, float)) else max(x, 1e-300)
-            gz = _sum_to(mul(gy, mul(z, log(base) if not isinstance(base, float) else float(np.log(base)))), y)
+            gz = _sum_to(
+                mul(gy, mul(z, log(base) if not isinstance(base, float) else float(np.log(base)))), y
+            )
         return gx, gz
 
 

@@ -334,7 +334,9 @@ def _advanced(x, index):
     fancy = any(isinstance(i, np.ndarray) for i in index)
     if not fancy:
         return GetItem(tuple(index))(x)
-    basic, arrays, dims = [], [], []  # dims: where the indexed dims stand after the basic part
+    basic: list = []
+    arrays: list = []
+    dims: list = []  # where the indexed dims stand after the basic part
     masks = [i for i in index if isinstance(i, np.ndarray) and i.dtype == bool]
     axis = 0  # of x
     for item in index:

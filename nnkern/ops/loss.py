@@ -44,7 +44,7 @@ class CrossEntropy(Function):
         ignore_index, reduction, smoothing = self.options
         dim = 0 if x.ndim == 1 else 1
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
-        qw, counted = coefficients(*raw, ignore_index, smoothing)
+        qw, counted = coefficients(*raw, ignore_index, smoothing)  # type: ignore[call-arg]
         qw = qw.astype(x.dtype)
         g = (
             unsqueeze(gy, dim)

@@ -71,7 +71,9 @@ def matmul(x: Any, w: Any) -> Any:
 class Linear(Function):
     def __init__(self, activation: str | None) -> None:
         if activation not in _ACTIVATIONS:
-            raise ValueError(f"linear: activation '{activation}' is not one of {', '.join(map(str, _ACTIVATIONS))}")
+            raise ValueError(
+                f"linear: activation '{activation}' is not one of {', '.join(map(str, _ACTIVATIONS))}"
+            )
         self.activation = activation
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:

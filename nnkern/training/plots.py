@@ -14,7 +14,9 @@ def _axes(ax: Any, size: tuple[float, float]) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'nnkern[cli]'") from None
-    return Figure(figsize=size, dpi=150, layout="constrained").subplots()  # no pyplot: no window, no global state
+    return Figure(
+        figsize=size, dpi=150, layout="constrained"
+    ).subplots()  # no pyplot: no window, no global state
 
 
 def loss_curve(history: list[dict], ax: Any = None, path: Any = None) -> Any:
@@ -39,7 +41,9 @@ def loss_curve(history: list[dict], ax: Any = None, path: Any = None) -> Any:
 def confusion_matrix(confusion: np.ndarray, ax: Any = None, path: Any = None) -> Any:
     """confusion[true, predicted] counts as a heat map; mistakes are what is off the diagonal."""
     ax = _axes(ax, (5.2, 5.2))
-    ax.imshow(np.sqrt(confusion), cmap="Blues")  # the square root lets single mistakes show beside full classes
+    ax.imshow(
+        np.sqrt(confusion), cmap="Blues"
+    )  # the square root lets single mistakes show beside full classes
     ax.set(xlabel="predicted", ylabel="true", xticks=range(len(confusion)), yticks=range(len(confusion)))
     for (i, j), n in np.ndenumerate(confusion):
         if n:

@@ -1,4 +1,5 @@
-// Stress of the pool and the allocator, for plain and sanitizer builds. Prints "ok"; any failure exits non-zero.
+// Stress of the pool and the allocator, for plain and sanitizer builds. Prints "ok"; any failure exits
+// non-zero.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,10 @@
 #include "memory.h"
 #include "parallel.h"
 
-#define CHECK(x) \
-  if (!(x)) { \
+#define CHECK(x)                                             \
+  if (!(x)) {                                                \
     fprintf(stderr, "failed: %s (line %d)\n", #x, __LINE__); \
-    _exit(1); \
+    _exit(1);                                                \
   }
 
 static void every_chunk_once(int64_t n, int64_t grain) {

@@ -4,24 +4,21 @@ import math
 
 import numpy as np
 
-__all__ = []
+__all__: list[str] = []
 
 
-def _export(name, function, unary):
-    """Makes <name>_forward of a NumPy expression, with the kernels' argument names."""
-    if unary:
+def _unary(function):
+    def kernel(x, out=None):
+        return _into(function(x).astype(x.dtype, copy=False), out)
 
-        def kernel(x, out=None):
-            return _into(function(x).astype(x.dtype, copy=False), out)
-    else:
+    return kernel
 
-        def kernel(x, y, out=None):
-            x, y = _alike(x, y)
-            return _into(function(x, y), out)
 
-    kernel.__name__ = f"{name}_forward"
-    globals()[kernel.__name__] = kernel
-    __all__.append(kernel.__name__)
+def _binary(function):
+    def kernel(x, y, out=None):
+        return _into(function(*_alike(x, y)), out)
+
+    return kernel
 
 
 def _into(y, out):
@@ -85,10 +82,9 @@ BINARY = {
     "silu_grad": lambda x, y: x * _sigmoid(y) * (1 + y * (1 - _sigmoid(y))),
 }  # fmt: skip
 
-for _name, _function in UNARY.items():
-    _export(_name, _function, unary=True)
-for _name, _function in BINARY.items():
-    _export(_name, _function, unary=False)
+globals().update({f"{name}_forward": _unary(f) for name, f in UNARY.items()})
+globals().update({f"{name}_forward": _binary(f) for name, f in BINARY.items()})
+__all__ += [f"{name}_forward" for name in (*UNARY, *BINARY)]
 
 
 def isnan_forward(x):
@@ -129,6 +125,13 @@ def clamp_forward(x, low, high, out=None):
 
 
 __all__ += [
-    "isnan_forward", "isinf_forward", "isfinite_forward", "logical_and_forward", "logical_or_forward",
-    "logical_xor_forward", "logical_not_forward", "where_forward", "clamp_forward",
+    "clamp_forward",
+    "isfinite_forward",
+    "isinf_forward",
+    "isnan_forward",
+    "logical_and_forward",
+    "logical_not_forward",
+    "logical_or_forward",
+    "logical_xor_forward",
+    "where_forward",
 ]  # fmt: skip

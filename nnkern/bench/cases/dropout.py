@@ -28,11 +28,12 @@ def _dropout(n: int) -> Any:
     return candidates
 
 
-def _kept(result: Any) -> np.ndarray:
+def _kept(result: Any) -> Any:
     return np.mean(np.asarray(result) != 0, dtype=np.float32)
 
 
 def cases() -> list[Case]:
     return [
-        Case("dropout", size, _dropout(n), bytes=8.0 * n, tolerance=0.05, compared=_kept) for size, n in SIZES.items()
+        Case("dropout", size, _dropout(n), bytes=8.0 * n, tolerance=0.05, compared=_kept)
+        for size, n in SIZES.items()
     ]

@@ -13,7 +13,7 @@ from ..case import Case, random, torch_module
 SIZES = {"32 KB": 8192, "50 MB": 12_500_000}
 UNARY = ("exp", "tanh", "sigmoid", "erf", "log", "relu", "gelu")
 BINARY = ("add", "mul", "div", "maximum")
-NUMPY = {
+NUMPY: dict[str, Any] = {
     "add": np.add, "mul": np.multiply, "div": np.divide, "maximum": np.maximum, "exp": np.exp, "tanh": np.tanh,
     "log": np.log, "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
 }  # fmt: skip

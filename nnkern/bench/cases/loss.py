@@ -32,5 +32,6 @@ def _cross_entropy(shape: tuple[int, int]) -> Any:
 
 def cases() -> list[Case]:
     return [
-        Case("cross_entropy", name, _cross_entropy(shape), bytes=4.0 * shape[0] * shape[1]) for name, shape in SHAPES.items()
+        Case("cross_entropy", name, _cross_entropy(shape), bytes=4.0 * shape[0] * shape[1])
+        for name, shape in SHAPES.items()
     ]

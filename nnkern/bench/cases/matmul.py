@@ -74,10 +74,20 @@ def cases() -> list[Case]:
     for dtype in ("float32", "float64"):
         for n in SQUARES:
             full = n in (100, 2048) or (dtype == "float64" and n not in (64, 512))
-            found.append(Case("matmul", f"{n} x {n} x {n}", _matmul(n, n, n, dtype), 2.0 * n**3, full=full, dtype=dtype))
+            found.append(
+                Case(
+                    "matmul", f"{n} x {n} x {n}", _matmul(n, n, n, dtype), 2.0 * n**3, full=full, dtype=dtype
+                )
+            )
     for name, m, n, k in SHAPES:
         found.append(Case("linear", name, _linear(m, n, k), 2.0 * m * n * k, full="attention" in name))
-    found.append(Case("matmul", "matrix 1024 x 1024 times vector", _gemv(1024, 1024), bytes=4.0 * 1024 * 1024))
+    found.append(
+        Case("matmul", "matrix 1024 x 1024 times vector", _gemv(1024, 1024), bytes=4.0 * 1024 * 1024)
+    )
     found.append(Case("matmul", "64 products of 32 x 32 x 32", _batched(64, 32, 32, 32), 64 * 2.0 * 32**3))
-    found.append(Case("matmul", "8 attention heads, 128 x 128 x 64", _batched(8, 128, 128, 64), 8 * 2.0 * 128 * 128 * 64))
+    found.append(
+        Case(
+            "matmul", "8 attention heads, 128 x 128 x 64", _batched(8, 128, 128, 64), 8 * 2.0 * 128 * 128 * 64
+        )
+    )
     return found

@@ -11,7 +11,7 @@ import nnkern
 from ..case import Case, random, torch_module
 
 SHAPES = {"32 KB": (64, 128), "50 MB": (3125, 4000)}
-NUMPY = {
+NUMPY: dict[str, Any] = {
     "sum": np.sum, "mean": np.mean, "amax": np.max, "argmax": np.argmax, "var": lambda x, axis: np.var(x, axis, ddof=1),
 }  # fmt: skip
 AXES = {"all": None, "rows": 1, "columns": 0}
@@ -41,6 +41,13 @@ def cases() -> list[Case]:
                 full = name in ("mean", "argmax") or (name != "sum" and over != "rows")
                 work = 4.0 * shape[0] * shape[1]
                 found.append(
-                    Case(name, f"{size}, {over}", _reduce(name, shape, axis), bytes=work, full=full, tolerance=1e-3)
+                    Case(
+                        name,
+                        f"{size}, {over}",
+                        _reduce(name, shape, axis),
+                        bytes=work,
+                        full=full,
+                        tolerance=1e-3,
+                    )
                 )
     return found

@@ -10,7 +10,10 @@ import nnkern
 
 from ..case import Case, random, torch_module
 
-NETS = {"tiny MLP 20-32-2, batch 32": ((20, 32, 2), 32), "digits MLP 64-256-128-10, batch 64": ((64, 256, 128, 10), 64)}
+NETS = {
+    "tiny MLP 20-32-2, batch 32": ((20, 32, 2), 32),
+    "digits MLP 64-256-128-10, batch 64": ((64, 256, 128, 10), 64),
+}
 
 
 def _mlp(library: Any, dims: tuple[int, ...]) -> Any:
@@ -27,7 +30,9 @@ def _step(dims: tuple[int, ...], batch: int) -> Any:
         start = {k: np.array(v) for k, v in model.state_dict().items()}
 
         def stepper(library: Any, model: Any, x: Any, y: Any) -> Any:
-            optimiser = library.optim.SGD(model.parameters(), lr=0.0)  # lr 0: every step does the same, comparably
+            optimiser = library.optim.SGD(
+                model.parameters(), lr=0.0
+            )  # lr 0: every step does the same, comparably
             criterion = library.nn.CrossEntropyLoss()
 
             def step() -> Any:
