@@ -210,19 +210,18 @@ template <class F> void dispatch_integer(Dtype t, F&& f) {
 
 // The dtype of two operands: numbers take that of the array beside them; arrays must agree.
 Dtype operand_dtype(const char* op, const View& x, const View& y) {
-  const View& a = x.is_scalar ? y : x;
-  const View& b = y.is_scalar ? x : y;
-  if (a.is_scalar) return Dtype::f32;
-  if (b.is_scalar) {
-    if (!is_float(a.dtype) && b.scalar != std::floor(b.scalar))
-      fail_type(op, std::string("the number ") + std::to_string(b.scalar) + " does not fit an array of " +
-                        name(a.dtype) + "; convert the array: .astype('float32')");
-    return a.dtype;
+  if (x.is_scalar && y.is_scalar) return Dtype::f32;
+  if (x.is_scalar || y.is_scalar) {
+    const View &array = x.is_scalar ? y : x, &number = x.is_scalar ? x : y;
+    if (!is_float(array.dtype) && number.scalar != std::floor(number.scalar))
+      fail_type(op, "the number " + std::to_string(number.scalar) + " does not fit an array of " + name(array.dtype) +
+                        "; convert the array: .astype('float32')");
+    return array.dtype;
   }
-  if (a.dtype != b.dtype)
+  if (x.dtype != y.dtype)
     fail_type(op, std::string("x is ") + name(x.dtype) + " but y is " + name(y.dtype) +
                       "; convert one of them with astype");
-  return a.dtype;
+  return x.dtype;
 }
 
 // --- one input

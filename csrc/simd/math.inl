@@ -334,23 +334,5 @@ template <class T> NN_INLINE vec<T> silu_slope(vec<T> x) {
 }
 template <class T> NN_INLINE vec<T> softplus(vec<T> x) { return max(x, set1(T(0))) + log1p(exp(-abs(x))); }
 
-// log(x) = e ln 2 + log(m), m in [sqrt(1/2), sqrt(2)), log(m) = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), s = (m -
-// 1) / (m + 1). For normal x > 0 and NaN.
-template <int terms, class T> NN_INLINE vec<T> log_by_series(vec<T> x, T ln2_high, T ln2_low) {
-  const vec<T> one = set1(T(1)), m0 = mantissa(x);
-  const mask<T> upper = gt(m0, set1(T(1.41421356237309505)));
-  const vec<T> m = select(upper, m0 * set1(T(0.5)), m0), e = exponent(x) + select(upper, one, set1(T(0)));
-  const vec<T> f = m - one, s = f / (m + one), z = s * s;
-  vec<T> q = set1(T(2) / T(2 * terms + 1));
-  for (int i = terms - 1; i > 0; --i) q = fma(q, z, set1(T(2) / T(2 * i + 1)));
-  // 2 s = f - s f, so log(m) = f - s (f - z q): the leading term stays exact
-  const vec<T> log_m = f - s * (f - z * q);
-  return select(is_nan(x), x, fma(e, set1(ln2_high), fma(e, set1(ln2_low), log_m)));
-}
-NN_INLINE vec<float> log(vec<float> x) { return log_by_series<5>(x, 0.693145752f, 1.42860677e-6f); }
-NN_INLINE vec<double> log(vec<double> x) {
-  return log_by_series<11>(x, 6.93147180369123816490e-01, 1.90821492927058770002e-10);
-}
-
 }  // namespace
 }  // namespace nn
