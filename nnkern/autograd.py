@@ -58,6 +58,7 @@ class enable_grad(set_grad_enabled):
 
 
 def is_grad_enabled() -> bool:
+    """Whether ops are taped now, in this thread."""
     return grad_mode.enabled
 
 

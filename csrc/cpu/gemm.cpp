@@ -36,7 +36,9 @@ template <class T> T floor_of(Activation a) {
 // The activations that do not fit into the tile's store: on rows that are still in L1.
 template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n) {
   if (a == Activation::none || a == Activation::relu) return;
-  for (int64_t i = 0; i < m; ++i) kernels<T>().activate(int(a), c + i * c_row, n);
+  constexpr Unary ops[] = {Unary::sigmoid, Unary::tanh, Unary::gelu, Unary::gelu_tanh, Unary::silu};
+  const int op = int(ops[int(a) - int(Activation::sigmoid)]);
+  for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n);
 }
 
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {

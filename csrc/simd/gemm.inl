@@ -153,9 +153,6 @@ void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int widt
     for (int i = 0; i < width; ++i) out[k * width + i] = i < lanes ? x[i * lane_step + k * depth_step] : T(0);
 }
 
-// c[i] = activation(c[i]); numbers as in nn::cpu::Activation.
-template <class T> void activate(int, T*, int64_t) {}
-
 // c[i, r] = sum_k a[i * a_row + k] x[r * x_row + k]: both operands lie along the depth, so vectors run along
 // it, too, and the lanes are summed at the end. Four rows by four; x is read once. For few rows of a (m <=
 // 16).

@@ -77,7 +77,6 @@ struct GemmShape {
   NN_KERNEL(gemm_shape, GemmShape, ())                                                                                         \
   NN_KERNEL(gemm_tile, void, (int m, int nv, const GemmTile<T>& t))                                                            \
   NN_KERNEL(pack, void, (const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out))      \
-  NN_KERNEL(activate, void, (int activation, T* c, int64_t n))                                                                 \
   NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
                              T* c, int64_t c_row))                                                                            \
   NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))

@@ -1,5 +1,7 @@
 """The public functions, one file per family, and the tables that make Tensor methods and operators of them."""
 
+import functools as _functools
+import sys as _sys
 from typing import Any as _Any
 
 from ..tensor import Tensor
@@ -70,3 +72,26 @@ def _attach() -> None:
 
 
 _attach()
+
+
+def _friendly(function: _Any) -> _Any:
+    """Function, with a TypeError that names it where an argument is no array at all."""
+
+    @_functools.wraps(function)
+    def wrapper(*args: _Any, **options: _Any) -> _Any:
+        try:
+            return function(*args, **options)
+        except AttributeError as e:
+            if isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__"):
+                raise
+            kind = type(e.obj).__name__
+            raise TypeError(f"{function.__name__}: expected an array or Tensor, got {kind}") from None
+
+    return wrapper
+
+
+# Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
+for _family in ("index", "loss", "matmul", "reduce", "shape"):
+    for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
+        globals()[_name] = _friendly(globals()[_name])
+globals()["astype"] = _friendly(globals()["astype"])

@@ -1,0 +1,160 @@
+"""Matrix products: every path of the engine on every ISA, strides, batches, epilogues, gradients, errors."""
+
+import numpy as np
+import pytest
+
+import nnkern
+from nnkern import Tensor, _cpu
+from nnkern.backends import reference
+from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
+
+# Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), and each path: column, row, dot products, in place, packed.
+SIZES = [
+    (1, 1, 1), (1, 40, 30), (40, 1, 30), (1, 1, 700), (2, 3, 0), (3, 5, 7), (13, 31, 16), (14, 32, 16), (15, 33, 17),
+    (6, 16, 64), (7, 17, 65), (28, 64, 384), (29, 65, 385), (5, 1000, 64), (16, 300, 257), (64, 10, 785), (100, 100, 100),
+    (129, 257, 130),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("m", "n", "k"), SIZES)
+@pytest.mark.parametrize("turned", ["", "x", "w", "xw"])
+def test_kernels(m, n, k, turned):
+    x = randn(k, m).T if "x" in turned else randn(m, k)
+    w = randn(n, k, seed=1).T if "w" in turned else randn(k, n, seed=1)
+    check_kernels("matmul_forward", x, w, n=k)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_whole_numbers_are_exact(dtype):
+    for m, n, k in [(33, 47, 300), (3, 500, 64), (1, 90, 400)]:
+        x, w = (rng(i).integers(-9, 9, s).astype(dtype) for i, s in enumerate([(m, k), (k, n)]))
+        for isa in each_isa():
+            np.testing.assert_array_equal(_cpu.matmul_forward(x, w), x.astype(np.int64) @ w.astype(np.int64), err_msg=isa)
+
+
+STRIDES = {
+    "steps": lambda x: x[::2, ::3],
+    "backwards": lambda x: x[::-1, ::-1],
+    "broadcast rows": lambda x: np.broadcast_to(x[:1], x.shape),
+    "broadcast columns": lambda x: np.broadcast_to(x[:, :1], x.shape),
+}
+
+
+@pytest.mark.parametrize("layout", STRIDES)
+@pytest.mark.parametrize("size", [(8, 12, 10), (90, 120, 160)])
+def test_strides(layout, size):
+    m, n, k = size
+    x, w = STRIDES[layout](randn(m, k)), randn(STRIDES[layout](randn(m, k)).shape[1], n, seed=1)
+    x.flags.writeable = False
+    check_kernels("matmul_forward", x, w, n=k)
+    check_kernels("matmul_forward", np.ascontiguousarray(w.T), x.T, n=k)
+
+
+BATCHES = [
+    ((3, 4, 5), (3, 5, 6)), ((3, 4, 5), (5, 6)), ((4, 5), (3, 5, 6)), ((2, 1, 4, 5), (3, 5, 6)), ((2, 3, 4, 5), (5, 6)),
+    ((2, 3, 1, 5), (5, 6)), ((5,), (5,)), ((5,), (5, 6)), ((4, 5), (5,)), ((2, 4, 5), (5,)), ((5,), (2, 5, 6)),
+    ((0, 4, 5), (5, 6)), ((3, 0, 5), (3, 5, 6)), ((2, 4, 0), (0, 3)), ((7, 40, 50), (7, 50, 60)), ((2, 3, 40, 50), (3, 50, 60)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("s", "t"), BATCHES)
+def test_batches(s, t):
+    check_kernels("matmul_forward", randn(*s), randn(*t, seed=1), n=s[-1])
+    if len(s) > 2:
+        x = np.swapaxes(randn(*s[:-3], s[-2], s[-3], s[-1]), -3, -2)
+        check_kernels("matmul_forward", x, randn(*t, seed=1), n=s[-1])
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    check_torch(nnkern.matmul, torch.matmul, randn(*s), randn(*t, seed=1), n=s[-1] * 8 + 8)
+
+
+@pytest.mark.parametrize("activation", range(7))
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 9, 20), (4, 9, 20), (40, 50, 30), (3, 100, 500), (64, 33, 400), (5, 1, 9)])
+def test_linear_epilogues(m, n, k, activation):
+    x, w, b, residual = randn(m, k), randn(n, k, seed=1), randn(n, seed=2), randn(m, n, seed=3)
+    check_kernels("linear_forward", x, w, b, None, activation, 1.0, 1.0, kind="chain", n=k)
+    check_kernels("linear_forward", x, w, None, residual, activation, 0.5, 2.0, kind="chain", n=k)
+    check_kernels("linear_forward", x, w, b[::-1], residual, activation, 1.0, 1.0, kind="chain", n=k)
+
+
+def test_linear_shapes_and_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 5, 7), (0, 7)]:
+        check_torch(nnkern.linear, torch.nn.functional.linear, randn(*shape), randn(4, 7, seed=1), randn(4, seed=2), n=60)
+        check_torch(lambda x, w: nnkern.linear(x, w), torch.nn.functional.linear, randn(*shape), randn(4, 7, seed=1), n=60)
+
+
+def test_nan_and_inf():
+    x, w = randn(20, 30), randn(30, 40, seed=1)
+    x[3, 4], w[5, 6] = np.nan, np.inf
+    check_kernels("matmul_forward", x, w, n=30)
+    zeros = np.zeros((4, 3), np.float32)
+    y = np.full((4, 4), np.nan, np.float32)  # what lies in out is never read
+    np.testing.assert_array_equal(_cpu.matmul_forward(zeros, zeros.T, y), np.zeros((4, 4)))
+
+
+def test_out():
+    x, w = randn(20, 30), randn(30, 40, seed=1)
+    out = np.empty((20, 80), np.float32)[:, ::2]
+    assert _cpu.matmul_forward(x, w, out) is out
+    assert_close(np.ascontiguousarray(out), x @ w, n=30)
+    square = randn(30, 30)
+    expected = square @ square
+    _cpu.matmul_forward(square, square, square)  # as if the operands had been copied
+    assert_close(square, expected, n=30)
+
+
+@pytest.mark.parametrize(("s", "t"), [((4, 5), (5, 3)), ((2, 4, 5), (5, 3)), ((4, 5), (2, 5, 3)), ((5,), (5, 3)), ((4, 5), (5,)), ((5,), (5,))])
+def test_gradients(s, t):
+    check_gradient(nnkern.matmul, randn(*s), randn(*t, seed=1))
+    x, w = (Tensor(randn(*a, seed=i).astype(np.float64), requires_grad=True) for i, a in enumerate((s, t)))
+    nnkern.gradgradcheck(lambda x, w: nnkern.matmul(x, w) ** 2, [x, w])
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"])
+def test_linear_gradients(activation):
+    x, w, b = randn(6, 5), randn(4, 5, seed=1), randn(4, seed=2)
+    check_gradient(lambda *a: nnkern.linear(*a, activation=activation), x, w, b)
+    check_gradient(lambda x, w: nnkern.linear(x.reshape(2, 3, 5), w, activation=activation), x, w)
+
+
+def test_relatives():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    a, b, v = randn(4, 5), randn(5, 3, seed=1), randn(5, seed=2)
+    check_torch(nnkern.mm, torch.mm, a, b, n=20)
+    check_torch(nnkern.mv, torch.mv, a, v, n=20)
+    check_torch(nnkern.outer, torch.outer, v, randn(3))
+    check_torch(nnkern.bmm, torch.bmm, randn(3, 4, 5), randn(3, 5, 2), n=20)
+    check_torch(lambda i, x, w: nnkern.addmm(i, x, w, beta=0.5, alpha=2.0),
+                lambda i, x, w: torch.addmm(i, x, w, beta=0.5, alpha=2.0), randn(3), a, b, n=40)  # fmt: skip
+    check_torch(lambda i, x, w: nnkern.baddbmm(i, x, w), torch.baddbmm, randn(3, 4, 2), randn(3, 4, 5), randn(3, 5, 2), n=20)
+
+
+ERRORS = [
+    (lambda: nnkern.matmul(randn(2, 3), randn(4, 5)), r"matmul: x has 3 columns but w has 4 rows \(x.shape=\(2, 3\), w.shape=\(4, 5\)\)"),
+    (lambda: nnkern.matmul(randn(2, 3, 4), randn(3, 4, 5)), r"matmul: the batch axes 2 and 3 do not broadcast"),
+    (lambda: nnkern.matmul(randn(3), np.float32(2) * np.ones((), np.float32)), r"matmul: both operands need at least one axis"),
+    (lambda: nnkern.linear(randn(2, 3), randn(5, 4)), r"linear: x's last axis must be w's second.*\(2, 3\).*\(5, 4\)"),
+    (lambda: nnkern.linear(randn(2, 3), randn(5, 3), randn(4)), r"linear: b must have one number per output feature, shape \(5,\)"),
+    (lambda: nnkern.linear(randn(2, 3), randn(5, 3), activation="soft"), r"linear: activation 'soft' is not one of"),
+    (lambda: nnkern.bmm(randn(2, 3, 4), randn(3, 4, 5)), r"bmm: x holds 2 matrices but w 3"),
+    (lambda: nnkern.mm(randn(2, 3, 4), randn(4, 5)), r"mm: x must have 2 axes \(x.shape=\(2, 3, 4\)\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "text"), ERRORS, ids=[t[:30] for _, t in ERRORS])
+def test_errors(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_mixed_dtypes_are_refused():
+    with pytest.raises(TypeError, match="matmul: x is float32 but w is float64"):
+        nnkern.matmul(randn(2, 3), randn(3, 4).astype(np.float64))
+    with pytest.raises(TypeError, match="matmul: x is int64"):
+        nnkern.matmul(np.ones((2, 3), np.int64), np.ones((3, 2), np.int64))
+
+
+def test_the_reference_is_numpy():
+    np.testing.assert_array_equal(reference.matmul_forward(np.eye(2), np.array([[1.0, 2], [3, 4]])), [[1, 2], [3, 4]])
+    y = reference.linear_forward(np.array([[1.0, 2]]), np.array([[3.0, 4]]), np.array([0.5]), np.array([[-20.0]]), 1, 1.0, 1.0)
+    np.testing.assert_array_equal(y, [[0.0]])
