@@ -90,7 +90,7 @@ def _seed(y: Tensor, gradient: Any, what: str, create_graph: bool) -> Any:
 def backward(y: Tensor, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
     """Adds d y / d leaf (times `gradient`) to .grad of every leaf that y was computed from."""
     walk = Walk(create_graph)
-    walk.send(y, _seed(y, gradient, "backward", create_graph))
+    walk.start(y, _seed(y, gradient, "backward", create_graph))
     if not create_graph:
         found = walk.run(retain_graph)
     else:
@@ -129,7 +129,7 @@ def grad(
     keep = create_graph if retain_graph is None else retain_graph
     walk = Walk(create_graph, inputs)
     for y, g in zip(outputs, seeds):
-        walk.send(y, g)
+        walk.start(y, g)
     if not create_graph:
         found = walk.run(keep)
     else:

@@ -75,6 +75,10 @@ cdef class Function:
     """One application of one op. Options go to the constructor, arrays to the call."""
 
     cdef public tuple inputs  # what went in (Tensors, arrays, numbers); set when taped
+    # Where each input's gradient goes: the Function that had made it when this op ran (an in-place change may give the
+    # tensor another one later), the tensor itself if it is a leaf, None if it needs no gradient.
+    cdef list targets
+    cdef list target_index  # which output of that Function
     cdef public object saved  # what backward needs; freed after backward unless retain_graph
     cdef public long long sequence
     cdef public int outputs
@@ -103,11 +107,11 @@ cdef class Function:
     @property
     def needs_input_grad(self):
         """For each input, whether backward should compute its gradient."""
-        return tuple([isinstance(x, TensorBase) and (<TensorBase>x).requires_grad for x in self.inputs])
+        return tuple([t is not None for t in self.targets])
 
     def __call__(self, *inputs):
         cdef bint any_tensor = False, taped = False
-        cdef list arrays = []
+        cdef list arrays = [], targets = [], target_index = []
         cdef TensorBase t, out
         for x in inputs:
             if isinstance(x, TensorBase):
@@ -117,10 +121,18 @@ cdef class Function:
                     taped = True
                     if t._base is not None:
                         t._refresh_view()
+                    targets.append(t if t._fn is None else t._fn)
+                else:
+                    targets.append(None)
+                target_index.append(t._index)
                 arrays.append(t.data)
             elif x is None or isinstance(x, (float, int)) or isinstance(x, ndarray):
                 arrays.append(x)
+                targets.append(None)
+                target_index.append(0)
             else:
+                targets.append(None)
+                target_index.append(0)
                 arrays.append(device.to_ndarray(x, self.name))
         if len(arrays) == 1:
             y = self.forward(arrays[0])
@@ -128,6 +140,7 @@ cdef class Function:
             y = self.forward(*arrays)
         if not any_tensor:
             return _like_inputs(y, inputs)
+        self.targets, self.target_index = targets, target_index
         if type(y) is tuple:
             return self._wrap_many(y, inputs, taped and _mode.enabled)
         out = <TensorBase>Tensor.__new__(Tensor)
@@ -329,18 +342,24 @@ cdef class Walk:
                 if t._fn is not None:
                     self.wanted_at.setdefault((t._fn, t._index), []).append(t)
 
-    cpdef send(self, TensorBase x, g):
-        """One gradient arrives at x."""
-        cdef Function fn = x._fn
-        if fn is None:
-            if self.wanted_leaves is not None and id(x) not in self.wanted_leaves:
+    def start(self, TensorBase x, g):
+        """The walk begins at x with this gradient."""
+        self.send(x if x._fn is None else x._fn, x._index, g)
+
+    cdef send(self, target, int index, g):
+        """One gradient arrives at a leaf, or at an output of a Function."""
+        cdef Function fn
+        if not isinstance(target, Function):
+            if self.wanted_leaves is not None and id(target) not in self.wanted_leaves:
                 return
-            entry = self.leaves.get(id(x))
+            entry = self.leaves.get(id(target))
             if entry is None:
-                self.leaves[id(x)] = [x, g]
+                self.leaves[id(target)] = [target, g]
             else:
                 entry[1] = self.combine(entry[1], g)
-        elif fn.outputs == 1:
+            return
+        fn = <Function>target
+        if fn.outputs == 1:
             before = self.pending.get(fn)
             if before is None:
                 self.pending[fn] = g
@@ -352,7 +371,7 @@ cdef class Walk:
             if slots is None:
                 slots = self.pending[fn] = [None] * fn.outputs
                 heappush(self.heap, (-fn.sequence, fn))
-            slots[x._index] = g if slots[x._index] is None else self.combine(slots[x._index], g)
+            slots[index] = g if slots[index] is None else self.combine(slots[index], g)
 
     cdef combine(self, a, b):
         if self.create_graph:
@@ -380,6 +399,8 @@ cdef class Walk:
     cpdef run(self, bint retain_graph):
         cdef Function fn
         cdef TensorBase t
+        cdef list targets
+        cdef int i
         while self.heap:
             fn = <Function>heappop(self.heap)[1]
             gys = self.pending.pop(fn)
@@ -388,13 +409,15 @@ cdef class Walk:
             gxs = call_backward(fn, gys, self.create_graph)
             if not retain_graph and fn.saved is not _NOTHING:
                 fn.saved = None
-            for x, g in zip(fn.inputs, gxs):
-                if g is not None and isinstance(x, TensorBase) and (<TensorBase>x).requires_grad:
-                    if g.shape != (<TensorBase>x).data.shape:
-                        raise RuntimeError(
-                            f"backward of {fn.name} gave shape {g.shape} for an input of {(<TensorBase>x).data.shape}"
-                        )
-                    self.send(<TensorBase>x, g)
+            targets, i = fn.targets, 0
+            for g in gxs:
+                target = targets[i]
+                if g is not None and target is not None:
+                    shape = (<TensorBase>fn.inputs[i]).data.shape
+                    if g.shape != shape:
+                        raise RuntimeError(f"backward of {fn.name} gave shape {g.shape} for an input of {shape}")
+                    self.send(target, fn.target_index[i], g)
+                i += 1
             gys = gxs = g = None
         self.kept = None
         for key, (x, g) in self.leaves.items():

@@ -6,6 +6,7 @@ Methods and operators that compute are the public functions of nnkern.ops, attac
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -300,12 +301,14 @@ class Tensor(TensorBase):
 class RemovableHandle:
     """What register_hook returns: .remove() takes the hook away again."""
 
+    _numbers = itertools.count()
+
     def __init__(self, hooks: dict, hook: Callable) -> None:
-        self._hooks = hooks
-        hooks[id(self)] = hook
+        self._hooks, self._number = hooks, next(self._numbers)
+        hooks[self._number] = hook
 
     def remove(self) -> None:
-        self._hooks.pop(id(self), None)
+        self._hooks.pop(self._number, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

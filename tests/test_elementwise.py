@@ -3,11 +3,11 @@
 import mpmath
 import numpy as np
 import pytest
+from support import DTYPES, SIZES, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 import nnkern
 from nnkern import Tensor, _cpu
 from nnkern.backends.reference import elementwise as reference
-from support import DTYPES, SIZES, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 POSITIVE = {"log", "log2", "log10", "log1p", "sqrt", "rsqrt"}
 SMOOTH = [n for n in reference.UNARY if n not in ("sign", "floor", "ceil", "round", "trunc", "gelu_tanh")]
@@ -34,7 +34,8 @@ def test_unary_kernels(name):
 
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize(
-    ("s", "t"), [((130,), (130,)), ((5, 1, 7), (3, 1)), ((), (4,)), ((4, 5), (5,)), ((4, 1), (4, 6)), ((0, 3), (1, 3))]
+    ("s", "t"),
+    [((130,), (130,)), ((5, 1, 7), (3, 1)), ((), (4,)), ((4, 5), (5,)), ((4, 1), (4, 6)), ((0, 3), (1, 3))],
 )
 def test_binary_kernels(name, s, t):
     check_kernels(f"{name}_forward", *binary_inputs(name, s, t), kind="chain")
@@ -100,7 +101,13 @@ def test_gelu_tanh_gradients():
     nnkern.gradgradcheck(f, [Tensor(randn(5).astype(np.float64), requires_grad=True)])
 
 
-TORCH = [n for n in SMOOTH if n not in ("silu", "gelu", "softplus")] + ["sign", "floor", "ceil", "round", "trunc"]
+TORCH = [n for n in SMOOTH if n not in ("silu", "gelu", "softplus")] + [
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+]
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -126,7 +133,11 @@ def test_conventions_equal_torch():
     check_torch(lambda x: nnkern.clamp(x, -2.0, 1.0), lambda x: torch.clamp(x, -2.0, 1.0), ties)
     check_torch(lambda x: nnkern.clamp(x, min=0.5), lambda x: torch.clamp(x, min=0.5), ties)
     for y in (0, 0.5, 1, 2, 3, -1, 2.5):
-        check_torch(lambda x, y=y: nnkern.pow(x, y), lambda x, y=y: torch.pow(x, y), np.abs(randn(9)) + np.float32(0.1))
+        check_torch(
+            lambda x, y=y: nnkern.pow(x, y),
+            lambda x, y=y: torch.pow(x, y),
+            np.abs(randn(9)) + np.float32(0.1),
+        )
     check_torch(lambda x: nnkern.pow(2.0, x), lambda x: torch.pow(2.0, x), randn(9), kind="math")
     check_torch(lambda c, x, y: nnkern.where(c, x, y), torch.where, ties > 0, ties, other)
 
@@ -156,7 +167,10 @@ def worst_ulp(name, dtype, count=1500):
         for a, b in zip(x, y):
             true = EXACT[name](mpmath.mpf(float(a)))
             if abs(true) > 1e-36 and abs(true) < 3e38:  # normal float32 results
-                worst = max(worst, float(abs(true - mpmath.mpf(float(b))) / float(np.spacing(dtype(abs(float(true)))))))
+                worst = max(
+                    worst,
+                    float(abs(true - mpmath.mpf(float(b))) / float(np.spacing(dtype(abs(float(true)))))),
+                )
     return worst
 
 
@@ -168,7 +182,9 @@ def test_ulp(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [n for n in reference.UNARY if n not in ("gelu", "gelu_tanh", "silu", "erf", "sign")])
+@pytest.mark.parametrize(
+    "name", [n for n in reference.UNARY if n not in ("gelu", "gelu_tanh", "silu", "erf", "sign")]
+)
 def test_special_values(name, dtype):
     """0, infinities, NaN and what overflows come out as in NumPy."""
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1000.0, -1000.0, 88.5, -104.0], dtype)
@@ -201,7 +217,9 @@ def test_integers(dtype):
     x, y = rng(1).integers(0, 9, (5, 7)).astype(dtype), rng(2).integers(1, 9, (5, 7)).astype(dtype)
     for name in ("add", "sub", "mul", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"):
         np.testing.assert_array_equal(getattr(nnkern, name)(x, y), reference.BINARY[name](x, y), err_msg=name)
-        np.testing.assert_array_equal(getattr(nnkern, name)(x.T, 3), reference.BINARY[name](x.T, dtype(3)), err_msg=name)
+        np.testing.assert_array_equal(
+            getattr(nnkern, name)(x.T, 3), reference.BINARY[name](x.T, dtype(3)), err_msg=name
+        )
     np.testing.assert_array_equal(nnkern.lt(x, 2.5), x < 2.5)
     np.testing.assert_array_equal(nnkern.where(x > y, x, y), np.where(x > y, x, y))
     with pytest.raises(TypeError, match="add: the number 0.5"):

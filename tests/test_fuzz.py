@@ -12,7 +12,17 @@ import nnkern
 from nnkern import backends
 
 SECONDS = float(os.environ.get("NNKERN_FUZZ_SECONDS", "6"))
-DTYPES = ["float32"] * 4 + ["float64", "int64", "int32", "uint8", "bool", "float16", "complex64", "object", "datetime64[s]"]
+DTYPES = ["float32"] * 4 + [
+    "float64",
+    "int64",
+    "int32",
+    "uint8",
+    "bool",
+    "float16",
+    "complex64",
+    "object",
+    "datetime64[s]",
+]
 SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 3e38]
 
 
@@ -28,7 +38,9 @@ def arrays(draw, max_dims=4):
     with np.errstate(all="ignore"):
         x = np.asarray(x).astype("int64").astype(dtype) if dtype.kind == "M" else np.asarray(x).astype(dtype)
     for _ in range(draw(st.integers(0, 2))):
-        kind = draw(st.sampled_from(["transpose", "reverse", "slice", "broadcast", "readonly", "misalign", "swap"]))
+        kind = draw(
+            st.sampled_from(["transpose", "reverse", "slice", "broadcast", "readonly", "misalign", "swap"])
+        )
         if kind == "transpose":
             x = x.T
         elif kind == "reverse":
@@ -51,7 +63,14 @@ def arrays(draw, max_dims=4):
 
 
 anything = st.one_of(
-    arrays(), arrays(), arrays(), st.floats(width=32), st.integers(-5, 5), st.none(), st.just([1.0, 2.0]), st.text(max_size=3)
+    arrays(),
+    arrays(),
+    arrays(),
+    st.floats(width=32),
+    st.integers(-5, 5),
+    st.none(),
+    st.just([1.0, 2.0]),
+    st.text(max_size=3),
 )
 dims = st.one_of(st.none(), st.integers(-5, 5), st.lists(st.integers(-4, 4), max_size=3).map(tuple))
 
@@ -99,7 +118,11 @@ def check_reduce(data):
 
 def check_shape(data):
     x, n = data.draw(anything), st.integers(-4, 6)
-    name = data.draw(st.sampled_from(["reshape", "permute", "transpose", "squeeze", "unsqueeze", "flip", "expand", "split", "roll"]))
+    name = data.draw(
+        st.sampled_from(
+            ["reshape", "permute", "transpose", "squeeze", "unsqueeze", "flip", "expand", "split", "roll"]
+        )
+    )
     if name == "transpose":
         call(name, x, data.draw(n), data.draw(n))
     elif name in ("squeeze", "unsqueeze", "split"):
@@ -111,11 +134,20 @@ def check_shape(data):
 def check_index(data):
     x, axis = data.draw(anything), data.draw(st.integers(-4, 4))
     index = np.array(data.draw(st.lists(st.integers(-9, 40), max_size=5)), np.int64)
-    name = data.draw(st.sampled_from(["index_select", "gather", "cat", "stack", "where", "clamp", "pad", "getitem"]))
+    name = data.draw(
+        st.sampled_from(["index_select", "gather", "cat", "stack", "where", "clamp", "pad", "getitem"])
+    )
     if name == "index_select":
         call(name, x, axis, index)
     elif name == "gather":
-        call(name, x, axis, index.reshape((1,) * (getattr(x, "ndim", 1) - 1) + (-1,)) if hasattr(x, "ndim") and x.ndim else index)
+        call(
+            name,
+            x,
+            axis,
+            index.reshape((1,) * (getattr(x, "ndim", 1) - 1) + (-1,))
+            if hasattr(x, "ndim") and x.ndim
+            else index,
+        )
     elif name in ("cat", "stack"):
         call(name, [x, data.draw(anything)], axis)
     elif name == "where":
@@ -130,7 +162,9 @@ def check_index(data):
 
 def check_training(data):
     x, w, b, t = (data.draw(anything) for _ in range(4))
-    name = data.draw(st.sampled_from(["linear", "softmax", "log_softmax", "cross_entropy", "addmm", "mse_loss"]))
+    name = data.draw(
+        st.sampled_from(["linear", "softmax", "log_softmax", "cross_entropy", "addmm", "mse_loss"])
+    )
     if name == "linear":
         call(name, x, w, b)
     elif name in ("softmax", "log_softmax"):
@@ -141,7 +175,9 @@ def check_training(data):
         call(name, x, t)
 
 
-@pytest.mark.parametrize("check", [check_unary, check_binary, check_reduce, check_shape, check_index, check_training])
+@pytest.mark.parametrize(
+    "check", [check_unary, check_binary, check_reduce, check_shape, check_index, check_training]
+)
 def test_any_input_is_survived(check):
     end = time.monotonic() + SECONDS / 6
 

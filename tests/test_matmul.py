@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 import nnkern
 from nnkern import Tensor, _cpu
 from nnkern.backends import reference
-from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 # Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), and each path: column, row, dot products, in place, packed.
 SIZES = [
@@ -29,7 +29,9 @@ def test_whole_numbers_are_exact(dtype):
     for m, n, k in [(33, 47, 300), (3, 500, 64), (1, 90, 400)]:
         x, w = (rng(i).integers(-9, 9, s).astype(dtype) for i, s in enumerate([(m, k), (k, n)]))
         for isa in each_isa():
-            np.testing.assert_array_equal(_cpu.matmul_forward(x, w), x.astype(np.int64) @ w.astype(np.int64), err_msg=isa)
+            np.testing.assert_array_equal(
+                _cpu.matmul_forward(x, w), x.astype(np.int64) @ w.astype(np.int64), err_msg=isa
+            )
 
 
 STRIDES = {
@@ -68,7 +70,9 @@ def test_batches(s, t):
 
 
 @pytest.mark.parametrize("activation", range(7))
-@pytest.mark.parametrize(("m", "n", "k"), [(1, 9, 20), (4, 9, 20), (40, 50, 30), (3, 100, 500), (64, 33, 400), (5, 1, 9)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(1, 9, 20), (4, 9, 20), (40, 50, 30), (3, 100, 500), (64, 33, 400), (5, 1, 9)]
+)
 def test_linear_epilogues(m, n, k, activation):
     x, w, b, residual = randn(m, k), randn(n, k, seed=1), randn(n, seed=2), randn(m, n, seed=3)
     check_kernels("linear_forward", x, w, b, None, activation, 1.0, 1.0, kind="chain", n=k)
@@ -79,8 +83,21 @@ def test_linear_epilogues(m, n, k, activation):
 def test_linear_shapes_and_torch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
     for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 5, 7), (0, 7)]:
-        check_torch(nnkern.linear, torch.nn.functional.linear, randn(*shape), randn(4, 7, seed=1), randn(4, seed=2), n=60)
-        check_torch(lambda x, w: nnkern.linear(x, w), torch.nn.functional.linear, randn(*shape), randn(4, 7, seed=1), n=60)
+        check_torch(
+            nnkern.linear,
+            torch.nn.functional.linear,
+            randn(*shape),
+            randn(4, 7, seed=1),
+            randn(4, seed=2),
+            n=60,
+        )
+        check_torch(
+            lambda x, w: nnkern.linear(x, w),
+            torch.nn.functional.linear,
+            randn(*shape),
+            randn(4, 7, seed=1),
+            n=60,
+        )
 
 
 def test_nan_and_inf():
@@ -103,7 +120,17 @@ def test_out():
     assert_close(square, expected, n=30)
 
 
-@pytest.mark.parametrize(("s", "t"), [((4, 5), (5, 3)), ((2, 4, 5), (5, 3)), ((4, 5), (2, 5, 3)), ((5,), (5, 3)), ((4, 5), (5,)), ((5,), (5,))])
+@pytest.mark.parametrize(
+    ("s", "t"),
+    [
+        ((4, 5), (5, 3)),
+        ((2, 4, 5), (5, 3)),
+        ((4, 5), (2, 5, 3)),
+        ((5,), (5, 3)),
+        ((4, 5), (5,)),
+        ((5,), (5,)),
+    ],
+)
 def test_gradients(s, t):
     check_gradient(nnkern.matmul, randn(*s), randn(*t, seed=1))
     x, w = (Tensor(randn(*a, seed=i).astype(np.float64), requires_grad=True) for i, a in enumerate((s, t)))
@@ -126,7 +153,14 @@ def test_relatives():
     check_torch(nnkern.bmm, torch.bmm, randn(3, 4, 5), randn(3, 5, 2), n=20)
     check_torch(lambda i, x, w: nnkern.addmm(i, x, w, beta=0.5, alpha=2.0),
                 lambda i, x, w: torch.addmm(i, x, w, beta=0.5, alpha=2.0), randn(3), a, b, n=40)  # fmt: skip
-    check_torch(lambda i, x, w: nnkern.baddbmm(i, x, w), torch.baddbmm, randn(3, 4, 2), randn(3, 4, 5), randn(3, 5, 2), n=20)
+    check_torch(
+        lambda i, x, w: nnkern.baddbmm(i, x, w),
+        torch.baddbmm,
+        randn(3, 4, 2),
+        randn(3, 4, 5),
+        randn(3, 5, 2),
+        n=20,
+    )
 
 
 ERRORS = [
@@ -155,6 +189,10 @@ def test_mixed_dtypes_are_refused():
 
 
 def test_the_reference_is_numpy():
-    np.testing.assert_array_equal(reference.matmul_forward(np.eye(2), np.array([[1.0, 2], [3, 4]])), [[1, 2], [3, 4]])
-    y = reference.linear_forward(np.array([[1.0, 2]]), np.array([[3.0, 4]]), np.array([0.5]), np.array([[-20.0]]), 1, 1.0, 1.0)
+    np.testing.assert_array_equal(
+        reference.matmul_forward(np.eye(2), np.array([[1.0, 2], [3, 4]])), [[1, 2], [3, 4]]
+    )
+    y = reference.linear_forward(
+        np.array([[1.0, 2]]), np.array([[3.0, 4]]), np.array([0.5]), np.array([[-20.0]]), 1, 1.0, 1.0
+    )
     np.testing.assert_array_equal(y, [[0.0]])

@@ -214,8 +214,8 @@ Dtype operand_dtype(const char* op, const View& x, const View& y) {
   if (x.is_scalar || y.is_scalar) {
     const View &array = x.is_scalar ? y : x, &number = x.is_scalar ? x : y;
     if (!is_float(array.dtype) && number.scalar != std::floor(number.scalar))
-      fail_type(op, "the number " + std::to_string(number.scalar) + " does not fit an array of " + name(array.dtype) +
-                        "; convert the array: .astype('float32')");
+      fail_type(op, "the number " + std::to_string(number.scalar) + " does not fit an array of " +
+                        name(array.dtype) + "; convert the array: .astype('float32')");
     return array.dtype;
   }
   if (x.dtype != y.dtype)

@@ -559,13 +559,15 @@ def sub(x: Any, y: Any, out: Any = None) -> Any:
 
 class Mul(Function):
     def forward(self, x: Any, y: Any) -> Any:
-        self.saved = (x, y)
+        # x is needed for y's gradient only, and a number has none
+        self.saved = (None if isinstance(y, (int, float)) else x, None if isinstance(x, (int, float)) else y)
         return self.kernels.mul_forward(x, y)
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
         need_x, need_y = self.needs_input_grad
-        return (_sum_to(mul(gy, y), x) if need_x else None), (_sum_to(mul(gy, x), y) if need_y else None)
+        gx = _sum_to(mul(gy, y), self.inputs[0]) if need_x else None
+        return gx, (_sum_to(mul(gy, x), self.inputs[1]) if need_y else None)
 
 
 def mul(x: Any, y: Any, out: Any = None) -> Any:

@@ -1,0 +1,260 @@
+"""The tape and its walk: order, accumulation, freeing, hooks, higher derivatives, in-place changes, checkpoints."""
+
+import numpy as np
+import pytest
+from support import randn
+
+import nnkern
+from nnkern import Function, Tensor
+
+
+def leaf(*shape, seed=0, dtype=np.float64):
+    return Tensor(randn(*shape, seed=seed).astype(dtype), requires_grad=True)
+
+
+def test_a_small_net_by_hand():
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = (x * x + 2 * x).sum()
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [4, 6, 8])
+    assert y.item() == 26 and not x.grad.requires_grad
+
+
+def test_diamonds_and_repeated_use():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    x, tx = leaf(3, 4), torch.tensor(randn(3, 4).astype(np.float64), requires_grad=True)
+
+    def f(lib, x):
+        a = lib.exp(x) if lib is torch else nnkern.exp(x)
+        b = a * x + a
+        return (b * a + x * x - b).sum()
+
+    f(nnkern, x).backward()
+    f(torch, tx).backward()
+    np.testing.assert_allclose(x.grad.numpy(), tx.grad.numpy(), rtol=1e-13)
+
+
+def test_gradients_accumulate_over_calls_and_do_not_alias():
+    x, y = leaf(3), leaf(3, seed=1)
+    (x + y).sum().backward()
+    (x + y).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 2, 2])
+    x.grad.zero_()
+    np.testing.assert_array_equal(y.grad.numpy(), [2, 2, 2])
+    seed = np.ones(3)
+    z = leaf(3)
+    (z + 0.0).backward(seed)
+    z.grad.mul_(5)
+    np.testing.assert_array_equal(seed, [1, 1, 1])
+
+
+def test_a_long_chain_needs_no_recursion():
+    x = Tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y + 0.0
+    y.backward()
+    assert x.grad.item() == 1
+
+
+def test_saved_arrays_are_freed_once():
+    x = leaf(3)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), 4 * x.data)
+    with pytest.raises(RuntimeError, match=r"backward through \w+ a second time.*retain_graph=True"):
+        y.backward()
+
+
+def test_no_grad_and_friends():
+    x = leaf(3)
+    with nnkern.no_grad():
+        assert not (x * 2).requires_grad and not nnkern.is_grad_enabled()
+        with nnkern.enable_grad():
+            assert (x * 2).requires_grad
+
+    @nnkern.no_grad()
+    def f():
+        return x * 2
+
+    assert not f().requires_grad and nnkern.is_grad_enabled()
+    assert not (x > 0).requires_grad and not x.argmax().requires_grad
+    assert not x.detach().requires_grad and x.detach().data is x.data
+
+
+def test_grad_function():
+    x, y = leaf(3), leaf(3, seed=1)
+    z = x * y
+    gx, gz = nnkern.grad((z * z).sum(), (x, z))
+    np.testing.assert_allclose(gx.numpy(), 2 * z.data * y.data)
+    np.testing.assert_allclose(gz.numpy(), 2 * z.data)
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match=r"inputs\[1\].*not used"):
+        nnkern.grad((x * 1).sum(), (x, y))
+    assert nnkern.grad((x * 1).sum(), (x, y), allow_unused=True)[1] is None
+
+
+def test_higher_derivatives():
+    x = leaf(4)
+    (g,) = nnkern.grad((x**3).sum(), x, create_graph=True)
+    (h,) = nnkern.grad(g.sum(), x, create_graph=True)
+    (t,) = nnkern.grad(h.sum(), x)
+    np.testing.assert_allclose(g.data, 3 * x.data**2)
+    np.testing.assert_allclose(h.data, 6 * x.data)
+    np.testing.assert_allclose(t.data, np.full(4, 6.0))
+    (x.tanh() * x).sum().backward(create_graph=True)
+    assert x.grad.requires_grad
+    nnkern.gradgradcheck(
+        lambda a, b: nnkern.matmul(a, b).tanh() / (1 + a.exp().sum()), [leaf(3, 4), leaf(4, 2, seed=1)]
+    )
+
+
+def test_hooks():
+    x, seen = leaf(3), []
+    y = x * 2
+    handle = y.register_hook(lambda g: seen.append(g.numpy().copy()))
+    y.register_hook(lambda g: g * 10)
+    x.register_hook(lambda g: g + 1)
+    y.retain_grad()
+    y.sum().backward()
+    np.testing.assert_array_equal(seen, [[1, 1, 1]])
+    np.testing.assert_array_equal(x.grad.numpy(), [21, 21, 21])
+    np.testing.assert_array_equal(y.grad.numpy(), [10, 10, 10])
+    handle.remove()
+    (x * 1).sum().backward()
+    assert len(seen) == 1
+
+
+def test_gradcheck_finds_a_wrong_backward():
+    class Wrong(Function):
+        def forward(self, x):
+            self.saved = (x,)
+            return x * x
+
+        def backward(self, gy):
+            return gy * self.saved[0]  # lacks the 2
+
+    with pytest.raises(AssertionError, match="input 0 at"):
+        nnkern.gradcheck(lambda x: Wrong()(x), [leaf(3)])
+    with pytest.raises(TypeError, match="float32.*float64"):
+        nnkern.gradcheck(lambda x: x * x, [leaf(3, dtype=np.float32)])
+    assert nnkern.gradcheck(lambda x: x * x, [leaf(3)])
+
+
+def test_several_outputs():
+    class Both(Function):
+        def forward(self, x):
+            return x * 2, x * 3
+
+        def backward(self, ga, gb):
+            parts = [g * f for g, f in ((ga, 2), (gb, 3)) if g is not None]
+            return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    x = leaf(3)
+    a, b = Both()(x)
+    (a.sum() + (b * b).sum()).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 + 18 * x.data)
+    x.grad = None
+    Both()(x)[1].sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [3, 3, 3])
+
+
+def test_checkpoint():
+    w, x = leaf(4, 4), leaf(2, 4, seed=1)
+    calls = []
+
+    def block(x, w):
+        calls.append(1)
+        return nnkern.tanh(nnkern.matmul(x, w)).sum()
+
+    block(x, w).backward()
+    gx, gw = x.grad.numpy(), w.grad.numpy()
+    x.grad = w.grad = None
+    nnkern.checkpoint(block, x, w).backward()
+    assert len(calls) == 3
+    np.testing.assert_allclose(x.grad.numpy(), gx)
+    np.testing.assert_allclose(w.grad.numpy(), gw)
+
+
+# --- in place ------------------------------------------------------------------------------------------------------
+
+
+def test_changing_what_backward_needs_is_an_error_with_the_place():
+    x = leaf(3)
+    y = x * 2
+    z = y * y
+    y.add_(1.0)  # the culprit
+    with pytest.raises(
+        RuntimeError, match=r"backward of mul needs .*shape \(3,\).*add_ at .*test_autograd.py:\d+"
+    ):
+        z.sum().backward()
+    y = (x * 2).exp()
+    y[0] = 5.0
+    with pytest.raises(RuntimeError, match=r"backward of exp .*test_autograd.py"):
+        y.sum().backward()
+
+
+def test_changing_what_nobody_needs_is_fine():
+    x = leaf(3)
+    y = x + 1
+    z = y * 3
+    y.mul_(2)
+    (z.sum() + y.sum()).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [5, 5, 5])
+
+
+def test_leaves_are_protected():
+    x = leaf(3)
+    for change in (lambda: x.add_(1), lambda: x.zero_(), lambda: x.__setitem__(0, 1.0)):
+        with pytest.raises(RuntimeError, match="leaf that requires grad"):
+            change()
+    with nnkern.no_grad():
+        x.sub_(x.data * 0.5)
+    assert x.is_leaf and x.requires_grad
+
+
+IN_PLACE = {
+    "add_": lambda y, w: y.add_(w),
+    "mul_": lambda y, w: y.mul_(w),
+    "div_": lambda y, w: y.div_(w),
+    "exp_": lambda y, w: y.exp_(),
+    "fill row": lambda y, w: y.__setitem__(0, 3.0),
+    "set part": lambda y, w: y.__setitem__((slice(None), slice(1, 3)), w[:, 1:3]),
+    "set to vector": lambda y, w: y.__setitem__(1, w[0]),
+    "view add": lambda y, w: y[:, 1:].add_(w[:, 1:]),
+    "view mul": lambda y, w: y[0].mul_(w[1]),
+    "view of view": lambda y, w: y[1:][:, ::2].mul_(3.0),
+    "+=": lambda y, w: y.__iadd__(w),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_equals_torch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    a, b = randn(3, 4).astype(np.float64), randn(3, 4, seed=1).astype(np.float64)
+    x, w = Tensor(a.copy(), requires_grad=True), Tensor(b.copy(), requires_grad=True)
+    tx, tw = torch.tensor(a, requires_grad=True), torch.tensor(b, requires_grad=True)
+    results = []
+    for x_, w_ in ((x, w), (tx, tw)):
+        y = x_ * 1.5
+        IN_PLACE[name](y, w_)
+        results.append(y)
+        (y * y).sum().backward()
+    np.testing.assert_allclose(results[0].data, results[1].detach().numpy())
+    np.testing.assert_allclose(x.grad.numpy(), tx.grad.numpy(), err_msg="x")
+    if tw.grad is not None:
+        np.testing.assert_allclose(w.grad.numpy(), tw.grad.numpy(), err_msg="w")
+
+
+def test_errors():
+    with pytest.raises(RuntimeError, match="backward: the tensor does not require grad"):
+        Tensor([1.0]).backward()
+    with pytest.raises(RuntimeError, match=r"shape is \(3,\); pass gradient="):
+        (leaf(3) * 1).backward()
+    with pytest.raises(RuntimeError, match=r"gradient is float64 \(2,\) but the tensor is float64 \(3,\)"):
+        (leaf(3) * 1).backward(np.ones(2))
+    with pytest.raises(TypeError, match="only float32 and float64"):
+        Tensor(np.arange(3), requires_grad=True)
+    with pytest.raises(ValueError, match="add_.*shape"):
+        Tensor(np.ones(3)).add_(np.ones((2, 3)))

@@ -1,0 +1,83 @@
+"""Arrays of others: torch tensors and DLPack in and out, read-only arrays, and what is refused."""
+
+import numpy as np
+import pytest
+from support import randn
+
+import nnkern
+from nnkern import Tensor
+
+
+def test_the_kind_that_comes_in_goes_out():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    a, t = randn(3, 4), torch.tensor(randn(3, 4))
+    assert type(nnkern.exp(a)) is np.ndarray
+    for y in (nnkern.exp(t), nnkern.matmul(t, t.T), nnkern.add(t, a), nnkern.sum(t, 1), nnkern.softmax(t, 1)):
+        assert isinstance(y, torch.Tensor)
+    assert isinstance(nnkern.add(Tensor(a), t), Tensor) and isinstance(nnkern.add(t, Tensor(a)), Tensor)
+    torch.testing.assert_close(nnkern.exp(t), torch.exp(t))
+    torch.testing.assert_close(nnkern.exp(t.T), torch.exp(t.T))
+
+
+def test_torch_memory_is_shared_not_copied():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    t = torch.zeros(3)
+    x = Tensor(t)
+    t[0] = 7
+    assert x[0].item() == 7
+    y = nnkern.exp(t)
+    y[0] = -1  # an ordinary torch tensor
+    assert y[0] == -1
+
+
+def test_torch_graphs_are_not_cut_silently():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    with pytest.raises(TypeError, match=r"exp: a torch tensor that requires grad.*detach"):
+        nnkern.exp(torch.zeros(3, requires_grad=True))
+
+
+class Exporter:
+    """Something with DLPack and nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_dlpack_and_array_interface():
+    a = randn(3, 4)
+    np.testing.assert_array_equal(nnkern.neg(Exporter(a)), -a)
+    np.testing.assert_array_equal(nnkern.neg(memoryview(a)), -a)
+    np.testing.assert_array_equal(nnkern.add(a, np.float32(2)), a + 2)
+
+
+class OnGpu:
+    __cuda_array_interface__ = {"shape": (3,), "typestr": "<f4", "data": (0, False), "version": 3}
+
+
+def test_what_is_refused():
+    with pytest.raises(TypeError, match="exp: this build of nnkern has no kernels on 'cuda'"):
+        nnkern.exp(OnGpu())
+    for bad in ([1.0], "x", None, {}, object()):
+        with pytest.raises(TypeError):
+            nnkern.exp(bad)
+        with pytest.raises(TypeError):
+            nnkern.matmul(randn(2, 2), bad)
+
+
+def test_read_only_and_foreign_byte_order():
+    a = randn(4, 5)
+    a.flags.writeable = False
+    np.testing.assert_array_equal(nnkern.neg(a), -a)
+    np.testing.assert_array_equal(nnkern.neg(a.astype(">f4")), -a)
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    odd = raw[1:].view(np.float32).reshape(4, 5)  # not aligned
+    odd[...] = a
+    np.testing.assert_array_equal(nnkern.matmul(odd, a.T), nnkern.matmul(a, a.T))
+    with pytest.raises(ValueError, match="read-only"):
+        Tensor(a).add_(1.0)

@@ -1,0 +1,97 @@
+"""Tensor as an object: construction, facts, conversions, operators, printing, copying."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from support import randn
+
+import nnkern
+from nnkern import Tensor
+
+
+def test_construction():
+    a = randn(2, 3)
+    assert Tensor(a).data is a and Tensor(a).shape == (2, 3) and Tensor(a).dtype == np.float32
+    assert (
+        Tensor([1.0, 2.0]).dtype == np.float32
+        and Tensor([1, 2]).dtype == np.int64
+        and Tensor(1.5).dtype == np.float32
+    )
+    assert Tensor(Tensor(a)).data is a and Tensor([[True], [False]]).dtype == np.bool_
+    for bad in ("text", None, object(), ["a"], {1: 2}):
+        with pytest.raises(TypeError, match="Tensor"):
+            Tensor(bad)
+    with pytest.raises(ValueError, match="device 'cuda' is not available"):
+        Tensor(a, device="cuda")
+
+
+def test_facts():
+    t = Tensor(randn(2, 3, 4))
+    assert (t.ndim, t.dim(), t.numel(), t.size(), t.size(1), len(t), t.device) == (
+        3,
+        3,
+        24,
+        (2, 3, 4),
+        3,
+        2,
+        "cpu",
+    )
+    assert t.is_leaf and t.grad_fn is None and t.is_contiguous() and not t.permute(2, 0, 1).is_contiguous()
+    assert [r.shape for r in t] == [(3, 4), (3, 4)]
+    assert (
+        Tensor([3.5]).item() == 3.5
+        and float(Tensor(2.0)) == 2
+        and int(Tensor([7])) == 7
+        and bool(Tensor([1]))
+    )
+    assert Tensor([[1, 2]]).tolist() == [[1, 2]] and [10, 20][Tensor(1)] == 20
+    with pytest.raises(ValueError, match=r"item: .*shape is \(2,\)"):
+        Tensor([1.0, 2.0]).item()
+    with pytest.raises(TypeError, match="0-d"):
+        len(Tensor(1.0))
+
+
+def test_operators_equal_numpy():
+    a, b = randn(3, 4), np.abs(randn(3, 4, seed=1)) + np.float32(0.5)
+    x, y = Tensor(a), Tensor(b)
+    pairs = [
+        (x + y, a + b), (x - y, a - b), (x * y, a * b), (x / y, a / b), (2 + x, 2 + a), (2 - x, 2 - a), (2 * x, 2 * a),
+        (2 / y, 2 / b), (y**2, b**2), (-x, -a), (abs(x), abs(a)), (x @ y.T, a @ b.T), (x < y, a < b), (x == x, a == a),
+        (x != y, a != b), (x >= 0, a >= 0), (a + y, a + b), (a @ y.T, a @ b.T), (x + b, a + b), (x[1], a[1]),
+        (x[:, ::2], a[:, ::2]), (x[a > 0], a[a > 0]), (2**x, 2**a),
+    ]  # fmt: skip
+    for got, expected in pairs:
+        assert isinstance(got, Tensor)
+        np.testing.assert_allclose(got.numpy(), expected, rtol=2e-6, atol=1e-6)
+
+
+def test_printing():
+    assert repr(Tensor([1.0, 2.0])) == "tensor([1., 2.])"
+    assert repr(Tensor([1.0], requires_grad=True)) == "tensor([1.], requires_grad=True)"
+    assert repr(Tensor([1.0], requires_grad=True) * 2) == "tensor([2.], grad_fn=<Mul>)"
+    assert repr(Tensor(np.ones(1))) == "tensor([1.], dtype=float64)"
+
+
+def test_copies():
+    x = Tensor(randn(3), requires_grad=True)
+    (x * 2).sum().backward()
+    y = copy.deepcopy(x)
+    assert y.requires_grad and y.data is not x.data and np.array_equal(y.grad.data, x.grad.data)
+    z = pickle.loads(pickle.dumps(x))
+    assert z.requires_grad and np.array_equal(z.data, x.data)
+    for f in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(RuntimeError, match="leaf"):
+            f(x * 2)
+    with pytest.raises(RuntimeError, match="detach"):
+        (x * 2).numpy()
+    assert {x: 1}[x] == 1
+
+
+def test_array_protocol():
+    x = Tensor(randn(3))
+    assert np.asarray(x) is x.data and np.asarray(x, np.float64).dtype == np.float64
+    assert np.array(x, copy=True) is not x.data
+    np.testing.assert_array_equal(np.from_dlpack(x), x.data)
+    assert nnkern.zeros(2, 3).shape == (2, 3)
