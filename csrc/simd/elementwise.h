@@ -4,27 +4,25 @@
 
 namespace nn {
 
+// clang-format off
 // y = f(x), float and double
-#define NN_UNARY_OPS(U, A)                                                                             \
-  U(A, neg)                                                                                            \
-  U(A, abs)                                                                                            \
-  U(A, sign) U(A, exp) U(A, exp2) U(A, expm1) U(A, log) U(A, log2) U(A, log10) U(A, log1p) U(A, sqrt)  \
-      U(A, rsqrt) U(A, square) U(A, reciprocal) U(A, sin) U(A, cos) U(A, tan) U(A, sinh) U(A, cosh)    \
-          U(A, tanh) U(A, sigmoid) U(A, erf) U(A, floor) U(A, ceil) U(A, round) U(A, trunc) U(A, relu) \
-              U(A, gelu) U(A, gelu_tanh) U(A, silu) U(A, softplus)
+#define NN_UNARY_OPS(U, A)                                                                                     \
+  U(A, neg) U(A, abs) U(A, sign) U(A, exp) U(A, exp2) U(A, expm1) U(A, log) U(A, log2) U(A, log10) U(A, log1p) \
+  U(A, sqrt) U(A, rsqrt) U(A, square) U(A, reciprocal) U(A, sin) U(A, cos) U(A, tan) U(A, sinh) U(A, cosh)     \
+  U(A, tanh) U(A, sigmoid) U(A, erf) U(A, floor) U(A, ceil) U(A, round) U(A, trunc) U(A, relu) U(A, gelu)      \
+  U(A, gelu_tanh) U(A, silu) U(A, softplus)
 
 // z = f(x, y). The *_grad take the gradient first, then x or y of the forward: see elementwise.inl.
-#define NN_BINARY_OPS(B, A)                                                                 \
-  B(A, add)                                                                                 \
-  B(A, sub)                                                                                 \
-  B(A, mul) B(A, div) B(A, maximum) B(A, minimum) B(A, pow) B(A, relu_grad) B(A, tanh_grad) \
-      B(A, sigmoid_grad) B(A, gelu_grad) B(A, gelu_tanh_grad) B(A, silu_grad)
+#define NN_BINARY_OPS(B, A)                                                                                 \
+  B(A, add) B(A, sub) B(A, mul) B(A, div) B(A, maximum) B(A, minimum) B(A, pow) B(A, relu_grad)             \
+  B(A, tanh_grad) B(A, sigmoid_grad) B(A, gelu_grad) B(A, gelu_tanh_grad) B(A, silu_grad)
 
 // bool = x op y
 #define NN_COMPARE_OPS(C, A) C(A, eq) C(A, ne) C(A, lt) C(A, le) C(A, gt) C(A, ge)
 
 // bool = f(x)
 #define NN_TEST_OPS(P, A) P(A, isnan) P(A, isinf) P(A, isfinite)
+// clang-format on
 
 #define NN_ENUM(A, name) name,
 enum class Unary { NN_UNARY_OPS(NN_ENUM, ) };

@@ -37,13 +37,33 @@ def _version(package: str) -> str | None:
 
 def limits(n_threads: int) -> dict[str, float]:
     """Measured now: GFLOP/s of the FMA units, GB/s of reading and copying."""
-    found = {
-        "float32": _cpu.probe_flops(False, n_threads) / 1e9,
-        "float64": _cpu.probe_flops(True, n_threads) / 1e9,
-    }
-    for level, kb in CACHE_KB.items():
-        found[f"read {level}"] = _cpu.probe_read(kb << 10, n_threads) / 1e9
-        found[f"copy {level}"] = _cpu.probe_copy(kb << 10, n_threads) / 1e9
+    before = config.get_num_threads()
+    config.set_num_threads(n_threads)
+    try:
+        found = {
+            "float32": _cpu.probe_flops(False, n_threads) / 1e9,
+            "float64": _cpu.probe_flops(True, n_threads) / 1e9,
+        }
+        for level, kb in CACHE_KB.items():
+            found[f"read {level}"] = _cpu.probe_read(kb << 10, n_threads) / 1e9
+            found[f"copy {level}"] = _cpu.probe_copy(kb << 10, n_threads) / 1e9
+        return found
+    finally:
+        config.set_num_threads(before)
+
+
+def cache_bytes() -> dict[str, int]:
+    """Sizes of the data caches of one core; usual ones where the system does not tell."""
+    found = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            if (index / "type").read_text().strip() != "Instruction":
+                size = (index / "size").read_text().strip()
+                found[f"L{(index / 'level').read_text().strip()}"] = int(size.rstrip("KM")) << (
+                    20 if size[-1] == "M" else 10
+                )
+        except (OSError, ValueError):
+            continue
     return found
 
 
@@ -53,6 +73,7 @@ def facts(threads: tuple[int, ...]) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "cpu": cpu_name(),
         "isa": known["isa"]["used"],
+        "caches": cache_bytes(),
         "threads": known["threads"],
         "versions": {**known["versions"], "torch": _version("torch")},
         "system": f"{platform.system()} {platform.machine()}",

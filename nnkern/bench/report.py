@@ -39,26 +39,20 @@ def rate(row: dict, library: str = "nnkern") -> str:
     return f"{row['bytes'] / seconds / 1e9:.1f} GB/s"
 
 
-def _level(row: dict) -> str:
-    """Which memory level holds the data of a bandwidth-bound row."""
-    return next(
-        (level for level, top in (("L1", 48e3), ("L2", 1e6), ("L3", 32e6)) if row["bytes"] <= top), "memory"
-    )
+# Ops that read much and write little: judged by the rate of reading, the others by that of copying.
+READERS = ("sum", "mean", "amax", "argmax", "var", "cross_entropy", "matmul")
 
 
-def share(row: dict, limits: dict[str, Any]) -> float | None:
-    """nnkern's rate as a part of the measured limit for this number of threads."""
-    at = limits.get(str(row["threads"]))
+def share(row: dict, machine: dict) -> float | None:
+    """nnkern's rate as a part of the measured limit for this number of threads, of the memory level that holds the data."""
+    at = machine["limits"].get(str(row["threads"]))
     if not at:
         return None
     if row["flops"]:
         return row["flops"] / row["seconds"]["nnkern"] / 1e9 / at[row["dtype"]]
-    kind = (
-        "read"
-        if row["op"] in ("sum", "mean", "amax", "argmax", "var", "cross_entropy") or "vector" in row["name"]
-        else "copy"
-    )
-    return row["bytes"] / row["seconds"]["nnkern"] / 1e9 / at[f"{kind} {_level(row)}"]
+    level = next((name for name, top in machine["caches"].items() if row["bytes"] <= top), "memory")
+    kind = "read" if row["op"] in READERS else "copy"
+    return row["bytes"] / row["seconds"]["nnkern"] / 1e9 / at[f"{kind} {level}"]
 
 
 def microseconds(seconds: float) -> str:
@@ -97,7 +91,7 @@ def markdown(rows: list[dict], machine: dict) -> str:
     lines += ["| op | case | dtype | threads | nnkern | rate | of limit | vs NumPy | vs PyTorch |"]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for r in rows:
-        part = share(r, machine["limits"])
+        part = share(r, machine)
         cells = [
             r["op"],
             r["name"],
@@ -128,7 +122,7 @@ h2{font-size:20px;margin:44px 0 6px}p{margin:6px 0;max-width:76ch}.soft{color:va
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px}
 .tile b{display:block;font-size:34px;line-height:1.15;color:var(--win)}.tile.lose b{color:var(--lose)}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px}
-svg{display:block;max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
+svg{display:block;min-width:860px;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
 svg text.soft{fill:var(--soft)}svg text.lose{fill:var(--lose);font-weight:600}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:5px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
@@ -156,10 +150,10 @@ def _tiles(rows: list[dict]) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _table(rows: list[dict], limits: dict) -> str:
+def _table(rows: list[dict], machine: dict) -> str:
     body = []
     for r in rows:
-        part = share(r, limits)
+        part = share(r, machine)
         lost = any(x < 1 for x in r["ratios"].values())
         cells = [r["op"], r["name"] + (" f64" if r["dtype"] == "float64" else ""), r["threads"]]
         line = "".join(f"<td>{_e(c)}</td>" for c in cells)
@@ -225,10 +219,10 @@ def page(rows: list[dict], machine: dict) -> str:
                     f"multiply-add units.</p><div class=wide>{charts.scaling(rows, machine['limits'])}</div>")  # fmt: skip
     sections.append("<h2>Roofline, one thread</h2><p class=soft>Each point is a case: how much it computes per byte against "
                     f"how fast it ran.</p><div class=wide>{charts.roofline(rows, machine['limits'])}</div>")  # fmt: skip
-    sections.append(f"<h2>All rows</h2>{_table(rows, machine['limits'])}")
+    sections.append(f"<h2>All rows</h2>{_table(rows, machine)}")
     sections.append("<h2>How it was measured</h2><p>All candidates of a case compute the same result, which is checked "
                     "first. Then they take turns in one process on the same random data; a sample repeats a call for about "
-                    "2 ms; times are medians, ratios are medians over the rounds' own pairs. NumPy runs its best idiom, PyTorch "
+                    "2 ms; times are medians, ratios are medians over the rounds' own pairs. NumPy runs its best idiom that returns a new array, PyTorch "
                     f"its better layout. Share of limit: of the rates measured below.</p>{_facts(machine)}")  # fmt: skip
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '

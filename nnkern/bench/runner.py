@@ -23,17 +23,13 @@ def threads(n: int) -> Iterator[None]:
     before = config.get_num_threads()
     torch = torch_module()
     torch_before = torch.get_num_threads() if torch else 0
-    try:
-        from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits
 
-        limit: Any = threadpool_limits(n, user_api="blas")
-    except ImportError:
-        limit = contextlib.nullcontext()
     try:
         config.set_num_threads(n)
         if torch:
             torch.set_num_threads(n)
-        with limit:
+        with threadpool_limits(n, user_api="blas"):
             yield
     finally:
         config.set_num_threads(before)
@@ -119,16 +115,21 @@ def run(
     n_threads: Iterable[int] = (1,),
     seconds: float = 0.5,
     on_row: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of all cases for each number of threads. Ctrl-C ends it and keeps what was measured."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of all cases for each number of threads, and what failed. Ctrl-C ends it and keeps what was measured."""
     rows: list[dict[str, Any]] = []
+    failures: list[str] = []
     try:
         for case in cases:
             for n in n_threads:
-                row = time_case(case, n, seconds)
+                try:
+                    row = time_case(case, n, seconds)
+                except Exception as e:  # one broken case must not cost the others' figures
+                    failures.append(f"{case.op} {case.name}, {n} threads: {type(e).__name__}: {e}")
+                    continue
                 rows.append(row)
                 if on_row:
                     on_row(row)
     except KeyboardInterrupt:
-        pass
-    return rows
+        failures.append("interrupted")
+    return rows, failures

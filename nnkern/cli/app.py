@@ -61,7 +61,7 @@ def _cell(ratio: float | None) -> str:
     return f"[green]{ratio:.2f}x[/]" if ratio >= 1 else f"[bold red]{ratio:.2f}x[/]"
 
 
-def _bench_table(rows: list[dict], limits: dict) -> Table:
+def _bench_table(rows: list[dict], machine: dict) -> Table:
     from nnkern.bench import report
 
     table = Table(title="nnkern against NumPy and PyTorch (above 1: nnkern is faster)")
@@ -69,7 +69,7 @@ def _bench_table(rows: list[dict], limits: dict) -> Table:
                             ("of limit", "right"), ("vs NumPy", "right"), ("vs PyTorch", "right")):  # fmt: skip
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for r in rows:
-        part = report.share(r, limits)
+        part = report.share(r, machine)
         name = r["name"] + (" f64" if r["dtype"] == "float64" else "")
         table.add_row(r["op"], name, str(r["threads"]), report.microseconds(r["seconds"]["nnkern"]), report.rate(r),
                       "" if part is None else f"{100 * part:.0f} %",
@@ -101,6 +101,7 @@ def bench(
     cases = [c for c in all_cases() if (full or not c.full) and filter.lower() in f"{c.op} {c.name}".lower()]
     if not cases:
         raise typer.BadParameter(f"no case holds '{filter}'")
+    _folder(out)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -112,12 +113,12 @@ def bench(
         task = progress.add_task("measuring the machine", total=len(cases) * len(counts))
         facts = machine.facts(counts)
         progress.update(task, description="benchmarks")
-        rows = run(cases, counts, 1.5 if full else 0.4, lambda row: progress.advance(task))
-    if len(rows) < len(cases) * len(counts):
-        console.print(f"[yellow]interrupted: {len(rows)} of {len(cases) * len(counts)} rows measured[/]")
+        rows, failures = run(cases, counts, 1.5 if full else 0.4, lambda row: progress.advance(task))
+    for failure in failures:
+        console.print(f"[bold red]failed:[/] {failure}")
     if not rows:
-        raise typer.Exit(130)
-    console.print(_bench_table(rows, facts["limits"]))
+        raise typer.Exit(1)
+    console.print(_bench_table(rows, facts))
     for n, rivals in report.summary(rows).items():
         for rival, s in rivals.items():
             console.print(f"{n} thread{'s' * (n > 1)}: {_cell(s['mean'])} the speed of {report.LABELS[rival]} "
@@ -126,6 +127,17 @@ def bench(
     if as_json:
         print(json.dumps(rows))
     console.print(f"report: {paths['html']}  ({', '.join(p.name for p in paths.values())})")
+    if failures:
+        raise typer.Exit(130 if failures == ["interrupted"] else 1)
+
+
+def _folder(path: Path) -> Path:
+    """Made now, so that a bad --out fails before the work and not after it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise typer.BadParameter(f"'{path}' can't be a folder: {e.strerror}") from None
+    return path
 
 
 @train_app.command()
@@ -140,7 +152,7 @@ def mlp(
     from nnkern.training.mlp import train_digits
     from nnkern.training.plots import confusion_matrix, loss_curve
 
-    out.mkdir(parents=True, exist_ok=True)
+    _folder(out)
     columns = (
         TextColumn("epoch"),
         MofNCompleteColumn(),
@@ -156,7 +168,7 @@ def mlp(
 
         try:
             result = train_digits(epochs=epochs, seed=seed, progress=show, checkpoint=out / "mlp.safetensors")
-        except ModuleNotFoundError as e:
+        except ImportError as e:
             console.print(f"[red]{e}[/]")
             raise typer.Exit(1) from None
     loss_curve(result.history, path=out / "loss.png")

@@ -13,9 +13,18 @@ from ..case import Case, random, torch_module
 SIZES = {"32 KB": 8192, "50 MB": 12_500_000}
 UNARY = ("exp", "tanh", "sigmoid", "erf", "log", "relu", "gelu")
 BINARY = ("add", "mul", "div", "maximum")
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    y = np.negative(x)
+    np.exp(y, out=y)
+    y += 1
+    return np.reciprocal(y, out=y)
+
+
 NUMPY: dict[str, Any] = {
     "add": np.add, "mul": np.multiply, "div": np.divide, "maximum": np.maximum, "exp": np.exp, "tanh": np.tanh,
-    "log": np.log, "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "log": np.log, "relu": lambda x: np.maximum(x, 0), "sigmoid": _sigmoid,
 }  # fmt: skip
 
 

@@ -36,7 +36,17 @@ def _matmul(m: int, n: int, k: int, dtype: str) -> Any:
 def _linear(m: int, n: int, k: int) -> Any:
     def candidates() -> dict:
         x, w, b = random(m, k), random(n, k, seed=1), random(n, seed=2)
-        found = {"nnkern": lambda: nnkern.linear(x, w, b), "numpy": lambda: x @ w.T + b}
+
+        def numpy() -> Any:
+            y = x @ w.T
+            y += b
+            return y
+
+        found = {
+            "nnkern": lambda: nnkern.linear(x, w, b),
+            "numpy": numpy,
+            "numpy (usual)": lambda: x @ w.T + b,
+        }
         if torch := torch_module():
             tx, tw, tb = torch.from_numpy(x), torch.from_numpy(w), torch.from_numpy(b)
             found["torch"] = lambda: torch.nn.functional.linear(tx, tw, tb)

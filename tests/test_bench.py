@@ -1,0 +1,79 @@
+"""The benchmark harness: what it refuses, its arithmetic, its report."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("threadpoolctl", reason="the harness needs the extra `cli`")
+from nnkern.bench import Case, all_cases, families, report, run, time_case
+from nnkern.bench import machine as machine_facts
+
+MACHINE = {
+    "cpu": "a <CPU>", "isa": "avx2", "system": "Linux", "date": "2026-01-01", "threads": {"used": 1, "why": "a test"},
+    "versions": {"nnkern": "0", "numpy": "2", "torch": None}, "caches": {"L1": 32768, "L2": 1 << 20, "L3": 1 << 25},
+    "limits": {"1": {"float32": 100.0, "float64": 50.0, **{f"{k} {v}": 10.0 for k in ("read", "copy") for v in ("L1", "L2", "L3", "memory")}}},
+}  # fmt: skip
+
+
+def row(name, ratio, flops=1e6, seconds=1e-5):
+    return {"op": "matmul", "name": name, "dtype": "float32", "threads": 1, "flops": flops, "bytes": 0, "rounds": 9,
+            "seconds": {"nnkern": seconds, "numpy": seconds * ratio}, "quartiles": {}, "ratios": {"numpy": ratio}}  # fmt: skip
+
+
+def case(**candidates):
+    return Case("op", "case", lambda: {k: (lambda v=v: v) for k, v in candidates.items()}, flops=1)
+
+
+def test_a_wrong_candidate_is_found_before_the_clock_starts():
+    right = np.ones(3, np.float32)
+    assert time_case(case(nnkern=right, numpy=right), seconds=0.01)["ratios"]["numpy"] > 0
+    for wrong in (right * 2, right * np.nan, np.ones(4, np.float32)):
+        with pytest.raises(AssertionError, match="op case: nnkern"):
+            time_case(case(nnkern=right, numpy=wrong), seconds=0.01)
+
+
+def test_one_failure_keeps_the_other_rows():
+    good, bad = case(nnkern=np.ones(2)), case(nnkern=np.ones(2), numpy=np.zeros(2))
+    rows, failures = run([bad, good, bad], seconds=0.01)
+    assert len(rows) == 1 and len(failures) == 2 and "differ" in failures[0]
+
+
+def test_an_interrupt_keeps_the_rows():
+    def stop():
+        raise KeyboardInterrupt
+
+    rows, failures = run(
+        [case(nnkern=np.ones(2)), Case("op", "stop", stop), case(nnkern=np.ones(2))], seconds=0.01
+    )
+    assert len(rows) == 1 and failures == ["interrupted"]
+
+
+def test_arithmetic():
+    assert report.geometric_mean([2.0, 8.0]) == pytest.approx(4)
+    s = report.summary([row("a", 2.0), row("b", 0.5), row("c", 4.0)])
+    assert s[1]["numpy"]["won"] == 2 and s[1]["numpy"]["rows"] == 3
+    assert report.share(row("a", 2), MACHINE) == pytest.approx(1.0)  # 1e6 flops in 10 us of 100 GFLOP/s
+    assert report.rate(row("a", 2)) == "100.0 GFLOP/s"
+
+
+def test_report_shows_lost_rows_in_red(tmp_path):
+    rows = [row("24 x 24 x 24", 2.0), row("64 x 64 x 64", 0.5), row("<b>", 3.0)]
+    paths = report.write(rows, MACHINE, tmp_path)
+    page = paths["html"].read_text()
+    assert "<tr class=lose>" in page and "0.50&times;" in page and "var(--lose)" in page
+    assert "&lt;b&gt;" in page and "<b>," not in page and "http" not in page.replace("http-equiv", "")
+    assert "**0.50**" in paths["md"].read_text()
+    assert json.loads(paths["json"].read_text())["rows"][1]["ratios"]["numpy"] == 0.5
+
+
+def test_every_family_has_cases_that_agree():
+    for family in families():
+        cases = [c for c in all_cases(family) if not c.full]
+        assert cases and all((c.flops > 0) != (c.bytes > 0) for c in cases)
+        small = min(cases, key=lambda c: c.flops or c.bytes)
+        assert time_case(small, seconds=0.01)["seconds"]["nnkern"] > 0
+
+
+def test_machine_facts():
+    assert machine_facts.cpu_name() and set(machine_facts.cache_bytes()) >= {"L1", "L2", "L3"}

@@ -1,0 +1,62 @@
+"""The command line, as its user runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("typer", reason="the command line needs the extra `cli`")
+pytest.importorskip("rich", reason="the command line needs the extra `cli`")
+
+
+def nnkern(*args, cwd=None, code=None):
+    command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "nnkern"]
+    return subprocess.run([*command, *args], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_info():
+    done = nnkern("info", "--json")
+    facts = json.loads(done.stdout)
+    assert (
+        done.returncode == 0
+        and facts["isa"]["used"] in facts["isa"]["available"]
+        and facts["threads"]["used"] >= 1
+    )
+    assert "threads" in nnkern("info").stdout
+
+
+def test_bench(tmp_path):
+    done = nnkern("bench", "--filter", "24 x 24", "--threads", "1", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0 and "24 x 24 x 24" in done.stdout and "NumPy" in done.stdout
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "report.md"}
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("bench", "--filter", "no such case"), "no case holds"),
+        (("bench", "--threads", "many"), "whole numbers"),
+        (("bench", "--filter", "24 x 24", "--out", __file__), "can't be a folder"),
+        (("train", "mlp", "--epochs", "0"), "epochs"),
+        (("fly",), "No such command"),
+    ],
+)
+def test_wrong_use_is_explained(args, text):
+    done = nnkern(*args)
+    assert done.returncode == 2 and text in done.stderr.replace("\n", " ") and "Traceback" not in done.stderr
+
+
+def test_train_mlp(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    done = nnkern("train", "mlp", "--epochs", "2", "--out", str(tmp_path / "mlp"))
+    assert done.returncode == 0 and "test accuracy" in done.stdout, done.stderr
+    assert {p.name for p in (tmp_path / "mlp").iterdir()} == {"mlp.safetensors", "loss.png", "confusion.png"}
+
+
+def test_without_the_extra_it_says_what_to_install():
+    done = nnkern(code="import sys; sys.modules['typer'] = None; from nnkern.cli import main; main()")
+    assert (
+        done.returncode == 1 and "pip install 'nnkern[cli]'" in done.stderr and "Traceback" not in done.stderr
+    )
