@@ -52,7 +52,11 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(matmul_forward, Array, (const View& x, const View& w, const OptView& out), "x", "w", "out")                            \
   NN_OP(linear_forward, Array, (const View& x, const View& w, const OptView& b, const OptView& residual, int64_t activation,   \
                                 double alpha, double beta, const OptView& out),                                                \
-        "x", "w", "b", "residual", "activation", "alpha", "beta", "out")
+        "x", "w", "b", "residual", "activation", "alpha", "beta", "out")                                                \
+  NN_OP(pack_forward, Array, (const View& w), "w")                                                                             \
+  NN_OP(matmul_packed_forward, Array, (const View& x, const View& packed, int64_t k, int64_t n, const OptView& b,              \
+                                       int64_t activation),                                                                    \
+        "x", "packed", "k", "n", "b", "activation")
 
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \

@@ -196,3 +196,42 @@ def test_the_reference_is_numpy():
         np.array([[1.0, 2]]), np.array([[3.0, 4]]), np.array([0.5]), np.array([[-20.0]]), 1, 1.0, 1.0
     )
     np.testing.assert_array_equal(y, [[0.0]])
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 9, 20), (5, 100, 700), (40, 33, 64), (3, 5, 0), (0, 4, 4)])
+def test_packed_matrix(m, n, k):
+    for dtype in DTYPES:
+        x, w, b = (a.astype(dtype) for a in (randn(2, m, k), randn(n, k, seed=1).T, randn(n, seed=2)))
+        for isa in each_isa():
+            packed = nnkern.PackedMatrix(w)
+            assert_close(nnkern.matmul(x, packed), np.matmul(x, w), n=k, note=isa)
+            for activation in (None, "relu", "tanh"):
+                expected = reference.linear_forward(
+                    x, w.T, b, None, {None: 0, "relu": 1, "tanh": 3}[activation]
+                )
+                assert_close(nnkern.linear(x, packed, b, activation), expected, kind="chain", n=k, note=isa)
+
+
+def test_packed_matrix_is_an_object():
+    import pickle
+
+    w = randn(20, 30)
+    packed = nnkern.PackedMatrix(w)
+    x, expected = randn(4, 20), nnkern.matmul(randn(4, 20), w)
+    w[:] = 0  # a copy
+    for isa in each_isa():  # repacks itself
+        assert_close(nnkern.matmul(x, packed), expected, n=20, note=isa)
+    again = pickle.loads(pickle.dumps(packed))
+    assert again.shape == (20, 30) and again.dtype == np.float32
+    assert_close(nnkern.matmul(x, again), expected, n=20)
+    check_gradient(
+        lambda x, b: nnkern.linear(x, nnkern.PackedMatrix(randn(20, 30).astype(np.float64)), b, "relu"),
+        x,
+        randn(30),
+    )
+    with pytest.raises(ValueError, match=r"matmul: x's last axis must be w's first.*\(4, 21\).*\(20, 30\)"):
+        nnkern.matmul(randn(4, 21), packed)
+    with pytest.raises(TypeError, match="PackedMatrix"):
+        nnkern.PackedMatrix(None)
+    with pytest.raises(ValueError, match="another instruction set"):
+        _cpu.matmul_packed_forward(x, randn(7), 20, 30, None, 0)

@@ -4,6 +4,7 @@
 #include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
+#include "copy.h"
 #include "gemm.h"
 
 namespace nn::cpu {
@@ -208,6 +209,55 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
       }
     });
   });
+}
+
+Array pack_forward(const View& w) {
+  const Dtype dt = common_dtype("PackedMatrix", {{"w", w}});
+  if (w.ndim != 2) fail("PackedMatrix", "w must have two axes", {{"w", w}});
+  return dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const int64_t size = packed_size<T>(w.shape[1], w.shape[0]);
+    Array packed = output("PackedMatrix", dt, 1, &size);
+    pack_b(right<T>(w), w.shape[1], w.shape[0], packed.as<T>());
+    return packed;
+  });
+}
+
+Array matmul_packed_forward(const View& x, const View& packed, int64_t k, int64_t n, const OptView& b,
+                            int64_t activation) {
+  const char* op = "matmul";
+  Dtype dt = common_dtype(op, {{"x", x}, {"packed", packed}});
+  if (b) dt = common_dtype(op, {{"x", x}, {"b", b}});
+  const int64_t w_shape[] = {k, n};
+  const View w{nullptr, dt, false, false, 2, w_shape, w_shape, nullptr, 0};
+  if (x.ndim < 1 || x.shape[x.ndim - 1] != k)
+    fail(op, "x's last axis must be w's first", {{"x", x}, {"w", w}});
+  if (b && (b.ndim != 1 || b.shape[0] != n || !b.contiguous()))
+    fail(op, "b must be a contiguous array of one number per column", {{"w", w}, {"b", b}});
+  if (activation < 0 || activation > int(Activation::silu))
+    throw std::invalid_argument("matmul: unknown activation");
+  int64_t shape[kMaxDims];
+  for (int i = 0; i < x.ndim - 1; ++i) shape[i] = x.shape[i];
+  shape[x.ndim - 1] = n;
+  Array y = output(op, dt, x.ndim, shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    if (packed.ndim != 1 || !packed.contiguous() || k < 0 || n < 0 || packed.shape[0] != packed_size<T>(n, k))
+      throw std::invalid_argument("matmul: the matrix was packed for another instruction set");
+    if (y.size() == 0) return;
+    const Dense dense(x);
+    Gemm<T> g = {};
+    g.alpha = 1;
+    g.m = y.size() / n, g.n = n, g.k = k;
+    g.a = {dense.as<T>(), k, 1};
+    g.b = {packed.as<const T>(), 0, 0};
+    g.c = y.as<T>(), g.c_row = n;
+    g.bias = b ? b.as<const T>() : nullptr;
+    g.activation = Activation(activation);
+    g.packed.p = k > 0 ? packed.as<const T>() : nullptr;
+    gemm(g);
+  });
+  return y;
 }
 
 }  // namespace nn::cpu

@@ -72,6 +72,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Two plain arrays have no tape: arithmetic goes straight to the kernel.
+_ndarray = np.ndarray
+_kernels = Function.kernels
+
+
 def _sum_to(g: Any, x: Any) -> Any:
     """g summed over the axes along which x was broadcast; None for numbers, which have no gradient."""
     if g.shape == x.shape:
@@ -537,6 +542,8 @@ def add(x: Any, y: Any, out: Any = None) -> Any:
     """x + y. `out` (arrays only) takes the result; it may be x or y themselves."""
     if out is not None:
         return _into("add", x, y, out)
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.add_forward(x, y)
     return Add()(x, y)
 
 
@@ -554,6 +561,8 @@ def sub(x: Any, y: Any, out: Any = None) -> Any:
     """x - y. `out`: see add."""
     if out is not None:
         return _into("sub", x, y, out)
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.sub_forward(x, y)
     return Sub()(x, y)
 
 
@@ -574,6 +583,8 @@ def mul(x: Any, y: Any, out: Any = None) -> Any:
     """x * y. `out`: see add."""
     if out is not None:
         return _into("mul", x, y, out)
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.mul_forward(x, y)
     return Mul()(x, y)
 
 
@@ -594,6 +605,8 @@ def div(x: Any, y: Any, out: Any = None) -> Any:
     """x / y. `out`: see add."""
     if out is not None:
         return _into("div", x, y, out)
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.div_forward(x, y)
     return Div()(x, y)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..config import get_isa
+from ..device import to_ndarray
 from ..function import Function
 from ..tensor import Tensor
 from .reduce import sum as _sum
 from .reduce import sum_to
 
-__all__ = ["addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "mv", "outer"]
+__all__ = ["PackedMatrix", "addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "mv", "outer"]
 
 # Numbers of the fused activations, as in csrc/cpu/gemm.h.
 _ACTIVATIONS = {None: 0, "none": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "gelu": 4, "gelu_tanh": 5, "silu": 6}
@@ -53,6 +55,67 @@ class MatMul(Function):
         return gx, gw
 
 
+class PackedMatrix:
+    """The right operand of many products, laid out once as the engine reads it.
+
+    w: (K, N) array or Tensor, float32 or float64. Use it as `matmul(x, packed)`, or `linear(x, packed, bias)` when made
+    from a Linear's weight as PackedMatrix(weight.T). Pays where x has few rows. It is a copy: later changes of w are
+    not seen. Gradients flow to x and bias, not to w. Picklable; on another instruction set it packs itself anew.
+
+    >>> matmul(np.ones((2, 3)), PackedMatrix(np.ones((3, 4)))).shape
+    (2, 4)
+    """
+
+    def __init__(self, w: Any) -> None:
+        w = w.data if isinstance(w, Tensor) else to_ndarray(w, "PackedMatrix")
+        self.w = w.copy()
+        self._pack()
+
+    def _pack(self) -> None:
+        self._isa = get_isa()
+        self._packed = Function.kernels.pack_forward(self.w)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.w.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.w.dtype
+
+    def packed(self) -> Any:
+        """The panels, for the instruction set in use."""
+        if self._isa != get_isa():
+            self._pack()
+        return self._packed
+
+    def __reduce__(self) -> tuple:
+        return PackedMatrix, (self.w,)
+
+
+class PackedProduct(Function):
+    name = "matmul"
+
+    def __init__(self, w: PackedMatrix, activation: str | None) -> None:
+        self.w, self.activation = w, activation
+
+    def forward(self, x: Any, b: Any) -> Any:
+        k, n = self.w.shape
+        y = self.kernels.matmul_packed_forward(x, self.w.packed(), k, n, b, _ACTIVATIONS[self.activation])
+        if self.activation == "relu":
+            self.saved = (y,)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        if self.activation == "relu":
+            from .elementwise import relu_grad
+
+            gy = relu_grad(gy, self.saved[0])
+        need_x, need_b = self.needs_input_grad
+        gb = _sum(gy.reshape(-1, gy.shape[-1]), 0) if need_b else None
+        return (matmul(gy, self.w.w.T) if need_x else None), gb
+
+
 def matmul(x: Any, w: Any) -> Any:
     """x @ w: the matrix product of the last two axes; leading axes broadcast, 1-d operands are vectors.
 
@@ -65,6 +128,8 @@ def matmul(x: Any, w: Any) -> Any:
     >>> matmul(np.ones((2, 3)), np.ones((3, 4))).shape
     (2, 4)
     """
+    if type(w) is PackedMatrix:
+        return PackedProduct(w, None)(x, None)
     return MatMul()(x, w)
 
 
@@ -98,7 +163,8 @@ class Linear(Function):
 def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> Any:
     """activation(x @ weight.T + bias), bias and activation fused into the product.
 
-    x: (..., in_features) or (in_features,); weight: (out_features, in_features); bias: (out_features,) or None.
+    x: (..., in_features) or (in_features,); weight: (out_features, in_features), or
+    PackedMatrix(weight.T); bias: (out_features,) or None.
     activation: None, 'relu', 'sigmoid', 'tanh', 'gelu', 'gelu_tanh' or 'silu' (beyond PyTorch, for inference;
     gradients exist for None and 'relu'). Returns (..., out_features). Semantics: torch.nn.functional.linear.
 
@@ -111,6 +177,8 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
         name, _, tanh = activation.partition("_")
         y = linear(x, weight, bias)
         return elementwise.gelu(y, approximate="tanh") if tanh else getattr(elementwise, name)(y)
+    if type(weight) is PackedMatrix:
+        return PackedProduct(weight, activation)(x, bias)
     return Linear(activation)(x, weight, bias)
 
 

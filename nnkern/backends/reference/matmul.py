@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["linear_forward", "matmul_forward"]
+__all__ = ["linear_forward", "matmul_forward", "matmul_packed_forward", "pack_forward"]
 
 
 def matmul_forward(x, w, out=None):
@@ -43,3 +43,13 @@ def linear_forward(x, w, b=None, residual=None, activation=0, alpha=1.0, beta=1.
         return y
     out[...] = y
     return out
+
+
+def pack_forward(w):
+    """Every backend has an order of its own; here it is that of w."""
+    return np.ascontiguousarray(w).reshape(-1)
+
+
+def matmul_packed_forward(x, packed, k, n, b, activation):
+    y = np.matmul(x, packed.reshape(k, n))
+    return activate(y if b is None else y + b, activation).astype(x.dtype)
