@@ -1,0 +1,50 @@
+"""Puts the figures of a report.json between the README's markers: python -m nnkern.bench.readme report.json README.md"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from .report import LABELS, microseconds, rate, share, summary
+
+# The rows that stand for their families, in this order.
+SHOWN = (
+    ("matmul", "64 x 64 x 64"), ("matmul", "512 x 512 x 512"), ("matmul", "1024 x 1024 x 1024"),
+    ("linear", "GPT-2 MLP, 16 tokens"), ("linear", "ResNet-50 1x1 conv 56x56"), ("matmul", "64 products of 32 x 32 x 32"),
+    ("add", "50 MB"), ("exp", "50 MB"), ("gelu", "50 MB"), ("sum", "50 MB, all"), ("var", "50 MB, rows"),
+    ("softmax", "256 x 1000"), ("cross_entropy", "64 x 50257"), ("training step", "tiny MLP 20-32-2, batch 32"),
+    ("training step", "digits MLP 64-256-128-10, batch 64"), ("add", "32 KB"), ("index_select", "4096 rows of 64"),
+)  # fmt: skip
+
+
+def table(rows: list[dict], machine: dict) -> str:
+    lines = [f"One thread, {machine['cpu']} ({machine['isa']}), {machine['date']}; float32.", ""]
+    lines += ["| | nnkern | rate | of limit | vs NumPy | vs PyTorch |", "|---|---|---|---|---|---|"]
+    for op, name in SHOWN:
+        for r in rows:
+            if (r["op"], r["name"], r["threads"], r["dtype"]) == (op, name, 1, "float32"):
+                ratios = [f"{r['ratios'][x]:.2f}x" if x in r["ratios"] else "" for x in ("numpy", "torch")]
+                part = share(r, machine)
+                cells = [f"{op}, {name}", microseconds(r["seconds"]["nnkern"]), rate(r)]
+                cells += ["" if part is None else f"{100 * part:.0f} %", *ratios]
+                lines.append("| " + " | ".join(cells) + " |")
+    for n, rivals in summary(rows).items():
+        means = ", ".join(
+            f"{s['mean']:.2f}x {LABELS[x]} ({s['won']} of {s['rows']} rows won)" for x, s in rivals.items()
+        )
+        lines += ["", f"Geometric means over all rows, {n} thread{'s' * (n > 1)}: {means}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    report, readme = Path(sys.argv[1]), Path(sys.argv[2])
+    data = json.loads(report.read_text())
+    marked = r"(<!-- figures: start -->\n).*?(<!-- figures: end -->)"
+    text = table(data["rows"], data["machine"])
+    readme.write_text(re.sub(marked, lambda m: f"{m[1]}{text}\n{m[2]}", readme.read_text(), flags=re.S))
+
+
+if __name__ == "__main__":
+    main()
