@@ -78,9 +78,9 @@ bool make_plan(const View& x, const Reduction& r, Plan& p, int* order) {
   int merged = 0;
   for (int i = 0; i < n; ++i) {
     if (!all[i].reduced) order[n_order++] = all[i].axis;
-    Item& last = all[merged - 1];
-    if (merged && last.reduced == all[i].reduced && last.step == all[i].n * all[i].step)
-      last = {last.n * all[i].n, all[i].step, 0, last.reduced};
+    Item* last = merged ? &all[merged - 1] : nullptr;
+    if (last && last->reduced == all[i].reduced && last->step == all[i].n * all[i].step)
+      *last = {last->n * all[i].n, all[i].step, 0, last->reduced};
     else
       all[merged++] = all[i];
   }
