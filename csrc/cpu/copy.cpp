@@ -41,9 +41,9 @@ Plan make_plan(const View& from, const View& to) {
     all[at] = a;
   }
   for (int i = 0; i < n; ++i) {
-    Axis& last = p.axis[p.ndim - 1];
-    if (p.ndim && last.x == all[i].x * all[i].n && last.y == all[i].y * all[i].n)
-      last = {last.n * all[i].n, all[i].x, all[i].y};
+    Axis* last = p.ndim ? &p.axis[p.ndim - 1] : nullptr;
+    if (last && last->x == all[i].x * all[i].n && last->y == all[i].y * all[i].n)
+      *last = {last->n * all[i].n, all[i].x, all[i].y};
     else
       p.axis[p.ndim++] = all[i];
   }
@@ -52,6 +52,7 @@ Plan make_plan(const View& from, const View& to) {
 
 // The axis (not the last) along which the source is dense while it isn't along the last one; -1 if none.
 int transposed_axis(const Plan& p) {
+  if (p.ndim == 0) return -1;
   const Axis& last = p.axis[p.ndim - 1];
   if (last.y != 1 || last.x == 1 || last.x == 0 || last.n < 2) return -1;
   for (int i = p.ndim - 2; i >= 0; --i)

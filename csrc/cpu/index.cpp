@@ -253,7 +253,7 @@ Array take_forward(const View& x, const View& index, int64_t axis) {
   const Indices rows("index_select", index, x.shape[axis], axis);
   int64_t shape[kMaxDims];
   memcpy(shape, x.shape, sizeof(int64_t) * size_t(axis));
-  memcpy(shape + axis, index.shape, sizeof(int64_t) * size_t(index.ndim));
+  std::copy_n(index.shape, index.ndim, shape + axis);
   memcpy(shape + axis + index.ndim, x.shape + axis + 1, sizeof(int64_t) * size_t(x.ndim - axis - 1));
   Array y = output("index_select", x.dtype, x.ndim - 1 + index.ndim, shape);
   if (y.size() == 0) return y;
