@@ -212,7 +212,11 @@ template <class T> void dots(const Gemm<T>& g) {
 
 // One row times a row-major B: sums of B's rows.
 template <class T> void row_sums(const Gemm<T>& g) {
-  parallel_for(g.n, column_grain(g.k * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
+  // Whole rows, or long pieces: memory is read in straight lines. A column's sum does not know its piece.
+  const bool share = g.k * g.n * int64_t(sizeof(T)) > (int64_t(1) << 20);
+  const int64_t pieces = share ? 2 * num_threads() : 1;
+  const int64_t grain = std::max<int64_t>(2048 / sizeof(T), round_up(ceil_div(g.n, pieces), 64));
+  parallel_for(g.n, grain, [&](int64_t begin, int64_t end) {
     kernels<T>().gemv_axpy(g.b.p + begin, g.b.row, g.a.p, g.a.col, g.k, end - begin, g.c + begin);
     epilogue(g, begin, end - begin);
   });
