@@ -45,6 +45,9 @@ template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) 
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
   const T *a = t.a, *b = t.b;
+  if (Packed)
+    for (int i = 0; i < MR; ++i)  // c is wanted when the sums are done: ask for it now
+      for (int j = 0; j < NV; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
   for (int64_t k = 0; k < t.k; ++k) {
     vec<T> bv[NV];
 #pragma GCC unroll 4
@@ -111,9 +114,9 @@ template <class T> GemmShape gemm_shape() {
   s.mr = L::rows[kTileVectors];
   s.nr = kTileVectors * vec<T>::width;
 #if defined(__AVX512F__)
-  s.kc = sizeof(T) == 4 ? 384 : 256;
-  s.mc = 14 * (sizeof(T) == 4 ? 24 : 16);
-  s.nc = sizeof(T) == 4 ? 2048 : 1024;
+  s.kc = sizeof(T) == 4 ? 256 : 160;
+  s.mc = 14 * (sizeof(T) == 4 ? 32 : 28);
+  s.nc = sizeof(T) == 4 ? 2048 : 2048;
 #else
   s.kc = 256;
   s.mc = s.mr * (sizeof(T) == 4 ? 32 : 24);
