@@ -3,10 +3,7 @@
 //   once. in place B is row-major and the work is too small, or the rows too few, to repay packing: tiles
 //   read A and B where
 //            they lie, with masked edges.
-//   packed   Goto's loops: B in blocks of kc x nc (in L3), A in blocks of mc x kc (in L2), tiles of mr x nr
-//   over panels.
-// The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same
-// bits.
+//   packed   everything else: product.cpp.
 #include "gemm.h"
 
 #include <algorithm>
@@ -24,23 +21,6 @@ constexpr int64_t kSerialFlops = int64_t(2) << 20;
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-// Equal depths, so that no short last block spoils the rate.
-int64_t depth_block(int64_t k, int64_t kc) {
-  return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
-}
-
-template <class T> T floor_of(Activation a) {
-  return a == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
-}
-
-// The activations that do not fit into the tile's store: on rows that are still in L1.
-template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n) {
-  if (a == Activation::none || a == Activation::relu) return;
-  constexpr Unary ops[] = {Unary::sigmoid, Unary::tanh, Unary::gelu, Unary::gelu_tanh, Unary::silu};
-  const int op = int(ops[int(a) - int(Activation::sigmoid)]);
-  for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n);
-}
-
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   GemmTile<T> t = {};
   t.k = g.k;
@@ -49,14 +29,14 @@ template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   t.c_row = g.c_row;
   t.last = true;
   t.alpha = g.alpha, t.beta = g.beta, t.floor = floor_of<T>(g.activation);
-  t.residual_row = g.residual_row;
+  t.residual_row = g.c_row;
   return t;
 }
 
 template <class T> void place(GemmTile<T>& t, const Gemm<T>& g, int64_t i, int64_t j) {
   t.c = g.c + i * g.c_row + j;
   t.bias = g.bias ? g.bias + j : nullptr;
-  t.residual = g.residual ? g.residual + i * g.residual_row + j : nullptr;
+  t.residual = g.residual ? g.residual + i * g.c_row + j : nullptr;
 }
 
 // --- in place
@@ -94,80 +74,15 @@ template <class T> void in_place(const Gemm<T>& g) {
 // --- packed
 // --------------------------------------------------------------------------------------------------------
 
-template <class T> void pack_a_block(const Gemm<T>& g, const GemmShape& s, int64_t i, int64_t rows, int64_t p,
-                                     int64_t depth, T* out) {
-  for (int64_t r = 0; r < rows; r += s.mr, out += s.mr * depth)
-    kernels<T>().pack(g.a.p + (i + r) * g.a.row + p * g.a.col, g.a.row, g.a.col,
-                      int(std::min<int64_t>(s.mr, rows - r)), s.mr, depth, out);
-}
-
-template <class T> void multiply_block(const Gemm<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
-                                       const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
-                                       int64_t depth) {
-  const Kernels<T>& kern = kernels<T>();
-  for (int64_t j = 0; j < columns; j += s.nr) {
-    t.n = std::min<int64_t>(s.nr, columns - j);
-    const int nv = t.n <= s.width ? 1 : s.vectors;
-    t.b = b + j * depth;
-    for (int64_t i = 0; i < rows; i += s.mr) {
-      t.a = a + i * depth;
-      place(t, g, i0 + i, j0 + j);
-      const int64_t m = std::min<int64_t>(s.mr, rows - i);
-      kern.gemm_tile(int(m), nv, t);
-      if (t.last) activate(g.activation, t.c, g.c_row, m, t.n);
-    }
-  }
-}
-
 template <class T> void packed(const Gemm<T>& g) {
-  const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t kb = depth_block(g.k, s.kc);
-  const int64_t nc = std::min(g.packed.p ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  // Blocks of rows: as few as fit L2, but enough of them to share among threads, all about equal.
-  const int64_t tiles = ceil_div(g.m, s.mr);
-  int64_t per_block = std::min(tiles, s.mc / s.mr);
-  const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
-  if (threads) per_block = std::max<int64_t>(1, std::min(per_block, ceil_div(tiles, 4 * num_threads())));
-  const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
-  // Few rows: share the columns, too.
-  const int64_t n_panels = nc / s.nr;
-  const int64_t n_split = !threads ? 1 : std::min(n_panels, ceil_div(4 * num_threads(), m_blocks));
-  const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
-
-  Workspace<T> b_block(g.packed.p ? 1 : size_t(kb * nc));
-  for (int64_t j0 = 0; j0 < g.n; j0 += nc) {
-    const int64_t columns = std::min(nc, g.n - j0), panels = ceil_div(columns, s.nr);
-    for (int64_t p = 0; p < g.k; p += kb) {
-      const int64_t depth = std::min(kb, g.k - p);
-      const T* b = g.packed.p ? g.packed.p + p * nc : b_block;
-      if (!g.packed.p)
-        parallel_for(panels, threads ? std::max<int64_t>(1, 65536 / (s.nr * depth)) : panels,
-                     [&](int64_t begin, int64_t end) {
-                       for (int64_t q = begin; q < end; ++q)
-                         kernels<T>().pack(g.b.p + p * g.b.row + (j0 + q * s.nr) * g.b.col, g.b.col, g.b.row,
-                                           int(std::min<int64_t>(s.nr, columns - q * s.nr)), s.nr, depth,
-                                           b_block + q * s.nr * depth);
-                     });
-      GemmTile<T> t = first_tile(g);
-      t.packed = true;
-      t.k = depth;
-      t.accumulate = p > 0;
-      t.last = p + depth == g.k;
-      const int64_t parts = ceil_div(columns, n_part);
-      parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
-        Workspace<T> a_block(size_t(mc * depth));
-        int64_t packed_rows = -1;
-        for (int64_t q = begin; q < end; ++q) {
-          const int64_t i = q / parts * mc, j = q % parts * n_part;
-          const int64_t rows = std::min(mc, g.m - i);
-          if (i != packed_rows) pack_a_block(g, s, i, rows, p, depth, static_cast<T*>(a_block));
-          packed_rows = i;
-          multiply_block(g, s, t, static_cast<const T*>(a_block), b + j * depth, i, rows, j0 + j,
-                         std::min(n_part, columns - j), depth);
-        }
-      });
-    }
-  }
+  const WalkPanels<T> a(g.a.p, Walk(g.a.row), Walk(g.a.col)), b(g.b.p, Walk(g.b.col), Walk(g.b.row));
+  Product<T> p = {};
+  p.m = g.m, p.n = g.n, p.k = g.k;
+  p.a = &a, p.b = &b;
+  p.c = g.c, p.rows = Walk(g.c_row), p.cols = Walk(1);
+  p.alpha = g.alpha, p.beta = g.beta, p.bias = g.bias, p.residual = g.residual;
+  p.activation = g.activation, p.packed_b = g.packed_b;
+  multiply(p);
 }
 
 // --- vector
@@ -178,7 +93,7 @@ template <class T> void epilogue(const Gemm<T>& g, int64_t j0, int64_t columns) 
   const T floor = floor_of<T>(g.activation);
   for (int64_t i = 0; i < g.m; ++i) {
     T* c = g.c + i * g.c_row;
-    const T* residual = g.residual ? g.residual + i * g.residual_row : nullptr;
+    const T* residual = g.residual ? g.residual + i * g.c_row : nullptr;
     for (int64_t j = j0; j < j0 + columns; ++j) {
       T y = g.alpha * c[j];
       if (residual) y += g.beta * residual[j];
@@ -239,7 +154,7 @@ template <class T> void column(const Gemm<T>& g) {
 enum class Path { column, row_sums, dots, in_place, packed };
 
 template <class T> Path choose(const Gemm<T>& g) {
-  if (g.packed.p) return Path::packed;
+  if (g.packed_b) return Path::packed;
   if (g.k == 0) return Path::in_place;
   if (g.n == 1 && g.m > 1) return Path::column;
   const GemmShape s = kernels<T>().gemm_shape();
@@ -272,21 +187,6 @@ template <class T> void gemm(const Gemm<T>& g) {
   }
 }
 
-template <class T> int64_t packed_size(int64_t n, int64_t k) {
-  return round_up(n, kernels<T>().gemm_shape().nr) * k;
-}
-
-template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out) {
-  const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t kb = depth_block(k, s.kc), columns = round_up(n, s.nr);
-  for (int64_t p = 0; p < k; p += kb) {
-    const int64_t depth = std::min(kb, k - p);
-    for (int64_t j = 0; j < n; j += s.nr)
-      kernels<T>().pack(b.p + p * b.row + j * b.col, b.col, b.row, int(std::min<int64_t>(s.nr, n - j)), s.nr,
-                        depth, out + p * columns + j * depth);
-  }
-}
-
 template <class T> const char* gemm_path(const Gemm<T>& g) {
   const char* names[] = {"column", "row sums", "dot products", "in place", "packed"};
   return names[int(choose(g))];
@@ -294,10 +194,6 @@ template <class T> const char* gemm_path(const Gemm<T>& g) {
 
 template void gemm(const Gemm<float>&);
 template void gemm(const Gemm<double>&);
-template int64_t packed_size<float>(int64_t, int64_t);
-template int64_t packed_size<double>(int64_t, int64_t);
-template void pack_b(const Matrix<float>&, int64_t, int64_t, float*);
-template void pack_b(const Matrix<double>&, int64_t, int64_t, double*);
 template const char* gemm_path(const Gemm<float>&);
 template const char* gemm_path(const Gemm<double>&);
 

@@ -17,11 +17,70 @@ template <class T> struct Matrix {
   int64_t row, col;
 };
 
-// B packed once for many products: panels of nr columns, kc deep, in the order in which the engine reads
-// them.
-template <class T> struct PackedB {
-  const T* p = nullptr;  // null: not packed
+// The offset of element i of an axis that is walked in nested loops: size[0] elements step[0] apart, that run
+// size[1] times step[1] apart, and so on. Pixels of a batch of images, for example.
+struct Walk {
+  static constexpr int kLevels = 4;
+  int levels = 1;
+  int64_t size[kLevels] = {INT64_MAX, 1, 1, 1}, step[kLevels] = {0, 0, 0, 0};
+
+  Walk() = default;
+  explicit Walk(int64_t one_step) { step[0] = one_step; }
+  // The next outer loop; one that only continues the loop inside it disappears.
+  void then(int64_t n, int64_t outer_step) {
+    if (size[0] == INT64_MAX) {
+      size[0] = n, step[0] = outer_step;
+    } else if (n != 1) {
+      const int last = levels - 1;
+      if (size[last] == 1 || outer_step == size[last] * step[last]) {
+        if (size[last] == 1) step[last] = outer_step;
+        size[last] *= n;
+      } else {
+        size[levels] = n, step[levels] = outer_step, ++levels;
+      }
+    }
+  }
+  int64_t at(int64_t i) const {
+    if (levels == 1) return i * step[0];
+    int64_t offset = 0;
+    for (int l = 0; l < levels - 1; ++l) offset += i % size[l] * step[l], i /= size[l];
+    return offset + i * step[levels - 1];
+  }
+  // How many elements from i on are step[0] apart.
+  int64_t run(int64_t i) const { return levels == 1 ? INT64_MAX : size[0] - i % size[0]; }
 };
+
+// An operand as the packed path asks for it: out[d * width + l] = element (lane + l, depth + d) for l < lanes,
+// 0 up to width. Lanes are rows of A, columns of B.
+template <class T> struct Panels {
+  virtual ~Panels() = default;
+  virtual void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const = 0;
+};
+
+// The operand whose element (l, d) is p[lane.at(l) + depth.at(d)].
+template <class T> struct WalkPanels : Panels<T> {
+  const T* p;
+  Walk lane, depth;
+  WalkPanels(const T* data, const Walk& lanes, const Walk& depths) : p(data), lane(lanes), depth(depths) {}
+  void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override;
+};
+
+// c[rows.at(i) + cols.at(j)] = act(alpha * A B + beta * residual + bias), by Goto's loops over packed blocks.
+template <class T> struct Product {
+  int64_t m, n, k;
+  const Panels<T>* a;
+  const Panels<T>* b;
+  T* c;
+  Walk rows, cols;
+  T alpha = 1, beta = 0;
+  const T* bias = nullptr;      // n numbers, one per column
+  const T* row_bias = nullptr;  // m numbers, one per row
+  const T* residual = nullptr;  // walked like c
+  Activation activation = Activation::none;
+  const T* packed_b = nullptr;  // instead of b: pack_b's result
+};
+
+template <class T> void multiply(const Product<T>& g);
 
 template <class T> struct Gemm {
   int64_t m, n, k;
@@ -31,18 +90,21 @@ template <class T> struct Gemm {
   T alpha = 1, beta = 0;
   const T* bias = nullptr;      // n numbers, one per column
   const T* residual = nullptr;  // like c; must not overlap c unless it is c itself and k <= kc
-  int64_t residual_row = 0;
   Activation activation = Activation::none;
-  PackedB<T> packed = {};
+  const T* packed_b = nullptr;  // instead of b: pack_b's result
 };
 
 template <class T> void gemm(const Gemm<T>& g);
 
-// Numbers that packed B takes, and the packing.
+// Numbers that packed B takes, and the packing: panels of nr columns, kc deep, as the engine reads them.
 template <class T> int64_t packed_size(int64_t n, int64_t k);
 template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out);
 
 // Name of the path that gemm(m, n, k) takes, for nnkern.explain.
 template <class T> const char* gemm_path(const Gemm<T>& g);
+
+// An activation's part that a tile applies on its way out, and the rest of it, on rows that are still in L1.
+template <class T> T floor_of(Activation a);
+template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n);
 
 }  // namespace nn::cpu

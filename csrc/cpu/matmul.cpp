@@ -193,7 +193,7 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
         g.bias = dense_b;
       }
       g.activation = Activation(activation);
-      g.residual_row = n;
+      
       int64_t x_row = g.a.row, batches = 1;
       if (fold_batches(s, x_row)) g.a.row = x_row;
       g.m = s.m;
@@ -254,7 +254,7 @@ Array matmul_packed_forward(const View& x, const View& packed, int64_t k, int64_
     g.c = y.as<T>(), g.c_row = n;
     g.bias = b ? b.as<const T>() : nullptr;
     g.activation = Activation(activation);
-    g.packed.p = k > 0 ? packed.as<const T>() : nullptr;
+    g.packed_b = k > 0 ? packed.as<const T>() : nullptr;
     gemm(g);
   });
   return y;

@@ -74,6 +74,7 @@ template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) 
         v = v * set1(t.alpha);
         if (t.residual) v = fma(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
         if (t.bias) v = v + load(t.bias + j * W, n);
+        if (t.row_bias) v = v + set1(t.row_bias[i]);
         v = max(set1(t.floor), v);  // relu is floor 0; a NaN in v passes
       }
       store(c + j * W, v, n);
@@ -125,16 +126,19 @@ template <class T> GemmShape gemm_shape() {
   return s;
 }
 
-// out[k * width + i] = x[i * lane_step + k * depth_step] for i < lanes; 0 for lanes <= i < width.
+// out[k * out_step + i] = x[i * lane_step + k * depth_step] for i < lanes; 0 for lanes <= i < width.
 template <class T>
-void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out) {
+void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out,
+          int64_t out_step) {
   constexpr int W = vec<T>::width;
   int64_t k = 0;
-  if (lane_step == 1) {
-    for (; k < depth; ++k, x += depth_step, out += width) {
+  if (lane_step == 1 || lane_step == 2) {
+    for (; k < depth; ++k, x += depth_step, out += out_step) {
       int i = 0;
-      for (; i + W <= width && i + W <= lanes; i += W) store(out + i, load(x + i));
-      for (; i < width; i += W) store(out + i, load(x + i, lanes - i), width - i);
+      if (lane_step == 1)
+        for (; i + W <= width && i + W <= lanes; i += W) store(out + i, load(x + i));
+      for (; i < width; i += W)
+        store(out + i, load_range(x + i * lane_step, lane_step, 0, lanes - i), width - i);
     }
     return;
   }
@@ -147,13 +151,14 @@ void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int widt
         transpose(r);
         const int n = width - i;
         if (n >= W)
-          for (int l = 0; l < W; ++l) store(out + (k + l) * width + i, r[l]);
+          for (int l = 0; l < W; ++l) store(out + (k + l) * out_step + i, r[l]);
         else
-          for (int l = 0; l < W; ++l) store(out + (k + l) * width + i, r[l], n);
+          for (int l = 0; l < W; ++l) store(out + (k + l) * out_step + i, r[l], n);
       }
   }
   for (; k < depth; ++k)
-    for (int i = 0; i < width; ++i) out[k * width + i] = i < lanes ? x[i * lane_step + k * depth_step] : T(0);
+    for (int i = 0; i < width; ++i)
+      out[k * out_step + i] = i < lanes ? x[i * lane_step + k * depth_step] : T(0);
 }
 
 // c[i, r] = sum_k a[i * a_row + k] x[r * x_row + k]: both operands lie along the depth, so vectors run along

@@ -30,6 +30,7 @@ template <class T> struct GemmTile {
   bool last;        // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
   T alpha, beta, floor;
   const T* bias;      // per column, or null
+  const T* row_bias;  // per row, or null
   const T* residual;  // like c, or null
   int64_t residual_row;
 };
@@ -76,7 +77,8 @@ struct GemmShape {
 #define NN_GEMM_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(gemm_shape, GemmShape, ())                                                                                         \
   NN_KERNEL(gemm_tile, void, (int m, int nv, const GemmTile<T>& t))                                                            \
-  NN_KERNEL(pack, void, (const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out))      \
+  NN_KERNEL(pack, void, (const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out,       \
+                         int64_t out_step))                                                                                    \
   NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
                              T* c, int64_t c_row))                                                                            \
   NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))

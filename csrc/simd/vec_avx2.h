@@ -64,6 +64,29 @@ NN_INLINE vd gather(const double* p, int64_t step, int n) {
   return {_mm256_load_pd(t)};
 }
 
+NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
+  const __m256i m = _mm256_andnot_si256(lanes8(from), lanes8(to));
+  if (step == 1) return {_mm256_maskload_ps(p, m)};
+  if (step == 2) {
+    // lane i of the mask goes to number 2i: unpack with zeros, then put the halves in order
+    const __m256i none = _mm256_setzero_si256(), a = _mm256_unpacklo_epi32(m, none),
+                  b = _mm256_unpackhi_epi32(m, none);
+    const __m256 low = _mm256_maskload_ps(p, _mm256_permute2x128_si256(a, b, 0x20));
+    const __m256 high = _mm256_maskload_ps(p + 8, _mm256_permute2x128_si256(a, b, 0x31));
+    const __m256 even = _mm256_shuffle_ps(low, high, 0x88);
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(even), 0xd8))};
+  }
+  alignas(32) float t[8] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 8 ? to : 8); ++i) t[i] = p[i * step];
+  return {_mm256_load_ps(t)};
+}
+NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
+  if (step == 1) return {_mm256_maskload_pd(p, _mm256_andnot_si256(lanes4(from), lanes4(to)))};
+  alignas(32) double t[4] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 4 ? to : 4); ++i) t[i] = p[i * step];
+  return {_mm256_load_pd(t)};
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {_mm256_add_ps(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {_mm256_add_pd(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {_mm256_sub_ps(a.v, b.v)}; }

@@ -61,6 +61,34 @@ NN_INLINE vd gather(const double* p, int64_t step, int n) {
   return {_mm512_load_pd(t)};
 }
 
+NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
+  const __mmask16 m = lanes16(to) & __mmask16(~lanes16(from));
+  if (step == 1) return {_mm512_maskz_loadu_ps(m, p)};
+  if (step == 2) {
+    const uint32_t wide = _pdep_u32(m, 0x55555555u);
+    const __m512 low = _mm512_maskz_loadu_ps(__mmask16(wide), p);
+    const __m512 high = _mm512_maskz_loadu_ps(__mmask16(wide >> 16), p + 16);
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return {_mm512_permutex2var_ps(low, even, high)};
+  }
+  alignas(64) float t[16] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 16 ? to : 16); ++i) t[i] = p[i * step];
+  return {_mm512_load_ps(t)};
+}
+NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
+  const __mmask8 m = lanes8(to) & __mmask8(~lanes8(from));
+  if (step == 1) return {_mm512_maskz_loadu_pd(m, p)};
+  if (step == 2) {
+    const uint32_t wide = _pdep_u32(m, 0x5555u);
+    const __m512d low = _mm512_maskz_loadu_pd(__mmask8(wide), p);
+    const __m512d high = _mm512_maskz_loadu_pd(__mmask8(wide >> 8), p + 8);
+    return {_mm512_permutex2var_pd(low, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), high)};
+  }
+  alignas(64) double t[8] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 8 ? to : 8); ++i) t[i] = p[i * step];
+  return {_mm512_load_pd(t)};
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {_mm512_add_ps(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {_mm512_add_pd(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {_mm512_sub_ps(a.v, b.v)}; }

@@ -70,6 +70,19 @@ NN_INLINE void stream(float* p, vf a) { store(p, a); }
 NN_INLINE void stream(double* p, vd a) { store(p, a); }
 NN_INLINE void stream_fence() {}
 
+NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
+  if (step == 1 && from <= 0 && to >= 4) return load(p);
+  float t[4] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 4 ? to : 4); ++i) t[i] = p[i * step];
+  return load(t);
+}
+NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
+  if (step == 1 && from <= 0 && to >= 2) return load(p);
+  double t[2] = {};
+  for (int i = from > 0 ? from : 0; i < (to < 2 ? to : 2); ++i) t[i] = p[i * step];
+  return load(t);
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {vaddq_f32(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {vaddq_f64(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {vsubq_f32(a.v, b.v)}; }

@@ -49,6 +49,10 @@ template <class T> NN_INLINE void stream(T* p, vec<T> a) { *p = a.v; }
 NN_INLINE void stream_fence() {}
 template <class T> NN_INLINE vec<T> gather(const T* p, int64_t, int n) { return {n > 0 ? *p : T(0)}; }
 
+template <class T> NN_INLINE vec<T> load_range(const T* p, int64_t, int from, int to) {
+  return {from <= 0 && to > 0 ? *p : T(0)};
+}
+
 template <class T> NN_INLINE vec<T> operator+(vec<T> a, vec<T> b) { return {a.v + b.v}; }
 template <class T> NN_INLINE vec<T> operator-(vec<T> a, vec<T> b) { return {a.v - b.v}; }
 template <class T> NN_INLINE vec<T> operator*(vec<T> a, vec<T> b) { return {a.v * b.v}; }

@@ -1,0 +1,208 @@
+// The packed path of the GEMM engine: Goto's loops. B in blocks of kc x nc (in L3), A in blocks of mc x kc (in
+// L2), tiles of mr x nr over their panels. Operands are whatever packs itself into panels: matrices, images
+// seen as matrices of patches, gradients; results lie where two walks say.
+//
+// The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same
+// bits.
+#include <algorithm>
+#include <limits>
+
+#include "../memory.h"
+#include "../parallel.h"
+#include "gemm.h"
+
+namespace nn::cpu {
+namespace {
+
+// Work below about 20 us stays on one thread: 2 flops per multiply-add at some 100 GFLOP/s.
+constexpr int64_t kSerialFlops = int64_t(2) << 20;
+constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// Equal depths, so that no short last block spoils the rate.
+int64_t depth_block(int64_t k, int64_t kc) {
+  return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
+}
+
+// A tile whose elements don't lie in straight rows is made in a buffer and then handed out.
+template <class T> class Bounce {
+ public:
+  Bounce(const Product<T>& g, int64_t i, int64_t j, int64_t m, int64_t n) : g_(g), m_(m), n_(n) {
+    for (int64_t r = 0; r < m; ++r) row_[r] = g.rows.at(i + r);
+    for (int64_t c = 0; c < n; ++c) col_[c] = g.cols.at(j + c);
+  }
+  void run(int nv, GemmTile<T> t) {
+    t.c = tile_, t.c_row = kMaxTileColumns;
+    if (t.accumulate) fetch(g_.c, tile_);
+    if (t.last && g_.residual) {
+      fetch(g_.residual, residual_);
+      t.residual = residual_, t.residual_row = kMaxTileColumns;
+    }
+    kernels<T>().gemm_tile(int(m_), nv, t);
+    if (t.last) activate(g_.activation, tile_, kMaxTileColumns, m_, n_);
+    for (int64_t r = 0; r < m_; ++r) {
+      T* c = g_.c + row_[r];
+      const T* from = tile_ + r * kMaxTileColumns;
+      for (int64_t j = 0; j < n_; ++j) c[col_[j]] = from[j];
+    }
+  }
+
+ private:
+  void fetch(const T* c, T* to) const {
+    for (int64_t r = 0; r < m_; ++r)
+      for (int64_t j = 0; j < n_; ++j) to[r * kMaxTileColumns + j] = c[row_[r] + col_[j]];
+  }
+  const Product<T>& g_;
+  int64_t m_, n_;
+  int64_t row_[kMaxTileRows], col_[kMaxTileColumns];
+  alignas(64) T tile_[kMaxTileRows * kMaxTileColumns];
+  alignas(64) T residual_[kMaxTileRows * kMaxTileColumns];
+};
+
+template <class T> void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t m, int nv) {
+  t.bias = g.bias ? g.bias + j : nullptr;
+  t.row_bias = g.row_bias ? g.row_bias + i : nullptr;
+  if (g.cols.step[0] != 1 || g.cols.run(j) < t.n || g.rows.run(i) < m) {
+    Bounce<T>(g, i, j, m, t.n).run(nv, t);
+    return;
+  }
+  const int64_t at = g.rows.at(i) + g.cols.at(j);
+  t.c = g.c + at;
+  t.residual = g.residual ? g.residual + at : nullptr;
+  kernels<T>().gemm_tile(int(m), nv, t);
+  if (t.last) activate(g.activation, t.c, t.c_row, m, t.n);
+}
+
+template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
+                                       const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
+  for (int64_t j = 0; j < columns; j += s.nr) {
+    t.n = std::min<int64_t>(s.nr, columns - j);
+    const int nv = t.n <= s.width ? 1 : s.vectors;
+    t.b = b + j * t.k;
+    for (int64_t i = 0; i < rows; i += s.mr) {
+      t.a = a + i * t.k;
+      one_tile(g, t, i0 + i, j0 + j, std::min<int64_t>(s.mr, rows - i), nv);
+    }
+  }
+}
+
+template <class T> GemmTile<T> first_tile(const Product<T>& g) {
+  GemmTile<T> t = {};
+  t.packed = true;
+  t.c_row = t.residual_row = g.rows.step[0];
+  t.alpha = g.alpha, t.beta = g.beta, t.floor = floor_of<T>(g.activation);
+  return t;
+}
+
+template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t lanes, int width, int64_t depth,
+                                    int64_t count, T* out) {
+  for (int64_t l = 0; l < lanes; l += width, out += width * count)
+    x.pack(lane + l, int(std::min<int64_t>(width, lanes - l)), width, depth, count, out);
+}
+
+}  // namespace
+
+template <class T> void multiply(const Product<T>& g) {
+  if (g.m == 0 || g.n == 0) return;
+  const GemmShape s = kernels<T>().gemm_shape();
+  const int64_t kb = depth_block(g.k, s.kc);
+  const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
+  // Blocks of rows: as few as fit L2, but enough of them to share among threads, all about equal.
+  const int64_t tiles = ceil_div(g.m, s.mr);
+  int64_t per_block = std::min(tiles, s.mc / s.mr);
+  const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
+  if (threads) per_block = std::max<int64_t>(1, std::min(per_block, ceil_div(tiles, 4 * num_threads())));
+  const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
+  // Few rows: share the columns, too.
+  const int64_t n_panels = nc / s.nr;
+  const int64_t n_split = !threads ? 1 : std::min(n_panels, ceil_div(4 * num_threads(), m_blocks));
+  const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
+
+  Workspace<T> b_block(g.packed_b ? 1 : size_t(kb * nc));
+  for (int64_t j0 = 0; j0 < g.n; j0 += nc) {
+    const int64_t columns = std::min(nc, g.n - j0), panels = ceil_div(columns, s.nr);
+    int64_t p = 0;
+    do {  // once even for depth 0: the result is then the epilogue of zeros
+      const int64_t depth = std::min(kb, g.k - p);
+      const T* b = g.packed_b ? g.packed_b + p * nc : b_block;
+      if (!g.packed_b)
+        parallel_for(panels, threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(depth, 1))) : panels,
+                     [&](int64_t begin, int64_t end) {
+                       pack_panels(*g.b, j0 + begin * s.nr, std::min(end * s.nr, columns) - begin * s.nr, s.nr, p,
+                                   depth, b_block + begin * s.nr * depth);
+                     });
+      GemmTile<T> t = first_tile(g);
+      t.k = depth;
+      t.accumulate = p > 0;
+      t.last = p + depth == g.k;
+      const int64_t parts = ceil_div(columns, n_part);
+      parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
+        Workspace<T> a_block(size_t(mc * depth));
+        int64_t packed_rows = -1;
+        for (int64_t q = begin; q < end; ++q) {
+          const int64_t i = q / parts * mc, j = q % parts * n_part;
+          const int64_t rows = std::min(mc, g.m - i);
+          if (i != packed_rows) pack_panels<T>(*g.a, i, rows, s.mr, p, depth, a_block);
+          packed_rows = i;
+          multiply_block<T>(g, s, t, a_block, b + j * depth, i, rows, j0 + j, std::min(n_part, columns - j));
+        }
+      });
+      p += depth;
+    } while (p < g.k);
+  }
+}
+
+template <class T>
+void WalkPanels<T>::pack(int64_t l0, int lanes, int width, int64_t d0, int64_t count, T* out) const {
+  // Piece by piece, as far as both walks go straight; the last piece of lanes fills up with zeros.
+  for (int64_t d = d0, end = d0 + count; d < end;) {
+    const int64_t deep = std::min(depth.run(d), end - d);
+    int l = 0;
+    do {
+      const int piece = int(std::min<int64_t>(lane.run(l0 + l), lanes - l));
+      const int wide = l + piece == lanes ? width - l : piece;
+      kernels<T>().pack(p + lane.at(l0 + l) + depth.at(d), lane.step[0], depth.step[0], piece, wide, deep, out + l,
+                        width);
+      l += piece;
+    } while (l < lanes);
+    d += deep;
+    out += deep * width;
+  }
+}
+
+template <class T> int64_t packed_size(int64_t n, int64_t k) {
+  return round_up(n, kernels<T>().gemm_shape().nr) * k;
+}
+
+template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out) {
+  const GemmShape s = kernels<T>().gemm_shape();
+  const WalkPanels<T> panels(b.p, Walk(b.col), Walk(b.row));
+  const int64_t kb = depth_block(k, s.kc), columns = round_up(n, s.nr);
+  for (int64_t p = 0; p < k; p += kb) pack_panels(panels, 0, n, s.nr, p, std::min(kb, k - p), out + p * columns);
+}
+
+template <class T> T floor_of(Activation a) {
+  return a == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
+}
+
+template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n) {
+  if (a == Activation::none || a == Activation::relu) return;
+  constexpr Unary ops[] = {Unary::sigmoid, Unary::tanh, Unary::gelu, Unary::gelu_tanh, Unary::silu};
+  const int op = int(ops[int(a) - int(Activation::sigmoid)]);
+  for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n);
+}
+
+#define NN_INSTANTIATE(T)                                                \
+  template void multiply(const Product<T>&);                             \
+  template struct WalkPanels<T>;                                         \
+  template int64_t packed_size<T>(int64_t, int64_t);                     \
+  template void pack_b(const Matrix<T>&, int64_t, int64_t, T*);          \
+  template T floor_of<T>(Activation);                                    \
+  template void activate(Activation, T*, int64_t, int64_t, int64_t);
+NN_INSTANTIATE(float)
+NN_INSTANTIATE(double)
+#undef NN_INSTANTIATE
+
+}  // namespace nn::cpu
