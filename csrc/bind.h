@@ -117,8 +117,9 @@ inline PyObject* memory_handler() {
 inline py::handle to_ndarray(const Array& a) {
   if (a.owner) return py::handle(static_cast<PyObject*>(a.owner)).inc_ref();
   PyObject* r = PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(kTypeNum[int(a.dtype)]), a.ndim,
-                                     reinterpret_cast<const npy_intp*>(a.shape), nullptr, a.data,
-                                     NPY_ARRAY_CARRAY, nullptr);
+                                     reinterpret_cast<const npy_intp*>(a.shape),
+                                     reinterpret_cast<const npy_intp*>(a.strides), a.data,
+                                     NPY_ARRAY_WRITEABLE | NPY_ARRAY_ALIGNED, nullptr);
   if (!r) {
     release(a.data);
     throw py::error_already_set();

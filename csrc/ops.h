@@ -24,6 +24,7 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
 #define NN_OPS(NN_OP)                                                                      \
   NN_ELEMENTWISE_OPS(NN_OP)                                                                \
   NN_MATMUL_OPS(NN_OP)                                                                     \
+  NN_CONV_OPS(NN_OP)                                                                       \
   NN_SHAPE_OPS(NN_OP)                                                                      \
   NN_INDEX_OPS(NN_OP)                                                                      \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
@@ -57,6 +58,24 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(matmul_packed_forward, Array, (const View& x, const View& packed, int64_t k, int64_t n, const OptView& b,              \
                                        int64_t activation),                                                                    \
         "x", "packed", "k", "n", "b", "activation")
+
+// x (N, C, ...) with one to three spatial axes, w (K, C / groups, ...). padding: low and high end of each axis;
+// padding_mode: 0 zeros, 1 reflect, 2 replicate, 3 circular; algorithm: 0 auto, 1 gemm, 2 winograd F(4, 3),
+// 3 winograd F(2, 3), 4 depthwise; direction: 0 forward, 1 input_grad, 2 weight_grad. Results have x's (gy's) layout.
+#define NN_CONV_OPS(NN_OP)                                                                                                     \
+  NN_OP(conv_forward, Array, (const View& x, const View& w, const OptView& b, const OptView& residual, const Ints& stride,     \
+        const Ints& padding, const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t activation,                   \
+        int64_t algorithm),                                                                                                    \
+        "x", "w", "b", "residual", "stride", "padding", "dilation", "groups", "padding_mode", "activation", "algorithm")       \
+  NN_OP(conv_input_grad, Array, (const View& gy, const View& w, const OptView& b, const Ints& input_size, const Ints& stride,  \
+        const Ints& padding, const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm),                   \
+        "gy", "w", "b", "input_size", "stride", "padding", "dilation", "groups", "padding_mode", "algorithm")                  \
+  NN_OP(conv_weight_grad, Array, (const View& gy, const View& x, const Ints& kernel_size, const Ints& stride,                  \
+        const Ints& padding, const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm),                   \
+        "gy", "x", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "algorithm")                      \
+  NN_OP(conv_algorithm, int64_t, (const View& x, const View& w, const Ints& stride, const Ints& padding,                       \
+        const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm, int64_t direction),                     \
+        "x", "w", "stride", "padding", "dilation", "groups", "padding_mode", "algorithm", "direction")
 
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \

@@ -95,8 +95,8 @@ struct Ints {
   int64_t operator[](int i) const { return items[i]; }
 };
 
-// What a kernel returns: C-contiguous unless it is an `out` that the caller gave (then owner is set).
-// `data` is a block of memory.h and passes into the ndarray, which frees it.
+// What a kernel returns: dense (C-contiguous or channels-last), or an `out` that the caller gave (then owner
+// is set). `data` is a block of memory.h and passes into the ndarray, which frees it.
 struct Array {
   void* data = nullptr;
   Dtype dtype = Dtype::f32;

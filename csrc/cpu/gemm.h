@@ -50,8 +50,8 @@ struct Walk {
   int64_t run(int64_t i) const { return levels == 1 ? INT64_MAX : size[0] - i % size[0]; }
 };
 
-// An operand as the packed path asks for it: out[d * width + l] = element (lane + l, depth + d) for l < lanes,
-// 0 up to width. Lanes are rows of A, columns of B.
+// An operand as the packed path asks for it: out[d * width + l] = element (lane + l, depth + d) for l <
+// lanes, 0 up to width. Lanes are rows of A, columns of B.
 template <class T> struct Panels {
   virtual ~Panels() = default;
   virtual void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const = 0;

@@ -193,7 +193,7 @@ Array linear_forward(const View& x, const View& w, const OptView& b, const OptVi
         g.bias = dense_b;
       }
       g.activation = Activation(activation);
-      
+
       int64_t x_row = g.a.row, batches = 1;
       if (fold_batches(s, x_row)) g.a.row = x_row;
       g.m = s.m;

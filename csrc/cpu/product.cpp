@@ -1,6 +1,6 @@
-// The packed path of the GEMM engine: Goto's loops. B in blocks of kc x nc (in L3), A in blocks of mc x kc (in
-// L2), tiles of mr x nr over their panels. Operands are whatever packs itself into panels: matrices, images
-// seen as matrices of patches, gradients; results lie where two walks say.
+// The packed path of the GEMM engine: Goto's loops. B in blocks of kc x nc (in L3), A in blocks of mc x kc
+// (in L2), tiles of mr x nr over their panels. Operands are whatever packs itself into panels: matrices,
+// images seen as matrices of patches, gradients; results lie where two walks say.
 //
 // The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same
 // bits.
@@ -61,7 +61,8 @@ template <class T> class Bounce {
   alignas(64) T residual_[kMaxTileRows * kMaxTileColumns];
 };
 
-template <class T> void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t m, int nv) {
+template <class T>
+void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t m, int nv) {
   t.bias = g.bias ? g.bias + j : nullptr;
   t.row_bias = g.row_bias ? g.row_bias + i : nullptr;
   if (g.cols.step[0] != 1 || g.cols.run(j) < t.n || g.rows.run(i) < m) {
@@ -128,10 +129,11 @@ template <class T> void multiply(const Product<T>& g) {
       const int64_t depth = std::min(kb, g.k - p);
       const T* b = g.packed_b ? g.packed_b + p * nc : b_block;
       if (!g.packed_b)
-        parallel_for(panels, threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(depth, 1))) : panels,
+        parallel_for(panels,
+                     threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(depth, 1))) : panels,
                      [&](int64_t begin, int64_t end) {
-                       pack_panels(*g.b, j0 + begin * s.nr, std::min(end * s.nr, columns) - begin * s.nr, s.nr, p,
-                                   depth, b_block + begin * s.nr * depth);
+                       pack_panels(*g.b, j0 + begin * s.nr, std::min(end * s.nr, columns) - begin * s.nr,
+                                   s.nr, p, depth, b_block + begin * s.nr * depth);
                      });
       GemmTile<T> t = first_tile(g);
       t.k = depth;
@@ -163,8 +165,8 @@ void WalkPanels<T>::pack(int64_t l0, int lanes, int width, int64_t d0, int64_t c
     do {
       const int piece = int(std::min<int64_t>(lane.run(l0 + l), lanes - l));
       const int wide = l + piece == lanes ? width - l : piece;
-      kernels<T>().pack(p + lane.at(l0 + l) + depth.at(d), lane.step[0], depth.step[0], piece, wide, deep, out + l,
-                        width);
+      kernels<T>().pack(p + lane.at(l0 + l) + depth.at(d), lane.step[0], depth.step[0], piece, wide, deep,
+                        out + l, width);
       l += piece;
     } while (l < lanes);
     d += deep;
@@ -180,7 +182,8 @@ template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out)
   const GemmShape s = kernels<T>().gemm_shape();
   const WalkPanels<T> panels(b.p, Walk(b.col), Walk(b.row));
   const int64_t kb = depth_block(k, s.kc), columns = round_up(n, s.nr);
-  for (int64_t p = 0; p < k; p += kb) pack_panels(panels, 0, n, s.nr, p, std::min(kb, k - p), out + p * columns);
+  for (int64_t p = 0; p < k; p += kb)
+    pack_panels(panels, 0, n, s.nr, p, std::min(kb, k - p), out + p * columns);
 }
 
 template <class T> T floor_of(Activation a) {
@@ -194,12 +197,12 @@ template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, i
   for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n);
 }
 
-#define NN_INSTANTIATE(T)                                                \
-  template void multiply(const Product<T>&);                             \
-  template struct WalkPanels<T>;                                         \
-  template int64_t packed_size<T>(int64_t, int64_t);                     \
-  template void pack_b(const Matrix<T>&, int64_t, int64_t, T*);          \
-  template T floor_of<T>(Activation);                                    \
+#define NN_INSTANTIATE(T)                                       \
+  template void multiply(const Product<T>&);                    \
+  template struct WalkPanels<T>;                                \
+  template int64_t packed_size<T>(int64_t, int64_t);            \
+  template void pack_b(const Matrix<T>&, int64_t, int64_t, T*); \
+  template T floor_of<T>(Activation);                           \
   template void activate(Activation, T*, int64_t, int64_t, int64_t);
 NN_INSTANTIATE(float)
 NN_INSTANTIATE(double)

@@ -127,9 +127,8 @@ template <class T> GemmShape gemm_shape() {
 }
 
 // out[k * out_step + i] = x[i * lane_step + k * depth_step] for i < lanes; 0 for lanes <= i < width.
-template <class T>
-void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out,
-          int64_t out_step) {
+template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width,
+                             int64_t depth, T* out, int64_t out_step) {
   constexpr int W = vec<T>::width;
   int64_t k = 0;
   if (lane_step == 1 || lane_step == 2) {

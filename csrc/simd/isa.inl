@@ -6,6 +6,7 @@
 
 #include "math.inl"
 
+#include "conv.inl"
 #include "copy.inl"
 #include "dropout.inl"
 #include "elementwise.inl"

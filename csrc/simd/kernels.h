@@ -35,6 +35,13 @@ template <class T> struct GemmTile {
   int64_t residual_row;
 };
 
+// Numbers of an image row side by side in a panel: lanes [lane, lane + count) come from x[source], x[source +
+// step], ...
+struct Segment {
+  int64_t source;
+  int lane, count;
+};
+
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
 // block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
 // wide.
@@ -54,6 +61,7 @@ struct GemmShape {
             (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
   NN_PROBE_KERNELS(NN_KERNEL)                                                                        \
   NN_GEMM_KERNELS(NN_KERNEL)                                                                         \
+  NN_CONV_KERNELS(NN_KERNEL)                                                                         \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
   NN_SOFTMAX_KERNELS(NN_KERNEL)
@@ -82,6 +90,13 @@ struct GemmShape {
   NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
                              T* c, int64_t c_row))                                                                            \
   NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))
+
+/* conv.inl */
+#define NN_CONV_KERNELS(NN_KERNEL)                                                                                             \
+  NN_KERNEL(pack_segments, void, (const T* x, int64_t channel_step, int64_t channels, const Segment* s, int count,             \
+                                  int64_t lane_step, int width, T* out, int64_t out_step))                                     \
+  NN_KERNEL(pack_lanes, void, (const T* const* x, const int* first, const int* end, int64_t step, int lanes, int width,        \
+                               int64_t depth, T* out))
 
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
 #define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \

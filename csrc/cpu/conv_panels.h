@@ -1,0 +1,68 @@
+// Images as operands of the GEMM engine: matrices of patches that are never written down (im2col inside the
+// packing). Strides, dilations, padding and its modes live here and nowhere else.
+#pragma once
+#include <vector>
+
+#include "conv.h"
+
+namespace nn::cpu {
+
+// One axis of a patch: position o of the result and tap t read element source(o, t) of the image, -1 is a
+// zero. Away from the edges that is o * step + offset[t].
+class TapAxis {
+ public:
+  TapAxis(int64_t count, int64_t step, int64_t in, std::vector<int64_t> offsets,
+          PaddingMode mode = PaddingMode::zeros);
+  int64_t count() const { return count_; }
+  int64_t step() const { return step_; }
+  int taps() const { return int(offset_.size()); }
+  int64_t source(int64_t o, int t) const { return source_[size_t(o) * offset_.size() + size_t(t)]; }
+  // Positions whose source lies inside the image for tap t; for every tap.
+  int64_t first(int t) const { return first_[size_t(t)]; }
+  int64_t last(int t) const { return last_[size_t(t)]; }
+  int64_t first() const { return first_all_; }
+  int64_t last() const { return last_all_; }
+  bool wraps() const { return wraps_; }  // positions outside have a source, too
+
+ private:
+  int64_t count_, step_, first_all_, last_all_;
+  bool wraps_;
+  std::vector<int64_t> offset_, first_, last_;
+  std::vector<int32_t> source_;
+};
+
+// The patches of a batch of images: pixel j of the result is (n, od, oh, ow), row-major.
+template <class T> struct Patches {
+  Field<const T> x;
+  int64_t channels;
+  TapAxis axis[3];
+  int taps() const { return axis[0].taps() * axis[1].taps() * axis[2].taps(); }
+};
+
+// Lanes are pixels, the depth runs over (channel, tap): for images whose rows are the fastest axis.
+template <class T> struct PatchColumns : Panels<T> {
+  const Patches<T>& g;
+  explicit PatchColumns(const Patches<T>& patches) : g(patches) {}
+  void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override;
+};
+
+// Lanes are pixels, the depth runs over (tap, channel): for channels-last images.
+template <class T> struct PatchRows : Panels<T> {
+  const Patches<T>& g;
+  explicit PatchRows(const Patches<T>& patches) : g(patches) {}
+  void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override;
+};
+
+// The depth runs over pixels; lanes are (channel, tap), or (tap, channel) for channels-last images.
+template <class T> struct PatchDepth : Panels<T> {
+  const Patches<T>& g;
+  bool last;
+  PatchDepth(const Patches<T>& patches, bool channels_last) : g(patches), last(channels_last) {}
+  void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override;
+
+ private:
+  void by_lanes(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const;
+  void by_channels(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const;
+};
+
+}  // namespace nn::cpu
