@@ -5,6 +5,7 @@ import sys as _sys
 from typing import Any as _Any
 
 from ..tensor import Tensor
+from .conv import *
 from .dropout import *
 from .elementwise import *
 from .index import *
@@ -91,7 +92,7 @@ def _friendly(function: _Any) -> _Any:
 
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
-for _family in ("index", "loss", "matmul", "reduce", "shape"):
+for _family in ("conv", "index", "loss", "matmul", "reduce", "shape"):
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])

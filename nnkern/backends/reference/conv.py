@@ -65,9 +65,9 @@ def conv_input_grad(gy, w, b, input_size, stride, padding, dilation, groups, pad
     gs, ws = _split(gy, groups, 1), _split(w, groups, 0)
     for tap, where in _shifted(padded_size, w.shape[2:], stride, dilation):
         padded[where] += np.einsum("ngk...,gkc->ngc...", gs, ws[(..., *tap)])
-    gx = np.zeros((n, c, 1 + numbers.size), gy.dtype)
-    np.add.at(gx, np.s_[:, :, source], padded.reshape(n, c, -1))
-    gx = gx[..., 1:].reshape(n, c, *size)
+    gx = np.zeros((1 + numbers.size, n, c), gy.dtype)
+    np.add.at(gx, source, np.moveaxis(padded.reshape(n, c, source.size), -1, 0))
+    gx = np.ascontiguousarray(np.moveaxis(gx[1:], 0, -1)).reshape(n, c, *size)
     return gx if b is None else gx + b.reshape(-1, *[1] * len(size))
 
 
@@ -76,10 +76,13 @@ def conv_weight_grad(gy, x, kernel_size, stride, padding, dilation, groups, padd
     gs, xs = _split(gy, groups, 1), _split(padded, groups, 1)
     gw = np.zeros((gy.shape[1], x.shape[1] // groups, *kernel_size), gy.dtype)
     for tap, where in _shifted(padded.shape[2:], kernel_size, stride, dilation):
-        patch = xs[where].reshape(*xs.shape[:3], -1)
-        gw[(..., *tap)] = np.einsum("ngkp,ngcp->gkc", gs.reshape(*gs.shape[:3], -1), patch).reshape(
-            gw.shape[:2]
-        )
+        patch = np.moveaxis(xs[where], 0, 2)  # (groups, c, n, ...)
+        pixels = patch[0, 0].size
+        gw[(..., *tap)] = np.einsum(
+            "gkp,gcp->gkc",
+            np.moveaxis(gs, 0, 2).reshape(*gs.shape[1:3], pixels),
+            patch.reshape(*patch.shape[:2], pixels),
+        ).reshape(gw.shape[:2])
     return gw
 
 

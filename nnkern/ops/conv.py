@@ -1,0 +1,438 @@
+"""Convolution and its gradients over one, two or three spatial axes; the transposed forms are the same gradients.
+
+Layouts: arrays are (N, C, ...) in any strides. Contiguous (channels first) and channels-last arrays are read and
+written where they lie, and the result has the layout of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..function import Function
+from ..tensor import Tensor
+from . import elementwise as ew
+from ._windows import numbers, padding_pairs
+from .matmul import _ACTIVATIONS
+from .reduce import sum as _sum
+from .shape import pad as _pad
+
+__all__ = [
+    "conv1d", "conv1d_input_grad", "conv1d_weight_grad", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
+    "conv3d", "conv3d_input_grad", "conv3d_weight_grad", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+]  # fmt: skip
+
+# Numbers as in csrc/cpu/conv.h.
+_MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
+ALGORITHMS = {None: 0, "auto": 0, "gemm": 1, "winograd": 2, "winograd2": 3, "depthwise": 4}
+
+
+class Options(NamedTuple):
+    """What all three directions of one convolution share; the order is the kernels'."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]  # low and high end of each axis
+    dilation: tuple[int, ...]
+    groups: int
+    mode: int
+    algorithm: int
+
+
+class Conv(Function):
+    """y = activation(x * w + b + residual)."""
+
+    def __init__(self, options: Options, activation: str | None = None) -> None:
+        self.options, self.activation = options, activation
+
+    @property
+    def name(self) -> str:
+        return f"conv{len(self.options.stride)}d"
+
+    def forward(self, x: Any, w: Any, b: Any, residual: Any) -> Any:
+        *options, algorithm = self.options
+        y = self.kernels.conv_forward(x, w, b, residual, *options, _ACTIVATIONS[self.activation], algorithm)
+        self.saved = (x, w, y) if self.activation == "relu" else (x, w)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, w, *y = self.saved
+        if y:
+            gy = ew.relu_grad(gy, y[0])
+        need_x, need_w, need_b, need_residual = self.needs_input_grad
+        return (
+            ConvInputGrad(self.options, x.shape[2:])(gy, w, None) if need_x else None,
+            ConvWeightGrad(self.options, w.shape[2:])(gy, x) if need_w else None,
+            _channel_sum(gy) if need_b else None,
+            gy if need_residual else None,
+        )
+
+
+class ConvInputGrad(Function):
+    """gx: the adjoint of the convolution with w, applied to gy; plus b per channel, which makes it conv_transpose."""
+
+    def __init__(self, options: Options, size: Sequence[int], name: str | None = None) -> None:
+        self.options, self.size, self._name = options, tuple(size), name
+
+    @property
+    def name(self) -> str:
+        return self._name or f"conv{len(self.size)}d_input_grad"
+
+    def forward(self, gy: Any, w: Any, b: Any) -> Any:
+        self.saved = (gy, w)
+        return self.kernels.conv_input_grad(gy, w, b, self.size, *self.options)
+
+    def backward(self, ggx: Any) -> Any:
+        gy, w = self.saved
+        need_gy, need_w, need_b = self.needs_input_grad
+        return (
+            Conv(self.options)(ggx, w, None, None) if need_gy else None,
+            ConvWeightGrad(self.options, w.shape[2:])(gy, ggx) if need_w else None,
+            _channel_sum(ggx) if need_b else None,
+        )
+
+
+class ConvWeightGrad(Function):
+    """gw: what makes <gw, w> = <gy, conv(x, w)> for every w."""
+
+    def __init__(self, options: Options, size: Sequence[int]) -> None:
+        self.options, self.size = options, tuple(size)
+
+    @property
+    def name(self) -> str:
+        return f"conv{len(self.size)}d_weight_grad"
+
+    def forward(self, gy: Any, x: Any) -> Any:
+        self.saved = (gy, x)
+        return self.kernels.conv_weight_grad(gy, x, self.size, *self.options)
+
+    def backward(self, ggw: Any) -> Any:
+        gy, x = self.saved
+        need_gy, need_x = self.needs_input_grad
+        return (
+            Conv(self.options)(x, ggw, None, None) if need_gy else None,
+            ConvInputGrad(self.options, x.shape[2:])(gy, ggw, None) if need_x else None,
+        )
+
+
+def _channel_sum(g: Any) -> Any:
+    return _sum(g, (0, *range(2, g.ndim)))
+
+
+# --- options
+
+
+def _choice(op: str, what: str, table: dict, value: Any) -> int:
+    if value not in table:
+        raise ValueError(f"{op}: {what} {value!r} is not one of {', '.join(repr(v) for v in table)}")
+    return table[value]
+
+
+def _check_dims(op: str, x: Any, w: Any, n: int, first: str = "input") -> None:
+    if x.ndim not in (n + 1, n + 2) or w.ndim != n + 2:
+        raise ValueError(
+            f"{op}: {first} must have {n + 2} axes (or {n + 1}, without the batch) and weight {n + 2} "
+            f"({first}.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
+        )
+
+
+def _options(
+    op: str, size: Sequence[int], kernel: Sequence[int],
+    stride: Any, padding: Any, dilation: Any, groups: int, padding_mode: str, algorithm: str | None,
+) -> Options:  # fmt: skip
+    n = len(kernel)
+    stride, dilation = numbers(op, "stride", stride, n), numbers(op, "dilation", dilation, n)
+    return Options(
+        stride,
+        padding_pairs(op, padding, size, kernel, stride, dilation),
+        dilation,
+        groups,
+        _choice(op, "padding_mode", _MODES, padding_mode),
+        _choice(op, "algorithm", ALGORITHMS, algorithm),
+    )
+
+
+# --- public functions
+
+
+def _conv(
+    n: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, padding_mode: str,
+    activation: str | None, residual: Any, algorithm: str | None,
+) -> Any:  # fmt: skip
+    op = f"conv{n}d"
+    _check_dims(op, x, w, n)
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"{op}: activation '{activation}' is not one of {', '.join(map(str, _ACTIVATIONS))}")
+    options = _options(
+        op, x.shape[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm
+    )
+    batched = x.ndim == n + 2
+    if not batched:
+        x = x.reshape(1, *x.shape)
+        residual = residual if residual is None else residual.reshape(1, *residual.shape)
+    if activation not in (None, "none", "relu") and _taped(x, w, b, residual):
+        y, (kind, _, tanh) = Conv(options)(x, w, b, residual), activation.partition("_")
+        y = ew.gelu(y, approximate="tanh") if tanh else getattr(ew, kind)(y)
+    else:
+        y = Conv(options, activation)(x, w, b, residual)
+    return y if batched else y.reshape(*y.shape[1:])
+
+
+def _taped(*inputs: Any) -> bool:
+    return any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+
+
+def conv1d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+    *, padding_mode: str = "zeros", activation: str | None = None, residual: Any = None, algorithm: str | None = None,
+) -> Any:  # fmt: skip
+    """Convolution over one spatial axis: see conv2d. input (N, C, L) or (C, L), weight (K, C / groups, R).
+
+    padding may also be 'causal': no result sees a later element.
+
+    >>> nnkern.conv1d(np.ones((1, 1, 4)), np.ones((1, 1, 2)), padding="causal")
+    array([[[1., 2., 2., 2.]]])
+    """
+    return _conv(
+        1,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+        activation,
+        residual,
+        algorithm,
+    )
+
+
+def conv2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+    *, padding_mode: str = "zeros", activation: str | None = None, residual: Any = None, algorithm: str | None = None,
+) -> Any:  # fmt: skip
+    """activation(input * weight + bias + residual): every filter slides over every image (cross-correlation).
+
+    y[n, k, i, j] = sum over c, r, s of x[n, c, i * stride + r * dilation - low, j * stride + ...] w[k, c, r, s]
+
+    input: (N, C, H, W) or (C, H, W), float32 or float64; weight: (K, C / groups, R, S); bias: (K,) or None.
+    stride, dilation: an int or one per axis. padding: an int, one int or (low, high) pair per axis, 'valid', 'same'
+    (ceil(size / stride) results, TensorFlow's rule), 'same_lower' or 'full'. groups: channel groups that don't mix.
+    Beyond PyTorch: padding_mode 'zeros', 'reflect', 'replicate' or 'circular' (no padded copy is made), activation as
+    in linear, residual of the result's shape, and algorithm: None chooses; 'gemm', 'winograd' (F(4, 3)), 'winograd2'
+    (F(2, 3)) or 'depthwise' forces one and raises ValueError where it can't serve.
+
+    Returns (N, K, H', W') in the input's layout (contiguous or channels-last), H' = (H + pads - dilation * (R - 1) - 1)
+    // stride + 1. Raises ValueError for shapes that do not fit. Semantics: torch.nn.functional.conv2d.
+
+    >>> nnkern.conv2d(np.ones((1, 3, 8, 8)), np.ones((16, 3, 3, 3)), padding=1).shape
+    (1, 16, 8, 8)
+    """
+    return _conv(
+        2,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+        activation,
+        residual,
+        algorithm,
+    )
+
+
+def conv3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+    *, padding_mode: str = "zeros", activation: str | None = None, residual: Any = None, algorithm: str | None = None,
+) -> Any:  # fmt: skip
+    """Convolution over three spatial axes: see conv2d. input (N, C, D, H, W), weight (K, C / groups, Q, R, S)."""
+    return _conv(
+        3,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+        activation,
+        residual,
+        algorithm,
+    )
+
+
+def _input_grad(
+    n: int, input_size: Any, w: Any, gy: Any, stride: Any, padding: Any, dilation: Any, groups: int,
+    padding_mode: str, algorithm: str | None,
+) -> Any:  # fmt: skip
+    op = f"conv{n}d_input_grad"
+    _check_dims(op, gy, w, n, "grad_output")
+    size = tuple(input_size)
+    if len(size) != gy.ndim:
+        raise ValueError(f"{op}: input_size {size} needs one number per axis of grad_output ({gy.ndim})")
+    options = _options(op, size[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm)
+    if gy.ndim == n + 1:
+        return _squeeze(ConvInputGrad(options, size[-n:])(gy.reshape(1, *gy.shape), w, None))
+    return ConvInputGrad(options, size[-n:])(gy, w, None)
+
+
+def _squeeze(y: Any) -> Any:
+    return y.reshape(*y.shape[1:])
+
+
+def _weight_grad(
+    n: int, x: Any, weight_size: Any, gy: Any, stride: Any, padding: Any, dilation: Any, groups: int,
+    padding_mode: str, algorithm: str | None,
+) -> Any:  # fmt: skip
+    op = f"conv{n}d_weight_grad"
+    size = tuple(weight_size)
+    if x.ndim not in (n + 1, n + 2) or gy.ndim != x.ndim or len(size) != n + 2:
+        raise ValueError(
+            f"{op}: input and grad_output must have {n + 2} axes (or {n + 1}) and weight_size {n + 2} numbers "
+            f"(input.shape={tuple(x.shape)}, grad_output.shape={tuple(gy.shape)}, weight_size={size})"
+        )
+    options = _options(op, x.shape[-n:], size[2:], stride, padding, dilation, groups, padding_mode, algorithm)
+    if x.ndim == n + 1:
+        x, gy = x.reshape(1, *x.shape), gy.reshape(1, *gy.shape)
+    return ConvWeightGrad(options, size[2:])(gy, x)
+
+
+def _gradients(n: int) -> tuple[Any, Any]:
+    def input_grad(
+        input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1, *, padding_mode: str = "zeros", algorithm: str | None = None,
+    ) -> Any:  # fmt: skip
+        return _input_grad(
+            n, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm
+        )
+
+    def weight_grad(
+        input: Any, weight_size: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1, *, padding_mode: str = "zeros", algorithm: str | None = None,
+    ) -> Any:  # fmt: skip
+        return _weight_grad(
+            n, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm
+        )
+
+    input_grad.__name__ = input_grad.__qualname__ = f"conv{n}d_input_grad"
+    weight_grad.__name__ = weight_grad.__qualname__ = f"conv{n}d_weight_grad"
+    input_grad.__doc__ = f"""The gradient of conv{n}d with respect to its input, of shape input_size (all axes).
+
+    Differentiable again, in weight and grad_output. Options as conv{n}d's. Semantics: torch.nn.grad.conv{n}d_input.
+    """
+    weight_grad.__doc__ = f"""The gradient of conv{n}d with respect to its weight, of shape weight_size (all axes).
+
+    Differentiable again, in input and grad_output. Options as conv{n}d's. Semantics: torch.nn.grad.conv{n}d_weight.
+    """
+    return input_grad, weight_grad
+
+
+conv1d_input_grad, conv1d_weight_grad = _gradients(1)
+conv2d_input_grad, conv2d_weight_grad = _gradients(2)
+conv3d_input_grad, conv3d_weight_grad = _gradients(3)
+
+
+# --- transposed
+
+
+def _transposed_padding(op: str, padding: Any, stride: Any, dilation: Any, kernel: Any, extra: Any) -> Any:
+    """'same' gives size * stride results."""
+    if padding not in ("same", "same_lower"):
+        return padding_pairs(op, padding, kernel, kernel, stride, dilation), extra
+    pairs: list[int] = []
+    extra = list(extra)
+    for i, (s, d, k) in enumerate(zip(stride, dilation, kernel, strict=True)):
+        spare = d * (k - 1) + 1 - s
+        low = max(spare, 0) // 2
+        pair = (low, max(spare, 0) - low)
+        pairs += pair if padding == "same" else pair[::-1]
+        extra[i] += max(-spare, 0)
+    return tuple(pairs), tuple(extra)
+
+
+def _conv_transpose(
+    n: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
+    output_size: Any,
+) -> Any:  # fmt: skip
+    op = f"conv_transpose{n}d"
+    _check_dims(op, x, w, n)
+    if x.shape[-n - 1] != w.shape[0]:
+        raise ValueError(
+            f"{op}: input has {x.shape[-n - 1]} channels but weight takes {w.shape[0]} "
+            f"(input.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
+        )
+    kernel = tuple(w.shape[2:])
+    stride, dilation = numbers(op, "stride", stride, n), numbers(op, "dilation", dilation, n)
+    extra = numbers(op, "output_padding", output_padding, n)
+    pads, extra = _transposed_padding(op, padding, stride, dilation, kernel, extra)
+    least = [
+        (m - 1) * s - pads[2 * i] - pads[2 * i + 1] + d * (k - 1) + 1
+        for i, (m, s, d, k) in enumerate(zip(x.shape[-n:], stride, dilation, kernel, strict=True))
+    ]
+    if output_size is not None:
+        size = numbers(op, "output_size", tuple(output_size)[-n:], n)
+        extra = tuple(o - m for o, m in zip(size, least, strict=True))
+        if any(e < 0 or e >= s for e, s in zip(extra, stride, strict=True)):
+            most = [m + s - 1 for m, s in zip(least, stride, strict=True)]
+            raise ValueError(f"{op}: output_size {size} must lie between {tuple(least)} and {tuple(most)}")
+    elif any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ValueError(
+            f"{op}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}"
+        )
+    size = tuple(m + e for m, e in zip(least, extra, strict=True))
+    if min(size) < 1:
+        raise ValueError(f"{op}: the result would have the size {size} (input.shape={tuple(x.shape)})")
+    batched = x.ndim == n + 2
+    if not batched:
+        x = x.reshape(1, *x.shape)
+    missing = [e // s for e, s in zip(extra, stride, strict=True)]
+    if any(missing):  # results beyond the reach of the last input: as if more inputs followed, all zero
+        x = _pad(x, [v for m in reversed(missing) for v in (0, m)])
+    options = Options(stride, pads, dilation, groups, 0, 0)
+    y = ConvInputGrad(options, size, op)(x, w, b)
+    return y if batched else _squeeze(y)
+
+
+def conv_transpose1d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1, *, output_size: Any = None,
+) -> Any:  # fmt: skip
+    """Transposed convolution over one spatial axis: see conv_transpose2d."""
+    return _conv_transpose(
+        1, input, weight, bias, stride, padding, output_padding, groups, dilation, output_size
+    )
+
+
+def conv_transpose2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1, *, output_size: Any = None,
+) -> Any:  # fmt: skip
+    """The adjoint of conv2d (its gradient with respect to the input), plus bias: it makes images larger.
+
+    input: (N, C, H, W) or (C, H, W); weight: (C, K / groups, R, S); bias: (K,) or None. Options as conv2d's; padding
+    takes away from the result, 'same' gives H * stride rows. output_padding adds rows and columns at the high end;
+    output_size gives the size itself. Returns (N, K, H', W') in the input's layout,
+    H' = (H - 1) * stride - pads + dilation * (R - 1) + 1 + output_padding.
+    Semantics: torch.nn.functional.conv_transpose2d.
+
+    >>> nnkern.conv_transpose2d(np.ones((1, 3, 8, 8)), np.ones((3, 16, 4, 4)), stride=2, padding=1).shape
+    (1, 16, 16, 16)
+    """
+    return _conv_transpose(
+        2, input, weight, bias, stride, padding, output_padding, groups, dilation, output_size
+    )
+
+
+def conv_transpose3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1, *, output_size: Any = None,
+) -> Any:  # fmt: skip
+    """Transposed convolution over three spatial axes: see conv_transpose2d."""
+    return _conv_transpose(
+        3, input, weight, bias, stride, padding, output_padding, groups, dilation, output_size
+    )

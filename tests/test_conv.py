@@ -1,0 +1,303 @@
+"""Convolution in all directions: every option crossed with PyTorch's, both layouts, every algorithm that serves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import assert_close, check_kernels, check_torch, each_isa, randn
+
+import nnkern
+from nnkern import Tensor, _cpu, gradcheck, gradgradcheck, nn
+
+# x, w, stride, padding (low, high per axis), dilation, groups
+CASES = [
+    ((2, 3, 8, 9), (5, 3, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((2, 4, 8, 9), (6, 2, 3, 2), (2, 1), (1, 0, 2, 1), (1, 2), 2),  # nothing is symmetric
+    ((3, 16, 14, 14), (32, 16, 3, 3), (2, 2), (1, 1, 1, 1), (1, 1), 1),
+    ((2, 8, 7, 7), (20, 8, 1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((2, 8, 7, 7), (20, 8, 1, 1), (2, 2), (0, 0, 0, 0), (1, 1), 1),  # most of the input has no gradient
+    ((1, 3, 30, 31), (8, 3, 7, 7), (2, 2), (3, 3, 3, 3), (1, 1), 1),
+    ((2, 6, 9, 9), (12, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 6),  # depthwise, two filters each
+    ((1, 40, 19, 23), (50, 40, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    ((2, 4, 12, 12), (5, 4, 3, 3), (3, 3), (2, 2, 2, 2), (2, 2), 1),
+    ((2, 3, 5, 5), (4, 3, 3, 3), (4, 4), (1, 1, 1, 1), (1, 1), 1),  # stride beyond the filter
+    ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((1, 2, 1, 1), (3, 2, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),  # the filter is larger than the image
+    ((2, 300, 5, 5), (20, 300, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),  # several depth blocks
+    ((5, 33, 13, 13), (35, 33, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((2, 4, 20), (6, 2, 5), (2,), (2, 1), (2,), 2),
+    ((2, 4, 5, 6, 7), (6, 2, 2, 3, 3), (1, 2, 1), (1, 0, 1, 1, 0, 2), (1, 1, 2), 2),
+    ((0, 3, 8, 8), (4, 3, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),  # no images
+]
+MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def channels_last(x):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def depth(case):
+    return int(np.prod(case[1][1:]))
+
+
+def result_size(case):
+    x, w, stride, padding, dilation, _ = case
+    return tuple(
+        (x[2 + i] + padding[2 * i] + padding[2 * i + 1] - dilation[i] * (w[2 + i] - 1) - 1) // stride[i] + 1
+        for i in range(len(stride))
+    )
+
+
+def fits(case, mode):
+    size = case[0][2:]
+    return mode == 0 or all(max(case[3][2 * i : 2 * i + 2]) < n for i, n in enumerate(size))
+
+
+@pytest.mark.parametrize("layout", ["first", "last", "strided"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernels_equal_the_reference(case, layout):
+    x_shape, w_shape, *_ = case
+    turn = {"first": np.asarray, "last": channels_last, "strided": lambda a: a.repeat(2, -1)[..., ::-2]}[
+        layout
+    ]
+    x, w, b = turn(randn(*x_shape)), randn(*w_shape, seed=1), randn(w_shape[0], seed=2)
+    gy = turn(randn(x_shape[0], w_shape[0], *result_size(case), seed=3))
+    for mode in range(4) if layout == "first" or len(x_shape) == 4 else (0,):
+        if not fits(case, mode):
+            continue
+        options = (*case[2:], mode)
+        check_kernels("conv_forward", x, w, b, None, *options, 0, 0, n=depth(case))
+        check_kernels("conv_input_grad", gy, w, None, x_shape[2:], *options, 0, n=depth(case) * w_shape[0])
+        check_kernels(
+            "conv_weight_grad", gy, x, w_shape[2:], *options, 0, n=gy.size // max(1, gy.shape[1]) + 1
+        )
+
+
+@pytest.mark.parametrize("activation", range(7))
+def test_bias_residual_and_activation_are_fused(activation):
+    x, w, b = randn(2, 9, 7, 7), randn(18, 9, 3, 3, seed=1), randn(18, seed=2)
+    residual = randn(2, 18, 7, 7, seed=3)
+    options = ((1, 1), (1, 1, 1, 1), (1, 1), 1, 0, activation, 0)
+    for turn in (np.asarray, channels_last):
+        for r in (None, residual, channels_last(residual)):
+            check_kernels("conv_forward", turn(x), w, b, r, *options, kind="chain", n=81)
+
+
+def test_the_result_has_the_layout_of_the_input():
+    x, w = randn(2, 8, 6, 6), randn(4, 8, 3, 3)
+    assert nnkern.conv2d(x, w).flags.c_contiguous
+    y = nnkern.conv2d(channels_last(x), w)
+    assert y.strides[1] == y.itemsize and np.moveaxis(y, 1, -1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("case", CASES[:9] + CASES[14:16], ids=str)
+def test_integers_are_exact(case):
+    g = np.random.default_rng(1)
+    x = g.integers(-3, 4, case[0]).astype(np.float32)
+    w = g.integers(-3, 4, case[1]).astype(np.float32)
+    gy = g.integers(-3, 4, (case[0][0], case[1][0], *result_size(case))).astype(np.float32)
+    check_kernels("conv_forward", x, w, None, None, *case[2:], 0, 0, 1, kind="exact")
+    check_kernels("conv_input_grad", gy, w, None, case[0][2:], *case[2:], 0, 1, kind="exact")
+    check_kernels("conv_weight_grad", gy, x, case[1][2:], *case[2:], 0, 1, kind="exact")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[0][0]], ids=str)
+def test_equals_torch(case):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    x_shape, w_shape, stride, padding, dilation, groups = case
+    n = len(stride)
+    pads = tuple((padding[2 * i], padding[2 * i + 1]) for i in range(n))
+    flat = [p for pair in reversed(pads) for p in pair]
+    ours, theirs = getattr(nnkern, f"conv{n}d"), getattr(torch.nn.functional, f"conv{n}d")
+    check_torch(
+        lambda x, w, b: ours(x, w, b, stride, pads, dilation, groups),
+        lambda x, w, b: theirs(torch.nn.functional.pad(x, flat), w, b, stride, 0, dilation, groups),
+        randn(*x_shape), randn(*w_shape, seed=1), randn(w_shape[0], seed=2),
+        n=max(depth(case) * w_shape[0], int(np.prod(result_size(case))) * x_shape[0]),
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_any_cross_of_options_equals_torch(data):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    draw = lambda *a: data.draw(st.integers(*a))  # noqa: E731
+    n, groups = draw(1, 3), draw(1, 3)
+    x = randn(draw(1, 3), groups * draw(1, 5), *(draw(1, 9) for _ in range(n)))
+    w = randn(groups * draw(1, 5), x.shape[1] // groups, *(draw(1, 4) for _ in range(n)), seed=1)
+    stride, dilation = [draw(1, 4) for _ in range(n)], [draw(1, 3) for _ in range(n)]
+    padding = [draw(0, 4) for _ in range(n)]
+    if any(m + 2 * p < d * (k - 1) + 1 for m, p, d, k in zip(x.shape[2:], padding, dilation, w.shape[2:])):
+        with pytest.raises(ValueError, match="reaches over"):
+            getattr(nnkern, f"conv{n}d")(x, w, None, stride, padding, dilation, groups)
+        return
+    ours, theirs = getattr(nnkern, f"conv{n}d"), getattr(torch.nn.functional, f"conv{n}d")
+    check_torch(
+        lambda x, w: ours(x, w, None, stride, padding, dilation, groups),
+        lambda x, w: theirs(x, w, None, stride, padding, dilation, groups),
+        x, w, n=100 * (x.size + w.size),  # few terms may cancel: the result's scale is then not theirs
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_padding_modes_equal_torch(mode):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    names = {"reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+    def theirs(x, w):
+        return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (2, 2, 1, 1), mode=names[mode]), w)
+
+    for turn in (np.asarray, channels_last):
+        check_torch(
+            lambda x, w: nnkern.conv2d(x, w, padding=(1, 2), padding_mode=mode),
+            theirs,
+            turn(randn(2, 3, 6, 7)),
+            randn(4, 3, 3, 3, seed=1),
+            n=200,
+        )
+
+
+def test_named_paddings():
+    x, w = randn(1, 2, 11), randn(3, 2, 4)
+    full = np.stack([sum(np.convolve(x[0, c], k[c, ::-1]) for c in range(2)) for k in w])
+    assert_close(nnkern.conv1d(x, w, padding="full")[0], full, n=8)
+    assert_close(nnkern.conv1d(x, w, padding="valid")[0], full[:, 3:-3], n=8)
+    assert_close(nnkern.conv1d(x, w, padding="causal")[0], full[:, :-3], n=8)
+    assert_close(nnkern.conv1d(x, w, padding="same")[0], full[:, 2:-1], n=8)
+    assert_close(nnkern.conv1d(x, w, padding="same_lower")[0], full[:, 1:-2], n=8)
+    for stride in (1, 2, 3, 4):
+        assert nnkern.conv1d(x, w, stride=stride, padding="same").shape == (1, 3, -(-11 // stride))
+    with pytest.raises(
+        ValueError, match="conv2d: padding 'causal' is not one of valid, same, same_lower, full"
+    ):
+        nnkern.conv2d(randn(1, 2, 5, 5), randn(2, 2, 3, 3), padding="causal")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_transposed_equals_torch(n):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    ours, theirs = getattr(nnkern, f"conv_transpose{n}d"), getattr(torch.nn.functional, f"conv_transpose{n}d")
+    x, w, b = randn(2, 4, *(3, 5, 4)[:n]), randn(4, 3, *(3, 4, 2)[:n], seed=1), randn(6, seed=2)
+    for args in ((1, 0, 0, 2, 1), (2, 1, 1, 2, 1), (3, 1, 2, 2, 2), (1, 0, 1, 2, 2), (2, 0, 2, 2, 3)):
+        check_torch(lambda *a, o=args: ours(*a, *o), lambda *a, o=args: theirs(*a, *o), x, w, b, n=200)
+    padding = [0, 1, 0][:n]
+    size = [
+        2 * m - 2 * p + k - 1 for m, p, k in zip(x.shape[2:], padding, w.shape[2:])
+    ]  # one more than the least
+    y = ours(x, w, stride=2, output_size=size, padding=padding)
+    layer = getattr(torch.nn, f"ConvTranspose{n}d")(4, 3, w.shape[2:], 2, padding, bias=False)
+    layer.weight.data = torch.tensor(w)
+    assert_close(y, layer(torch.tensor(x), output_size=size).detach().numpy(), n=100)
+    assert ours(x, w, stride=2, padding="same").shape[2:] == tuple(2 * m for m in x.shape[2:])
+
+
+def test_unbatched_and_other_arrays():
+    x, w = randn(3, 8, 8), randn(4, 3, 3, 3)
+    y = nnkern.conv2d(x, w, residual=randn(4, 6, 6))
+    assert y.shape == (4, 6, 6)
+    np.testing.assert_array_equal(nnkern.conv2d(x, w), nnkern.conv2d(x[None], w)[0])
+    assert nnkern.conv_transpose2d(randn(4, 5, 5), w).shape == (3, 7, 7)
+    assert nnkern.conv2d_input_grad((3, 8, 8), w, randn(4, 6, 6)).shape == (3, 8, 8)
+    assert nnkern.conv2d_weight_grad(x, w.shape, randn(4, 6, 6)).shape == w.shape
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: no torch arrays")
+    assert isinstance(nnkern.conv2d(torch.tensor(x), torch.tensor(w)), torch.Tensor)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("layout", [np.asarray, channels_last])
+def test_first_and_second_derivatives(layout, mode):
+    x = Tensor(layout(randn(2, 4, 5, 4).astype(np.float64)), requires_grad=True)
+    w = Tensor(randn(6, 2, 3, 2, seed=1).astype(np.float64), requires_grad=True)
+    b = Tensor(randn(6, seed=2).astype(np.float64), requires_grad=True)
+    r = Tensor(randn(2, 6, 3, 5, seed=3).astype(np.float64), requires_grad=True)
+    options = {"stride": (2, 1), "padding": (1, (1, 1)), "groups": 2, "padding_mode": mode}
+
+    def f(x, w, b, r):
+        return nnkern.conv2d(x, w, b, **options, residual=r)
+
+    assert gradcheck(f, (x, w, b, r)) and gradgradcheck(f, (x, w, b, r))
+    assert gradcheck(lambda *a: nnkern.conv2d(*a, **options, activation="relu"), (x, w, b))
+    assert gradcheck(lambda *a: nnkern.conv2d(*a, **options, activation="gelu"), (x, w, b))
+    y = Tensor(randn(2, 6, 3, 4, seed=4).astype(np.float64), requires_grad=True)
+    t = Tensor(randn(4, seed=5).astype(np.float64), requires_grad=True)
+
+    def turned(y, w, t):
+        return nnkern.conv_transpose2d(y, w, t, (2, 1), 1, (1, 0), groups=2)
+
+    assert gradcheck(turned, (y, w, t)) and gradgradcheck(turned, (y, w, t))
+
+
+def test_same_bits_for_any_number_of_threads():
+    x, w = randn(4, 64, 20, 20), randn(48, 64, 3, 3, seed=1)
+    gy = randn(4, 48, 20, 20, seed=2)
+    options = ((1, 1), (1, 1, 1, 1), (1, 1), 1, 0)
+    before = nnkern.get_num_threads()
+    try:
+        for _ in each_isa():
+            for turn in (np.asarray, channels_last):
+                found = []
+                for threads in (1, 2, 3):
+                    nnkern.set_num_threads(threads)
+                    found.append(
+                        [
+                            _cpu.conv_forward(turn(x), w, None, None, *options, 0, 0),
+                            _cpu.conv_input_grad(turn(gy), w, None, (20, 20), *options, 0),
+                            _cpu.conv_weight_grad(turn(gy), turn(x), (3, 3), *options, 0),
+                        ]
+                    )
+                for other in found[1:]:
+                    for a, b in zip(found[0], other):
+                        np.testing.assert_array_equal(a, b)
+    finally:
+        nnkern.set_num_threads(before)
+
+
+def test_errors():
+    x, w = randn(2, 3, 8, 8), randn(16, 4, 3, 3)
+    with pytest.raises(
+        ValueError, match=r"conv2d: x has 3 channels but w takes 4 .*\(2, 3, 8, 8\).*\(16, 4, 3, 3\)"
+    ):
+        nnkern.conv2d(x, w)
+    with pytest.raises(ValueError, match="conv2d: groups=2 must divide"):
+        nnkern.conv2d(x, randn(4, 3, 3, 3), groups=2)
+    with pytest.raises(ValueError, match="reaches over 9 elements but the padded axis has 8"):
+        nnkern.conv2d(x, randn(4, 3, 3, 9))
+    with pytest.raises(ValueError, match=r"conv2d: input must have 4 axes \(or 3"):
+        nnkern.conv2d(x[0, 0], w)
+    with pytest.raises(ValueError, match=r"b must have one number per channel of the result, shape \(5,\)"):
+        nnkern.conv2d(x, randn(5, 3, 3, 3), randn(4))
+    with pytest.raises(ValueError, match="residual must have the shape of the result"):
+        nnkern.conv2d(x, randn(5, 3, 3, 3), residual=x)
+    with pytest.raises(TypeError, match="x is float32 but w is float64"):
+        nnkern.conv2d(x, w[:, :3].astype(np.float64))
+    with pytest.raises(TypeError, match="conv2d"):
+        nnkern.conv2d(None, w)
+    for bad in ({"stride": 0}, {"dilation": 0}, {"padding": -1}, {"stride": (1, 2, 3)}, {"padding_mode": "mirror"},
+                {"activation": "tan"}, {"algorithm": "magic"}, {"padding": ((1, 2, 3), 1)}, {"groups": 0},
+                {"padding": 9, "padding_mode": "reflect"}, {"dilation": 2**62}, {"padding": 2**62}):  # fmt: skip
+        with pytest.raises(ValueError, match="conv2d"):
+            nnkern.conv2d(x, w[:, :3], **bad)
+    with pytest.raises(ValueError, match="conv_transpose2d: input has 3 channels but weight takes 16"):
+        nnkern.conv_transpose2d(x, w)
+    with pytest.raises(ValueError, match="output_padding"):
+        nnkern.conv_transpose2d(x, randn(3, 4, 3, 3), output_padding=1)
+    with pytest.raises(ValueError, match=r"output_size \(30, 30\) must lie between"):
+        nnkern.conv_transpose2d(x, randn(3, 4, 3, 3), output_size=(30, 30))
+
+
+def test_layers_are_torchs():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    for name, args, x in (
+        ("Conv1d", (4, 6, 3, 2, 1), randn(2, 4, 9)),
+        ("Conv2d", (4, 6, (3, 2), 1, "same", 1, 2), randn(2, 4, 9, 7)),
+        ("Conv2d", (4, 6, 3, 1, 1, 1, 1, False, "reflect"), randn(2, 4, 9, 7)),
+        ("Conv3d", (4, 6, 2), randn(2, 4, 5, 6, 7)),
+        ("ConvTranspose1d", (4, 6, 3, 2, 1, 1), randn(2, 4, 9)),
+        ("ConvTranspose2d", (4, 6, 3, 2, 1, 1, 2), randn(2, 4, 5, 6)),
+        ("ConvTranspose3d", (4, 6, 2), randn(2, 4, 3, 4, 2)),
+    ):
+        ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
+        assert repr(ours) == repr(theirs)
+        ours.load_state_dict(theirs.state_dict())
+        assert list(ours.state_dict()) == list(theirs.state_dict())
+        assert_close(ours(Tensor(x)).data, theirs(torch.tensor(x)).detach().numpy(), n=100)
