@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support import each_isa  # noqa: E402
-from test_elementwise import EXACT, worst_ulp  # noqa: E402
+from ulp import EXACT, worst_ulp  # noqa: E402
 
 TEXT = """# Accuracy of the elementary functions
 

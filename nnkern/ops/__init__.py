@@ -5,6 +5,9 @@ import sys as _sys
 from typing import Any as _Any
 
 from ..tensor import Tensor
+from .activation import *
+from .arithmetic import *
+from .compare import *
 from .conv import *
 from .dropout import *
 from .elementwise import *

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
-from . import elementwise
+from .arithmetic import mul
 
 __all__ = [
     "embedding", "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "one_hot", "scatter",
@@ -187,7 +187,7 @@ class Embedding(Take):
         if self.padding_idx is not None:
             index = np.asarray(self.saved[0])
             real = index % self.x_shape[0] != self.padding_idx % self.x_shape[0]
-            gy = elementwise.mul(gy, real[..., None].astype(self.x_dtype))
+            gy = mul(gy, real[..., None].astype(self.x_dtype))
         return super().backward(gy)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..backends.reference.loss import coefficients
 from ..function import Function
 from ..tensor import Tensor
-from . import elementwise as ew
+from .arithmetic import add, mul, sub
 from .index import gather
 from .reduce import mean, sum
 from .shape import reshape, unsqueeze
@@ -46,18 +46,14 @@ class CrossEntropy(Function):
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
         qw, counted = coefficients(*raw, ignore_index, smoothing)  # type: ignore[call-arg]
         qw = qw.astype(x.dtype)
-        g = (
-            unsqueeze(gy, dim)
-            if reduction == 0
-            else ew.mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
-        )
+        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
         if not self.needs_input_grad[1]:
-            return ew.mul(g, ew.sub(ew.mul(softmax(x, dim), qw.sum(dim, keepdims=True)), qw)), None, None
+            return mul(g, sub(mul(softmax(x, dim), qw.sum(dim, keepdims=True)), qw)), None, None
         w = np.ones(x.shape[dim], x.dtype) if weight is None else raw[2]
         w = w.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
-        qw = ew.mul(ew.add(ew.mul(target, 1 - smoothing), smoothing / x.shape[dim]), w)
-        gx = ew.mul(g, ew.sub(ew.mul(softmax(x, dim), sum(qw, dim, True)), qw))
-        return gx, ew.mul(ew.mul(g, log_softmax(x, dim)), w * (smoothing - 1)), None
+        qw = mul(add(mul(target, 1 - smoothing), smoothing / x.shape[dim]), w)
+        gx = mul(g, sub(mul(softmax(x, dim), sum(qw, dim, True)), qw))
+        return gx, mul(mul(g, log_softmax(x, dim)), w * (smoothing - 1)), None
 
 
 def cross_entropy(
@@ -104,11 +100,11 @@ def nll_loss(
     )
     factors = np.where(kept, -w[classes], 0).astype(x.dtype)
     picked = gather(x, dim, np.expand_dims(classes, dim))
-    losses = ew.mul(reshape(picked, classes.shape), factors)
+    losses = mul(reshape(picked, classes.shape), factors)
     if code == 0:
         return losses
     total = sum(losses)
-    return total if code == 2 else ew.mul(total, -1 / float(factors.sum()))
+    return total if code == 2 else mul(total, -1 / float(factors.sum()))
 
 
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
@@ -118,6 +114,6 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
         raise ValueError(
             f"mse_loss: x and target must have one shape (x.shape={x.shape}, target.shape={target.shape})"
         )
-    d = ew.sub(x, target)
-    squares = ew.mul(d, d)
+    d = sub(x, target)
+    squares = mul(d, d)
     return squares if code == 0 else mean(squares) if code == 1 else sum(squares)

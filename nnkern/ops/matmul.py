@@ -11,6 +11,9 @@ from ..config import get_isa
 from ..device import to_ndarray
 from ..function import Function
 from ..tensor import Tensor
+from . import activation as activations
+from .activation import relu_grad
+from .arithmetic import add, mul
 from .reduce import sum as _sum
 from .reduce import sum_to
 
@@ -108,8 +111,6 @@ class PackedProduct(Function):
 
     def backward(self, gy: Any) -> Any:
         if self.activation == "relu":
-            from .elementwise import relu_grad
-
             gy = relu_grad(gy, self.saved[0])
         need_x, need_b = self.needs_input_grad
         gb = _sum(gy.reshape(-1, gy.shape[-1]), 0) if need_b else None
@@ -150,8 +151,6 @@ class Linear(Function):
         x, w, *rest = self.saved
         need_x, need_w, need_b = self.needs_input_grad
         if rest:
-            from .elementwise import relu_grad
-
             gy = relu_grad(gy, rest[0])
         flat = gy if gy.ndim == 2 else gy.reshape(-1, gy.shape[-1])
         gx = matmul(gy, w) if need_x else None
@@ -172,11 +171,9 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     (5, 2)
     """
     if activation not in (None, "relu") and _taped(x, weight, bias):
-        from . import elementwise
-
         name, _, tanh = activation.partition("_")
         y = linear(x, weight, bias)
-        return elementwise.gelu(y, approximate="tanh") if tanh else getattr(elementwise, name)(y)
+        return activations.gelu(y, approximate="tanh") if tanh else getattr(activations, name)(y)
     if type(weight) is PackedMatrix:
         return PackedProduct(weight, activation)(x, bias)
     return Linear(activation)(x, weight, bias)
@@ -236,8 +233,6 @@ def baddbmm(input: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) -> An
 
 
 def _add_product(input: Any, product: Any, beta: float, alpha: float) -> Any:
-    from .elementwise import add, mul
-
     product = product if alpha == 1 else mul(product, alpha)
     # beta 0 means that input is not looked at, whatever it holds
     return product if beta == 0 else add(input if beta == 1 else mul(input, beta), product)

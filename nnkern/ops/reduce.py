@@ -14,7 +14,9 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
-from . import elementwise as ew
+from .arithmetic import add, div, mul, sub
+from .compare import where
+from .elementwise import exp, log
 from .index import scatter
 from .shape import broadcast_to, reshape, unbind
 
@@ -99,7 +101,7 @@ class Mean(Reduce):
 
     def backward(self, gy: Any) -> Any:
         n = self.count(self.saved)
-        return self.spread(ew.mul(gy, 1 / n) if n else gy, self.saved)
+        return self.spread(mul(gy, 1 / n) if n else gy, self.saved)
 
 
 def mean(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -115,7 +117,7 @@ class Prod(Reduce):
     def backward(self, gy: Any) -> Any:
         (x,) = self.saved
         if not isinstance(gy, Tensor):
-            return ew.mul(self.spread(gy, x.shape), self.others(x))
+            return mul(self.spread(gy, x.shape), self.others(x))
         # Plain products of the other elements: right beside zeros too, and differentiable again.
         kept = self.kept_shape(x.shape)
         folded = [i for i, n in enumerate(kept) if n == 1]
@@ -163,7 +165,7 @@ class AMax(Reduce):
         kept = self.kept_shape(x.shape)
         share = (_plain(x) == _plain(y).reshape(kept)).astype(x.dtype)
         share /= self.kernels.sum_forward(share, self.dims, True)  # equals share the gradient
-        return ew.mul(self.spread(gy, x.shape), share)
+        return mul(self.spread(gy, x.shape), share)
 
 
 def amax(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -290,11 +292,11 @@ class VarMean(Reduce):
             if isinstance(x, Tensor):
                 mean_ = mean(x, self.dims, True)
             scale = 2 / (n - self.correction) if n > self.correction else math.nan
-            centred = ew.sub(x, reshape(mean_, self.kept_shape(x.shape)))
-            gx = ew.mul(centred, reshape(ew.mul(gvar, scale), self.kept_shape(x.shape)))
+            centred = sub(x, reshape(mean_, self.kept_shape(x.shape)))
+            gx = mul(centred, reshape(mul(gvar, scale), self.kept_shape(x.shape)))
         if gmean is not None:
-            g = self.spread(ew.mul(gmean, 1 / n), x.shape)
-            gx = g if gx is None else ew.add(gx, g)
+            g = self.spread(mul(gmean, 1 / n), x.shape)
+            gx = g if gx is None else add(gx, g)
         return gx
 
 
@@ -337,7 +339,7 @@ class Root(Function):
 
     def backward(self, gy: Any) -> Any:
         (y,) = self.saved
-        return ew.where(_plain(y) == 0, 0.0, ew.div(ew.mul(gy, 0.5), y))
+        return where(_plain(y) == 0, 0.0, div(mul(gy, 0.5), y))
 
 
 def std(
@@ -360,5 +362,5 @@ def logsumexp(
     reduce = Reduce(dim, keepdim, axis, keepdims)
     top = reduce.kernels.amax_forward(_plain(x), reduce.dims, True)
     top[~np.isfinite(top)] = 0
-    total = sum(ew.exp(ew.sub(x, top)), reduce.dims, reduce.keepdim)
-    return ew.add(ew.log(total), reshape(top, total.shape))
+    total = sum(exp(sub(x, top)), reduce.dims, reduce.keepdim)
+    return add(log(total), reshape(top, total.shape))

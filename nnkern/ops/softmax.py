@@ -6,7 +6,8 @@ from typing import Any
 
 from ..function import Function
 from ..tensor import Tensor
-from . import elementwise as ew
+from .arithmetic import mul, sub
+from .elementwise import exp
 from .reduce import sum
 
 __all__ = ["log_softmax", "softmax"]
@@ -27,8 +28,8 @@ class Softmax(Function):
         if not isinstance(gy, Tensor):
             return self.kernels.softmax_backward(gy, y, self.dim, self.log)
         if self.log:
-            return ew.sub(gy, ew.mul(ew.exp(y), sum(gy, self.dim, True)))
-        return ew.mul(y, ew.sub(gy, sum(ew.mul(gy, y), self.dim, True)))
+            return sub(gy, mul(exp(y), sum(gy, self.dim, True)))
+        return mul(y, sub(gy, sum(mul(gy, y), self.dim, True)))
 
 
 class LogSoftmax(Softmax):

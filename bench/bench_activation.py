@@ -1,0 +1,5 @@
+"""The activation cases under pytest-benchmark: pytest bench/bench_activation.py. `nnkern bench` runs the same ones."""
+
+from suite import make_test
+
+test_activation = make_test("activation")

@@ -1,0 +1,63 @@
+"""Comparisons, logic and choice in NumPy."""
+
+import numpy as np
+
+from .arithmetic import alike, binary, into
+
+BINARY = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "maximum": np.maximum, "minimum": np.minimum,
+}  # fmt: skip
+
+globals().update({f"{name}_forward": binary(f) for name, f in BINARY.items()})
+
+
+def isnan_forward(x):
+    return np.isnan(x)
+
+
+def isinf_forward(x):
+    return np.isinf(x)
+
+
+def isfinite_forward(x):
+    return np.isfinite(x)
+
+
+def logical_and_forward(x, y):
+    return np.logical_and(x, y)
+
+
+def logical_or_forward(x, y):
+    return np.logical_or(x, y)
+
+
+def logical_xor_forward(x, y):
+    return np.logical_xor(x, y)
+
+
+def logical_not_forward(x):
+    return np.logical_not(x)
+
+
+def where_forward(c, x, y):
+    x, y = alike(x, y)
+    return np.where(c, x, y)
+
+
+def clamp_forward(x, low, high, out=None):
+    return into(np.clip(x, x.dtype.type(low), x.dtype.type(high)), out)
+
+
+__all__ = [
+    *(f"{name}_forward" for name in BINARY),
+    "clamp_forward",
+    "isfinite_forward",
+    "isinf_forward",
+    "isnan_forward",
+    "logical_and_forward",
+    "logical_not_forward",
+    "logical_or_forward",
+    "logical_xor_forward",
+    "where_forward",
+]  # fmt: skip

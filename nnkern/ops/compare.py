@@ -1,0 +1,173 @@
+"""Comparisons, logic and choice, with NumPy's broadcasting: eq ... ge, isnan, logical_and, where, maximum, clamp.
+
+Comparisons and logic give bool arrays and have no gradient. The rules of elementwise.py hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..function import Function
+from ..tensor import Tensor
+from .arithmetic import NamedKernel, mul, unbroadcast
+
+__all__ = [
+    "clamp", "eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "lt", "maximum", "minimum", "ne", "where",
+]  # fmt: skip
+
+
+class Compare(Function):
+    def __init__(self, kernel: str) -> None:
+        self.kernel = kernel
+
+    def forward(self, *arrays: Any) -> Any:
+        return getattr(self.kernels, self.kernel)(*arrays)
+
+
+def eq(x: Any, y: Any) -> Any:
+    """x == y."""
+    return Compare("eq_forward")(x, y)
+
+
+def ne(x: Any, y: Any) -> Any:
+    """x != y (True for NaN)."""
+    return Compare("ne_forward")(x, y)
+
+
+def lt(x: Any, y: Any) -> Any:
+    """x < y."""
+    return Compare("lt_forward")(x, y)
+
+
+def le(x: Any, y: Any) -> Any:
+    """x <= y."""
+    return Compare("le_forward")(x, y)
+
+
+def gt(x: Any, y: Any) -> Any:
+    """x > y."""
+    return Compare("gt_forward")(x, y)
+
+
+def ge(x: Any, y: Any) -> Any:
+    """x >= y."""
+    return Compare("ge_forward")(x, y)
+
+
+def isnan(x: Any) -> Any:
+    """True where x is NaN."""
+    return Compare("isnan_forward")(x)
+
+
+def isinf(x: Any) -> Any:
+    """True where x is inf or -inf."""
+    return Compare("isinf_forward")(x)
+
+
+def isfinite(x: Any) -> Any:
+    """True where x is neither NaN nor infinite."""
+    return Compare("isfinite_forward")(x)
+
+
+def logical_and(x: Any, y: Any) -> Any:
+    """x and y, bool arrays."""
+    return Compare("logical_and_forward")(x, y)
+
+
+def logical_or(x: Any, y: Any) -> Any:
+    """x or y, bool arrays."""
+    return Compare("logical_or_forward")(x, y)
+
+
+def logical_xor(x: Any, y: Any) -> Any:
+    """Exactly one of x and y, bool arrays."""
+    return Compare("logical_xor_forward")(x, y)
+
+
+def logical_not(x: Any) -> Any:
+    """not x, a bool array."""
+    return Compare("logical_not_forward")(x)
+
+
+class Where(Function):
+    def forward(self, c: Any, x: Any, y: Any) -> Any:
+        self.saved = (c,)
+        return self.kernels.where_forward(c, x, y)
+
+    def backward(self, gy: Any) -> Any:
+        c = self.saved[0]
+        _, x, y = self.inputs
+        _, need_x, need_y = self.needs_input_grad
+        gx = unbroadcast(where(c, gy, 0.0), x) if need_x else None
+        return None, gx, (unbroadcast(where(c, 0.0, gy), y) if need_y else None)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """x where the condition (bool) holds, else y; all three broadcast."""
+    return Where()(condition, x, y)
+
+
+class Extremum(NamedKernel):
+    """The gradient goes to the larger (smaller) operand; equal ones share it."""
+
+    beats = ""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.saved = (x, y)
+        return getattr(self.kernels, self.kernel)(x, y)
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        need_x, need_y = self.needs_input_grad
+        a = x.data if isinstance(x, Tensor) else x
+        b = y.data if isinstance(y, Tensor) else y
+        wins, tie = globals()[self.beats], eq(a, b)
+        half = mul(gy, 0.5)
+        gx = unbroadcast(where(tie, half, where(wins(a, b), gy, 0.0)), x) if need_x else None
+        g_y = unbroadcast(where(tie, half, where(wins(b, a), gy, 0.0)), y) if need_y else None
+        return gx, g_y
+
+
+class Maximum(Extremum):
+    beats = "gt"
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger of x and y, element by element; NaN wins."""
+    return Maximum()(x, y)
+
+
+class Minimum(Extremum):
+    beats = "lt"
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller of x and y, element by element; NaN wins."""
+    return Minimum()(x, y)
+
+
+class Clamp(Function):
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def forward(self, x: Any) -> Any:
+        self.saved = (x,)
+        return self.kernels.clamp_forward(x, self.low, self.high)
+
+    def backward(self, gy: Any) -> Any:
+        x = self.saved[0]
+        x = x.data if isinstance(x, Tensor) else x
+        return where(logical_and(ge(x, self.low), le(x, self.high)), gy, 0.0)
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x limited to min <= x <= max; either may be None, a number or an array. NaN stays NaN."""
+    if min is None and max is None:
+        raise ValueError("clamp: min or max is needed")
+    numbers = (int, float, type(None))
+    if isinstance(min, numbers) and isinstance(max, numbers):
+        return Clamp(-float("inf") if min is None else min, float("inf") if max is None else max)(x)
+    if min is not None:
+        x = maximum(x, min)
+    return x if max is None else minimum(x, max)

@@ -1,0 +1,96 @@
+"""Comparisons, logic and choice: kernels on every ISA, layouts, integers, bools, NaN, gradients, PyTorch, errors."""
+
+import numpy as np
+import pytest
+from support import SIZES, check_gradient, check_kernels, check_torch, each_isa, randn, rng
+from test_arithmetic import LAYOUTS, SHAPES
+
+import nnkern
+from nnkern import Tensor, _cpu
+from nnkern.backends.reference.compare import BINARY
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize(("s", "t"), SHAPES)
+def test_kernels(name, s, t):
+    x, y = np.asarray(randn(*s)).round(1), np.asarray(randn(*t, seed=1)).round(1)  # some are equal
+    check_kernels(f"{name}_forward", x, y, kind="exact")
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_sizes(n):
+    x, y = randn(n).round(1), randn(n, seed=1).round(1)
+    for name in BINARY:
+        check_kernels(f"{name}_forward", x, y, kind="exact")
+    check_kernels("where_forward", x > y, x, y, kind="exact")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout):
+    x = LAYOUTS[layout](randn(33, 18))
+    x.flags.writeable = False
+    check_kernels("where_forward", x > 0, x, -x, kind="exact")
+    for isa in each_isa():
+        np.testing.assert_array_equal(_cpu.lt_forward(x, 0.3), x < np.float32(0.3), err_msg=isa)
+        np.testing.assert_array_equal(_cpu.isnan_forward(x), np.isnan(x), err_msg=isa)
+        np.testing.assert_array_equal(_cpu.clamp_forward(x, -0.5, 0.5), np.clip(x, -0.5, 0.5), err_msg=isa)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize(("s", "t"), [((4, 5), (4, 5)), ((4, 1, 3), (5, 1)), ((), (3,))])
+def test_gradients(name, s, t):
+    check_gradient(getattr(nnkern, name), np.asarray(randn(*s)), np.asarray(randn(*t, seed=1)))
+
+
+def test_conventions_equal_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    ties = np.array([0.0, -0.0, 1.0, -2.0, 2.0], np.float32)
+    other = np.array([0.0, 1.0, 1.0, -2.0, 3.0], np.float32)
+    check_torch(nnkern.maximum, torch.maximum, ties, other)
+    check_torch(nnkern.minimum, torch.minimum, ties, other)
+    check_torch(lambda x: nnkern.clamp(x, -2.0, 1.0), lambda x: torch.clamp(x, -2.0, 1.0), ties)
+    check_torch(lambda x: nnkern.clamp(x, min=0.5), lambda x: torch.clamp(x, min=0.5), ties)
+    check_torch(lambda c, x, y: nnkern.where(c, x, y), torch.where, ties > 0, ties, other)
+
+
+def test_nan_and_inf():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0], np.float32)
+    for isa in each_isa():
+        np.testing.assert_array_equal(_cpu.maximum_forward(x, 1.0), [np.nan, np.inf, 1, 1], err_msg=isa)
+        np.testing.assert_array_equal(_cpu.minimum_forward(1.0, x), [np.nan, 1, -np.inf, 0], err_msg=isa)
+        np.testing.assert_array_equal(_cpu.isfinite_forward(x), [False, False, False, True], err_msg=isa)
+        np.testing.assert_array_equal(_cpu.isinf_forward(x), [False, True, True, False], err_msg=isa)
+        assert np.isnan(_cpu.clamp_forward(x, 0.0, 1.0)[0])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+def test_integers(dtype):
+    x, y = rng(1).integers(0, 9, (5, 7)).astype(dtype), rng(2).integers(1, 9, (5, 7)).astype(dtype)
+    for name, numpy_function in BINARY.items():
+        ours = getattr(nnkern, name)
+        np.testing.assert_array_equal(ours(x, y), numpy_function(x, y), err_msg=name)
+        np.testing.assert_array_equal(ours(x.T, 3), numpy_function(x.T, dtype(3)), err_msg=name)
+    np.testing.assert_array_equal(nnkern.lt(x, 2.5), x < 2.5)
+    np.testing.assert_array_equal(nnkern.where(x > y, x, y), np.where(x > y, x, y))
+
+
+def test_bools():
+    a, b = rng(1).random((4, 5)) > 0.5, rng(2).random(5) > 0.5
+    np.testing.assert_array_equal(nnkern.logical_and(a, b), a & b)
+    np.testing.assert_array_equal(nnkern.logical_or(a, b), a | b)
+    np.testing.assert_array_equal(nnkern.logical_xor(a, b), a ^ b)
+    np.testing.assert_array_equal((~Tensor(a) & Tensor(b)).numpy(), ~a & b)
+    np.testing.assert_array_equal(nnkern.eq(a, b), a == b)
+    with pytest.raises(TypeError, match="logical_and"):
+        nnkern.logical_and(randn(3), randn(3))
+
+
+def test_errors():
+    with pytest.raises(TypeError, match="where: the condition must be bool"):
+        nnkern.where(randn(3), randn(3), randn(3))
+    with pytest.raises(ValueError, match="clamp: min or max"):
+        nnkern.clamp(randn(3))
+    with pytest.raises(
+        ValueError, match=r"lt: shapes do not broadcast: axis -1 is 3 and 4.*\(2, 3\).*\(4,\)"
+    ):
+        nnkern.lt(randn(2, 3), randn(4))
