@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..function import Function
 from ..tensor import Tensor
-from . import elementwise as ew
+from . import activation as activations
 from ._windows import numbers, padding_pairs
 from .matmul import _ACTIVATIONS
 from .reduce import sum as _sum
@@ -57,7 +57,7 @@ class Conv(Function):
     def backward(self, gy: Any) -> Any:
         x, w, *y = self.saved
         if y:
-            gy = ew.relu_grad(gy, y[0])
+            gy = activations.relu_grad(gy, y[0])
         need_x, need_w, need_b, need_residual = self.needs_input_grad
         return (
             ConvInputGrad(self.options, x.shape[2:])(gy, w, None) if need_x else None,
@@ -171,7 +171,7 @@ def _conv(
         residual = residual if residual is None else residual.reshape(1, *residual.shape)
     if activation not in (None, "none", "relu") and _taped(x, w, b, residual):
         y, (kind, _, tanh) = Conv(options)(x, w, b, residual), activation.partition("_")
-        y = ew.gelu(y, approximate="tanh") if tanh else getattr(ew, kind)(y)
+        y = activations.gelu(y, approximate="tanh") if tanh else getattr(activations, kind)(y)
     else:
         y = Conv(options, activation)(x, w, b, residual)
     return y if batched else y.reshape(*y.shape[1:])
