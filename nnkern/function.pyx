@@ -326,8 +326,9 @@ cdef class Walk:
     cdef list heap
     cdef dict pending  # function -> gradient of its output, or list of them
     cdef dict leaves  # id(leaf) -> [leaf, gradient]
-    cdef set owned  # ids of buffers that this walk allocated and may add into
-    cdef list kept  # those buffers, so that their ids stay theirs
+    # id -> buffer that this walk allocated, waits at one place and may be added into. A backward that receives it may
+    # hand it on to several inputs or keep it: from then on nobody adds into it.
+    cdef dict owned
     cdef dict wanted_at  # (function, index) -> wanted non-leaf tensors
     cdef set wanted_leaves
     cdef public dict found  # id(tensor) -> (tensor, gradient)
@@ -377,10 +378,9 @@ cdef class Walk:
         if self.create_graph:
             return a + b
         if self.owned is None:
-            self.owned, self.kept = set(), []
+            self.owned = {}
         c = _kernels.add_forward(a, b, a if id(a) in self.owned else None)
-        self.owned.add(id(c))
-        self.kept.append(c)
+        self.owned[id(c)] = c
         return c
 
     cdef at_output(self, Function fn, gys):
@@ -404,6 +404,9 @@ cdef class Walk:
         while self.heap:
             fn = <Function>heappop(self.heap)[1]
             gys = self.pending.pop(fn)
+            if self.owned:
+                for g in gys if fn.outputs > 1 else (gys,):
+                    self.owned.pop(id(g), None)
             if fn._hooks is not None or self.wanted_at is not None:
                 gys = self.at_output(fn, gys)
             gxs = call_backward(fn, gys, self.create_graph)
@@ -419,7 +422,7 @@ cdef class Walk:
                     self.send(target, fn.target_index[i], g)
                 i += 1
             gys = gxs = g = None
-        self.kept = None
+        self.owned = None
         for key, (x, g) in self.leaves.items():
             if (<TensorBase>x)._hooks:
                 g = run_hooks((<TensorBase>x)._hooks, g, self.create_graph)
