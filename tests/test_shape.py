@@ -99,29 +99,6 @@ def test_copy_refuses_a_bad_out():
     assert _cpu.copy_forward(x, out=x) is x
 
 
-@pytest.mark.parametrize("dtype", ALL_DTYPES)
-@pytest.mark.parametrize("axis", [0, 1, 2, -1])
-def test_cat_kernel(axis, dtype):
-    parts = [values([2 + (axis % 3 == d) * i for d in range(3)], dtype, seed=i) for i in range(3)]
-    parts[1] = np.asfortranarray(parts[1])
-    check_kernels("cat_forward", parts, axis, kind="exact", dtypes=[np.float32])
-
-
-def test_cat_with_empty_parts_and_errors():
-    check_kernels("cat_forward", [randn(2, 0), randn(2, 3), randn(2, 0)], 1, kind="exact")
-    for bad, message in [
-        ([], "at least one array"),
-        ([randn(2, 3), randn(3, 3)], r"tensors\[1\] must have .* except along dim 1"),
-        ([randn(2, 3), randn(2)], r"tensors\[1\] must have"),
-    ]:
-        with pytest.raises(ValueError, match=f"cat: .*{message}"):
-            _cpu.cat_forward(bad, 1)
-    with pytest.raises(TypeError, match=r"tensors\[1\] is float64"):
-        _cpu.cat_forward([randn(2, 3), randn(2, 3, dtype=np.float64)], 1)
-    with pytest.raises(ValueError, match="dim 2 does not exist"):
-        _cpu.cat_forward([randn(2, 3)], 2)
-
-
 @pytest.mark.parametrize(
     "pads", [(), (1, 2), (0, 3, 2, 0), (1, 1, 2, 2, 3, 3), (-1, 2), (-2, -1, 1, -2), (4, -7), (-9, 12)]
 )
@@ -159,17 +136,10 @@ VIEWS = [
     ("squeeze dim", lambda x: nn.squeeze(x, (0, 1)), lambda x: x.squeeze((0, 1)), (1, 4, 1, 3)),
     ("unsqueeze", lambda x: nn.unsqueeze(x, -2), lambda x: x.unsqueeze(-2), (4, 3)),
     ("flip", lambda x: nn.flip(x, (0, -1)), lambda x: x.flip((0, -1)), (4, 3, 2)),
-    ("narrow", lambda x: nn.narrow(x, 1, 1, 2), lambda x: x.narrow(1, 1, 2), (2, 4)),
-    ("split", lambda x: nn.split(x, 3, 1)[1], lambda x: x.split(3, 1)[1], (2, 5)),
-    ("split list", lambda x: nn.split(x, [1, 4], 1)[1], lambda x: x.split([1, 4], 1)[1], (2, 5)),
-    ("chunk", lambda x: nn.chunk(x, 3, 1)[2], lambda x: x.chunk(3, 1)[2], (2, 5)),
-    ("unbind", lambda x: nn.unbind(x, 1)[2], lambda x: x.unbind(1)[2], (2, 5)),
     ("getitem", lambda x: x[1:, ..., ::2, None, -1], lambda x: x[1:, ..., ::2, None, -1], (3, 2, 5, 4)),
 ]
 COPIES = [
     ("clone", lambda x: nn.clone(x), lambda x: x.clone(), (3, 4)),
-    ("stack", lambda x: nn.stack((x, x), -1), lambda x: torch.stack((x, x), -1), (3, 4)),
-    ("cat", lambda x: nn.cat((x, x[:1]), 0), lambda x: torch.cat((x, x[:1]), 0), (3, 4)),
     (
         "pad",
         lambda x: nn.pad(x, (1, 2, -1, 3), value=2),
@@ -178,14 +148,10 @@ COPIES = [
     ),
     ("tril", lambda x: nn.tril(x, -1), lambda x: x.tril(-1), (2, 4, 5)),
     ("triu", lambda x: nn.triu(x, 2), lambda x: x.triu(2), (2, 4, 5)),
-    ("roll", lambda x: nn.roll(x, (2, -1), (0, 1)), lambda x: x.roll((2, -1), (0, 1)), (4, 3)),
-    ("roll flat", lambda x: nn.roll(x, 5), lambda x: x.roll(5), (4, 3)),
 ]
 SUMMING = [
     ("broadcast_to", lambda x: nn.broadcast_to(x, (2, 4, 3)), lambda x: x.broadcast_to((2, 4, 3)), (4, 1)),
     ("expand", lambda x: nn.expand(x, (2, -1, 3)), lambda x: x.expand(2, -1, 3), (4, 1)),
-    ("repeat", lambda x: nn.repeat(x, (2, 1, 3)), lambda x: x.repeat(2, 1, 3), (4, 2)),
-    ("tile", lambda x: nn.tile(x, (3,)), lambda x: x.tile((3,)), (4, 2)),
 ]
 
 
@@ -218,19 +184,6 @@ def test_reshape_of_a_permuted_array():
     assert np.shares_memory(nn.reshape(part, (8, 3, 2, 3)), x)  # a view needs no copy here
 
 
-def test_split_with_unused_parts_and_changes_in_place():
-    x = nn.Tensor(randn(5, 3), requires_grad=True)
-    first, _, last = nn.split(x, 2)
-    (gx,) = nn.grad(last, x, randn(1, 3))
-    assert (gx.data[:4] == 0).all() and (gx.data[4:] == randn(1, 3)).all()
-    y = nn.clone(x)
-    part = nn.unbind(y, 1)[1]
-    part.fill_(7.0)
-    assert (y.data[:, 1] == 7).all()
-    (gx,) = nn.grad(y, x, np.ones((5, 3), np.float32))
-    assert (gx.data[:, 1] == 0).all() and (gx.data[:, ::2] == 1).all()
-
-
 def test_contiguous():
     x = randn(3, 4)
     assert nn.contiguous(x) is x
@@ -254,12 +207,6 @@ def test_transposed_properties():
     assert np.shares_memory(t.T.data, t.data) and np.shares_memory(t.view(-1).data, t.data)
 
 
-def test_torch_in_torch_out():
-    torch = pytest.importorskip("torch")
-    y = nn.cat((torch.ones(2, 3), torch.zeros(1, 3)))
-    assert isinstance(y, torch.Tensor) and y.shape == (3, 3)
-
-
 ERRORS = [
     (lambda x: nn.reshape(x, (4, 2)), ValueError, r"reshape: x.shape=\(3, 4\) has 12 elements.*\(4, 2\)"),
     (lambda x: nn.permute(x, (0, 0)), ValueError, "permute: a dim is repeated"),
@@ -270,16 +217,8 @@ ERRORS = [
     (lambda x: nn.flatten(x, 1, 0), ValueError, "start_dim 1 comes after end_dim 0"),
     (lambda x: nn.broadcast_to(x, (3, 5)), ValueError, r"broadcast_to: x.shape=\(3, 4\) .*\(3, 5\)"),
     (lambda x: nn.expand(x, (-1, 3, 4)), ValueError, "expand: -1"),
-    (lambda x: nn.narrow(x, 1, 3, 2), IndexError, r"narrow: \[3, 5\) does not lie in dim 1"),
-    (lambda x: nn.split(x, [1, 2], 1), ValueError, r"split: lengths \[1, 2\] must sum to 4"),
-    (lambda x: nn.split(x, 0), ValueError, "split_size must be positive"),
-    (lambda x: nn.chunk(x, 0), ValueError, "chunks must be positive"),
-    (lambda x: nn.stack((x, x[:2])), ValueError, r"stack: tensors\[1\] .* \(tensors\[0\].shape=\(3, 4\)"),
-    (lambda x: nn.stack(()), ValueError, "stack: needs at least one array"),
     (lambda x: nn.pad(x, (1, 1), mode="reflect"), ValueError, "mode must be 'constant'"),
     (lambda x: nn.tril(x[0]), ValueError, "tril: x needs at least two dimensions"),
-    (lambda x: nn.roll(x, (1, 1), (0,)), ValueError, "roll: 2 shifts but 1 dims"),
-    (lambda x: nn.repeat(x, (2,)), ValueError, "repeat: 1 sizes"),
 ]  # fmt: skip
 
 

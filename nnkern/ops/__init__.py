@@ -12,6 +12,7 @@ from .conv import *
 from .dropout import *
 from .elementwise import *
 from .index import *
+from .join import *
 from .loss import *
 from .matmul import *
 from .reduce import *

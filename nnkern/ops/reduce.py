@@ -18,7 +18,8 @@ from .arithmetic import add, div, mul, sub
 from .compare import where
 from .elementwise import exp, log
 from .index import scatter
-from .shape import broadcast_to, reshape, unbind
+from .join import stack, unbind
+from .shape import broadcast_to, reshape
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "sum_to",
@@ -132,8 +133,6 @@ class Prod(Reduce):
         g, gxs = reshape(gy, [n for i, n in enumerate(x.shape) if i not in folded]), []
         for a, b in zip(before, after[::-1]):
             gxs.append(g if a is None and b is None else g * (b if a is None else a if b is None else a * b))
-        from .shape import stack
-
         shape = [x.shape[i] for i in order]
         return stack(gxs).reshape(shape).permute([order.index(i) for i in range(x.ndim)])
 

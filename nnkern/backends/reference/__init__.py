@@ -7,6 +7,7 @@ from .conv import *
 from .dropout import *
 from .elementwise import *
 from .index import *
+from .join import *
 from .loss import *
 from .matmul import *
 from .optim import *

@@ -1,4 +1,4 @@
-"""Copies that change the layout: transposition, concatenation."""
+"""Copies that change the layout: transposition."""
 
 from __future__ import annotations
 
@@ -23,20 +23,5 @@ def _transpose(n: int) -> Any:
     return candidates
 
 
-def _cat(n: int) -> Any:
-    def candidates() -> dict:
-        xs = [random(n, n, seed=i) for i in range(4)]
-        found = {"nnkern": lambda: nnkern.cat(xs, 1), "numpy": lambda: np.concatenate(xs, 1)}
-        if torch := torch_module():
-            ts = [torch.from_numpy(x) for x in xs]
-            found["torch"] = lambda: torch.cat(ts, 1)
-        return found
-
-    return candidates
-
-
 def cases() -> list[Case]:
-    return [
-        Case("contiguous", "transposed 1024 x 1024", _transpose(1024), bytes=8.0 * 1024**2),
-        Case("cat", "4 of 256 x 256 side by side", _cat(256), bytes=8.0 * 4 * 256**2),
-    ]
+    return [Case("contiguous", "transposed 1024 x 1024", _transpose(1024), bytes=8.0 * 1024**2)]

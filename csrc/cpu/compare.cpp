@@ -1,0 +1,181 @@
+// Comparisons, tests, logic and choice: the walk of elementwise_walk.h around the loops of
+// simd/elementwise.inl; integers and bools take plain loops. Bound by memory.
+#include "../simd/kernels.h"
+#include "elementwise_walk.h"
+
+namespace nn::cpu {
+namespace {
+
+Array test(const char* op, Test which, const View& x) {
+  const View* input = &x;
+  return into(op, Dtype::b8, x.ndim, x.shape, nullptr, &input, 1, [&](Array& y) {
+    const ElementWalk w = element_walk(y, &input, 1);
+    if (!is_float(x.dtype)) {  // whole numbers are finite
+      std::fill(y.as<uint8_t>(), y.as<uint8_t>() + y.size(), which == Test::isfinite);
+      return;
+    }
+    dispatch(x.dtype, [&](auto t) {
+      using T = decltype(t);
+      run_loop(w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<uint8_t>(),
+               [=](const T* a, int step, const T*, int, uint8_t* z, int64_t n) {
+                 if (step == 1) return kernels<T>().test(int(which), a, z, n);
+                 kernels<T>().test(int(which), a, z, n ? 1 : 0);
+                 std::fill(z, z + n, *z);
+               });
+    });
+  });
+}
+
+template <class T> bool compare_one(Compare op, T x, T y) {
+  switch (op) {
+    case Compare::eq:
+      return x == y;
+    case Compare::ne:
+      return x != y;
+    case Compare::lt:
+      return x < y;
+    case Compare::le:
+      return x <= y;
+    case Compare::gt:
+      return x > y;
+    default:
+      return x >= y;
+  }
+}
+
+Array compare(const char* op, Compare which, const View& x, const View& y, const OptView& out) {
+  // An integer array meets a fraction: compared as what they are, in double.
+  const bool mixed = (x.is_scalar != y.is_scalar) && !is_float((x.is_scalar ? y : x).dtype);
+  const Dtype dt = mixed ? (x.is_scalar ? y : x).dtype : operand_dtype(op, x, y);
+  const Named args[] = {{"x", x}, {"y", y}};
+  int64_t shape[kMaxDims];
+  const int ndim = broadcast(op, args, 2, shape);
+  const View* inputs[] = {&x, &y};
+  return into(op, Dtype::b8, ndim, shape, &out, inputs, 2, [&](Array& z) {
+    const ElementWalk w = element_walk(z, inputs, 2);
+    if (is_float(dt)) {
+      dispatch(dt, [&](auto t) {
+        using T = decltype(t);
+        T x0, y0;
+        const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
+        run_loop(w, xp, yp, z.as<uint8_t>(),
+                 [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
+                   kernels<T>().compare(int(which), a, as, b, bs, c, n);
+                 });
+      });
+      return;
+    }
+    dispatch_integer(dt, [&](auto t) {
+      using T = decltype(t);
+      if (mixed) {
+        const double number = x.is_scalar ? x.scalar : y.scalar;
+        const bool left = x.is_scalar;
+        const T* p = (left ? y : x).as<const T>();
+        const T none = 0;
+        run_loop(w, left ? &none : p, left ? p : &none, z.as<uint8_t>(),
+                 [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
+                   for (int64_t i = 0; i < n; ++i)
+                     c[i] = left ? compare_one(which, number, double(b[i * bs]))
+                                 : compare_one(which, double(a[i * as]), number);
+                 });
+        return;
+      }
+      run_loop(w, x.as<const T>(), y.as<const T>(), z.as<uint8_t>(),
+               [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
+                 for (int64_t i = 0; i < n; ++i) c[i] = compare_one(which, a[i * as], b[i * bs]);
+               });
+    });
+  });
+}
+
+enum class Logic { and_, or_, xor_ };
+
+Array logic(const char* op, Logic which, const View& x, const View& y) {
+  if (x.dtype != Dtype::b8 || y.dtype != Dtype::b8)
+    fail_type(op, std::string("two bool arrays are needed, got ") + name(x.dtype) + " and " + name(y.dtype));
+  const Named args[] = {{"x", x}, {"y", y}};
+  int64_t shape[kMaxDims];
+  const int ndim = broadcast(op, args, 2, shape);
+  const View* inputs[] = {&x, &y};
+  return into(op, Dtype::b8, ndim, shape, nullptr, inputs, 2, [&](Array& z) {
+    run_loop(element_walk(z, inputs, 2), x.as<const uint8_t>(), y.as<const uint8_t>(), z.as<uint8_t>(),
+             [=](const uint8_t* a, int as, const uint8_t* b, int bs, uint8_t* c, int64_t n) {
+               for (int64_t i = 0; i < n; ++i) {
+                 const uint8_t u = a[i * as], v = b[i * bs];
+                 c[i] = which == Logic::and_ ? u & v : which == Logic::or_ ? u | v : u ^ v;
+               }
+             });
+  });
+}
+
+}  // namespace
+
+#define NN_COMPARE_BODY(A, name)                                                 \
+  Array name##_forward(const Operand& x, const Operand& y, const OptView& out) { \
+    return compare(#name, Compare::name, x, y, out);                             \
+  }
+#define NN_TEST_BODY(A, name) \
+  Array name##_forward(const View& x) { return test(#name, Test::name, x); }
+NN_COMPARE_OPS(NN_COMPARE_BODY, )
+NN_TEST_OPS(NN_TEST_BODY, )
+
+Array logical_and_forward(const View& x, const View& y) { return logic("logical_and", Logic::and_, x, y); }
+Array logical_or_forward(const View& x, const View& y) { return logic("logical_or", Logic::or_, x, y); }
+Array logical_xor_forward(const View& x, const View& y) { return logic("logical_xor", Logic::xor_, x, y); }
+Array logical_not_forward(const View& x) {
+  const uint8_t one = 1;
+  const View yes{const_cast<uint8_t*>(&one), Dtype::b8, false, false, 0, nullptr, nullptr, nullptr, 0};
+  return logic("logical_not", Logic::xor_, x, yes);
+}
+
+Array where_forward(const View& c, const Operand& x, const Operand& y) {
+  if (c.dtype != Dtype::b8)
+    fail_type("where", std::string("the condition must be bool, got ") + name(c.dtype));
+  const Dtype dt = operand_dtype("where", x, y);
+  const Named args[] = {{"c", c}, {"x", x}, {"y", y}};
+  int64_t shape[kMaxDims];
+  const int ndim = broadcast("where", args, 3, shape);
+  const View* inputs[] = {&x, &y, &c};
+  return into("where", dt, ndim, shape, nullptr, inputs, 3, [&](Array& z) {
+    const ElementWalk w = element_walk(z, inputs, 3);
+    const int64_t cs = w.inner_step(3), xs = w.inner_step(1), ys = w.inner_step(2);
+    const uint8_t* cp = c.as<const uint8_t>();
+    auto body = [&](auto t) {
+      using T = decltype(t);
+      T x0, y0;
+      const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
+      const bool direct = cs == 1 && (xs == 0 || xs == 1) && (ys == 0 || ys == 1);
+      w.run([&](const int64_t* at, int64_t n) {
+        const uint8_t* cc = cp + at[3];
+        const T *a = xp + at[1], *b = yp + at[2];
+        T* r = z.as<T>() + at[0];
+        if constexpr (std::is_floating_point_v<T>)
+          if (direct) return kernels<T>().where(cc, a, int(xs), b, int(ys), r, n);
+        for (int64_t i = 0; i < n; ++i) r[i] = cc[i * cs] ? a[i * xs] : b[i * ys];
+      });
+    };
+    if (is_float(dt))
+      dispatch(dt, body);
+    else
+      dispatch_integer(dt, body);
+  });
+}
+
+Array clamp_forward(const View& x, double low, double high, const OptView& out) {
+  const Dtype dt = common_dtype("clamp", {{"x", x}});
+  const View* input = &x;
+  return into("clamp", dt, x.ndim, x.shape, &out, &input, 1, [&](Array& y) {
+    const ElementWalk w = element_walk(y, &input, 1);
+    dispatch(dt, [&](auto t) {
+      using T = decltype(t);
+      run_loop(w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
+               [=](const T* a, int step, const T*, int, T* z, int64_t n) {
+                 if (step == 1) return kernels<T>().clamp(a, T(low), T(high), z, n);
+                 kernels<T>().clamp(a, T(low), T(high), z, n ? 1 : 0);
+                 std::fill(z, z + n, *z);
+               });
+    });
+  });
+}
+
+}  // namespace nn::cpu
