@@ -32,7 +32,7 @@ class set_grad_enabled:
     def __exit__(self, *exc: object) -> None:
         grad_mode.enabled = self.before
 
-    def __call__(self, f: Callable) -> Callable:
+    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
         mode = self.mode
 
         @functools.wraps(f)
@@ -114,7 +114,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
-) -> tuple:
+) -> tuple[Any, ...]:
     """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched."""
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -151,7 +151,7 @@ def grad(
 
 
 def gradcheck(
-    f: Callable, inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
+    f: Callable[..., Any], inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
 ) -> bool:
     """Compares backward of f with central differences, element by element; float64 inputs that require grad.
 
@@ -195,7 +195,7 @@ def gradcheck(
     return True
 
 
-def gradgradcheck(f: Callable, inputs: Sequence[Tensor], **tolerances: float) -> bool:
+def gradgradcheck(f: Callable[..., Any], inputs: Sequence[Tensor], **tolerances: float) -> bool:
     """gradcheck of the gradients of f: second derivatives."""
     inputs = tuple(inputs)
     with no_grad():
@@ -204,7 +204,7 @@ def gradgradcheck(f: Callable, inputs: Sequence[Tensor], **tolerances: float) ->
     rng = np.random.default_rng(1)
     seeds = [Tensor(rng.standard_normal(o.shape), requires_grad=True) for o in outputs]
 
-    def first(*args: Tensor) -> tuple:
+    def first(*args: Tensor) -> tuple[Any, ...]:
         with enable_grad():
             xs, gs = args[: len(inputs)], args[len(inputs) :]
             y = f(*xs)
@@ -221,7 +221,7 @@ def gradgradcheck(f: Callable, inputs: Sequence[Tensor], **tolerances: float) ->
 class Checkpoint(Function):
     """Keeps the inputs only; backward runs the function again."""
 
-    def __init__(self, function: Callable, args: tuple) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.function, self.args = function, args
 
     def forward(self, *arrays: Any) -> Any:
@@ -229,7 +229,7 @@ class Checkpoint(Function):
             y = self.function(*self.args)
         return tuple(t.data for t in y) if isinstance(y, tuple) else y.data
 
-    def backward(self, *gys: Any) -> tuple:
+    def backward(self, *gys: Any) -> tuple[Any, ...]:
         taped = isinstance(gys[0], Tensor)
         with enable_grad():
             args = self.args
@@ -251,7 +251,7 @@ def _leaf(t: Tensor) -> Tensor:
     return Tensor(t.data, requires_grad=t.requires_grad)
 
 
-def checkpoint(function: Callable, *args: Any) -> Any:
+def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     """function(*args) that stores only its inputs and runs again during backward: memory for time.
 
     Gradients flow to the Tensors among `args` (not to Tensors that the function closes over).

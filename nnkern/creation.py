@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _shape(numbers: tuple) -> tuple:
+def _shape(numbers: tuple[Any, ...]) -> tuple[Any, ...]:
     """zeros(2, 3) and zeros((2, 3)) mean the same."""
     return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
@@ -94,7 +94,7 @@ def randperm(n: int) -> Tensor:
     return Tensor(generator().permutation(n))
 
 
-def _like(x: Any, dtype: Any) -> tuple:
+def _like(x: Any, dtype: Any) -> tuple[Any, ...]:
     return tuple(x.shape), dtype or x.dtype
 
 

@@ -24,16 +24,16 @@ class TensorBase:
     _base: Any
     _view_sequence: int
     _version: Version | None
-    _hooks: dict | None
+    _hooks: dict[int, Any] | None
 
 class Function:
     kernels: Any
     is_view: bool
-    inputs: tuple
+    inputs: tuple[Any, ...]
     saved: Any
     sequence: int
     outputs: int
-    _hooks: dict | None
+    _hooks: dict[int, Any] | None
     _out_id: Any
     _out_version: Version | None
     def forward(self, *arrays: Any) -> Any: ...
@@ -41,14 +41,14 @@ class Function:
     @property
     def name(self) -> str: ...
     @property
-    def needs_input_grad(self) -> tuple: ...
+    def needs_input_grad(self) -> tuple[Any, ...]: ...
     def __call__(self, *inputs: Any) -> Any: ...
 
 class Walk:
-    found: dict
+    found: dict[int, tuple[TensorBase, Any]]
     def __init__(self, create_graph: bool, wanted: Any = ...) -> None: ...
     def start(self, x: TensorBase, g: Any) -> None: ...
-    def run(self, retain_graph: bool) -> dict: ...
+    def run(self, retain_graph: bool) -> dict[int, tuple[Any, Any]]: ...
 
 def register_tensor(cls: type) -> type: ...
 def record_change(t: TensorBase, op: str) -> None: ...

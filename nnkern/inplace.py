@@ -153,7 +153,7 @@ class Layout:
     def of(self, array: np.ndarray) -> np.ndarray:
         return np.ndarray(self.shape, array.dtype, array, self.offset, self.strides)
 
-    def put(self, shape: tuple, part: np.ndarray) -> np.ndarray:
+    def put(self, shape: tuple[Any, ...], part: np.ndarray) -> np.ndarray:
         whole = np.zeros(shape, part.dtype)
         self.of(whole)[...] = part
         return whole
@@ -176,7 +176,7 @@ class ViewUpdate(Function):
     def forward(self, base: np.ndarray, part: np.ndarray) -> np.ndarray:
         return base
 
-    def backward(self, gy: Any) -> tuple:
+    def backward(self, gy: Any) -> tuple[Any, ...]:
         g = _raw(gy).copy()
         part = self.layout.of(g).copy()
         self.layout.of(g)[...] = 0
@@ -203,7 +203,7 @@ class Overwrite(Function):
     def forward(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         return new
 
-    def backward(self, gy: Any) -> tuple:
+    def backward(self, gy: Any) -> tuple[Any, ...]:
         return None, gy
 
 
@@ -217,7 +217,7 @@ class SetItem(Function):
         self.value_shape = value.shape
         return old
 
-    def backward(self, gy: Any) -> tuple:
+    def backward(self, gy: Any) -> tuple[Any, ...]:
         g = _raw(gy).copy()
         part = g[self.index].copy()
         g[self.index] = 0

@@ -66,7 +66,7 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
     )
 
 
-def _write_whole(path: Any, parts: list) -> None:
+def _write_whole(path: Any, parts: list[Any]) -> None:
     import tempfile  # slow to import
 
     path = os.fspath(path)
@@ -98,7 +98,7 @@ def load_metadata(path: Any) -> dict[str, str]:
     return _read(path, only_header=True)[1]
 
 
-def _read(path: Any, only_header: bool = False) -> tuple[dict, dict]:
+def _read(path: Any, only_header: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     path = os.fspath(path)
 
     def bad(what: str) -> ValueError:
@@ -129,14 +129,14 @@ def _read(path: Any, only_header: bool = False) -> tuple[dict, dict]:
     return {name: _array(entry, data) for name, entry in header.items()}, metadata
 
 
-def _no_duplicates(pairs: list) -> dict:
+def _no_duplicates(pairs: list[Any]) -> dict[str, Any]:
     d = dict(pairs)
     if len(d) != len(pairs):
         raise ValueError("a name occurs twice")
     return d
 
 
-def _check_entries(header: dict, data_bytes: int, bad: Any) -> None:
+def _check_entries(header: dict[str, Any], data_bytes: int, bad: Any) -> None:
     """Known dtypes, sane shapes, and offsets that cover the data exactly once."""
 
     def is_count(v: Any) -> bool:
@@ -169,7 +169,7 @@ def _check_entries(header: dict, data_bytes: int, bad: Any) -> None:
         raise bad(f"its arrays take {at} bytes, its data has {data_bytes} (is the file cut short?)")
 
 
-def _array(entry: dict, data: np.ndarray) -> np.ndarray:
+def _array(entry: dict[str, Any], data: np.ndarray) -> np.ndarray:
     begin, end = entry["data_offsets"]
     part = data[begin:end].copy()  # aligned, and independent of the other arrays
     if entry["dtype"] == "BF16":

@@ -192,7 +192,7 @@ class Tensor(TensorBase):
     def cpu(self) -> Tensor:
         return self
 
-    def __deepcopy__(self, memo: dict) -> Tensor:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._fn is not None:
             raise RuntimeError("deepcopy: only leaf tensors can be copied; use x.detach()")
         t = type(self).__new__(type(self))
@@ -203,7 +203,7 @@ class Tensor(TensorBase):
             t.grad = Tensor(self.grad.data.copy())
         return t
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         if self._fn is not None:
             raise RuntimeError("pickle: only leaf tensors can be pickled; use x.detach()")
         return (_rebuild, (type(self), self.data, self.requires_grad))
@@ -303,7 +303,7 @@ class RemovableHandle:
 
     _numbers = itertools.count()
 
-    def __init__(self, hooks: dict, hook: Callable) -> None:
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks, self._number = hooks, next(self._numbers)
         hooks[self._number] = hook
 

@@ -4,13 +4,17 @@ A backend is a namespace of functions named as in csrc/ops.h. `kernels('cpu')` g
 first backend's function of that name; they are looked up once and cached.
 """
 
+from __future__ import annotations
+
 import importlib
+from types import ModuleType
+from typing import Any
 
 ORDER = {"cpu": ("_cpu", "reference")}
 MODULES = {"_cpu": "nnkern._cpu", "reference": "nnkern.backends.reference"}
 
 
-def load(name):
+def load(name: str) -> ModuleType:
     """The backend module of that name."""
     return importlib.import_module(MODULES[name])
 
@@ -18,11 +22,11 @@ def load(name):
 class Kernels:
     """The kernels of one device; attributes appear on first use."""
 
-    def __init__(self, device, order=None):
+    def __init__(self, device: str, order: tuple[str, ...] | None = None) -> None:
         self._device = device
         self._order = order or ORDER[device]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         reasons = []
@@ -38,7 +42,7 @@ class Kernels:
 _cache: dict[str, Kernels] = {}
 
 
-def kernels(device="cpu"):
+def kernels(device: str = "cpu") -> Kernels:
     """The kernels of `device`."""
     if device not in _cache:
         _cache[device] = Kernels(device)

@@ -61,7 +61,7 @@ def _cell(ratio: float | None) -> str:
     return f"[green]{ratio:.2f}x[/]" if ratio >= 1 else f"[bold red]{ratio:.2f}x[/]"
 
 
-def _bench_table(rows: list[dict], machine: dict) -> Table:
+def _bench_table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> Table:
     from nnkern.bench import report
 
     table = Table(title="nnkern against NumPy and PyTorch (above 1: nnkern is faster)")
@@ -163,7 +163,7 @@ def mlp(
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=epochs)
 
-        def show(record: dict) -> None:
+        def show(record: dict[str, Any]) -> None:
             progress.update(task, advance=1, description=f"loss {record['loss']:.4f}")
 
         try:

@@ -19,7 +19,7 @@ class Digits(NamedTuple):
 def load_digits(test_share: float = 0.2) -> Digits:
     """The digits split the same way every time: test_share of them, drawn with a fixed seed, for testing."""
     try:
-        from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits as load
     except ImportError:
         raise ImportError("load_digits: scikit-learn ships the images: pip install 'nnkern[cli]'") from None
     if not 0 < test_share < 1:

@@ -30,7 +30,7 @@ class _Numbered(Module):
             return type(self)(*self._slice(i))
         return self._modules[self._key(i)]
 
-    def _slice(self, i: slice) -> tuple:
+    def _slice(self, i: slice) -> tuple[Any, ...]:
         return tuple(list(self._modules.values())[i])
 
     def __setitem__(self, i: Any, module: Module) -> None:
@@ -77,12 +77,12 @@ class ModuleList(_Numbered):
         super().__init__()
         self.extend(modules)
 
-    def _slice(self, i: slice) -> tuple:
+    def _slice(self, i: slice) -> tuple[Any, ...]:
         return (super()._slice(i),)
 
     def __repr__(self) -> str:
         """Equal neighbours share a line, as in PyTorch: (0-2): 3 x Linear(...)."""
-        groups: list = []  # [first, last, text]
+        groups: list[Any] = []  # [first, last, text]
         for i, m in enumerate(self):
             if groups and groups[-1][2] == repr(m):
                 groups[-1][1] = i

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..function import Function, grad_mode
@@ -10,11 +11,11 @@ from ..tensor import Tensor
 
 class Hooks:
     def __init__(self) -> None:
-        self.pre: dict = {}
-        self.post: dict = {}
-        self.backward: dict = {}
+        self.pre: dict[int, Callable[..., Any]] = {}
+        self.post: dict[int, Callable[..., Any]] = {}
+        self.backward: dict[int, Callable[..., Any]] = {}
 
-    def call(self, module: Any, args: tuple, kwargs: dict) -> Any:
+    def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook in list(self.pre.values()):
             changed = hook(module, args)
             if changed is not None:
@@ -34,12 +35,12 @@ class Hooks:
 class _Gates:
     """Identity ops at the module's inputs and outputs that see the gradients pass."""
 
-    def __init__(self, module: Any, hooks: list) -> None:
+    def __init__(self, module: Any, hooks: list[Callable[..., Any]]) -> None:
         self.module, self.hooks = module, hooks
-        self.grad_output: tuple = ()
+        self.grad_output: tuple[Any, ...] = ()
         self.has_input = False
 
-    def enter(self, args: tuple) -> tuple:
+    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         where = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
         if not where:
             return args
@@ -56,13 +57,13 @@ class _Gates:
         passed = _Gate(self.remember, len(outputs))(*outputs)
         return passed if many == isinstance(passed, tuple) else (passed,)
 
-    def remember(self, gys: tuple) -> tuple:
+    def remember(self, gys: tuple[Any, ...]) -> tuple[Any, ...]:
         self.grad_output = gys
         if not self.has_input:
             self.run((None,))
         return gys
 
-    def run(self, gxs: tuple) -> tuple:
+    def run(self, gxs: tuple[Any, ...]) -> tuple[Any, ...]:
         as_tensors = [tuple(_tensor(g) for g in gs) for gs in (gxs, self.grad_output)]
         raw = not any(isinstance(g, Tensor) for g in gxs)
         for hook in self.hooks:

@@ -70,7 +70,7 @@ class Flatten(Module):
 class Unflatten(Module):
     """Splits dim into the lengths unflattened_size."""
 
-    def __init__(self, dim: int, unflattened_size: tuple) -> None:
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 

@@ -6,10 +6,9 @@ Parameters, buffers and submodules are ordinary attributes (reading one costs no
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,18 +16,27 @@ from .. import device as _device
 from ..tensor import RemovableHandle, Tensor
 from .parameter import Parameter
 
-LoadResult = namedtuple("LoadResult", ["missing_keys", "unexpected_keys"])
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
+
+class LoadResult(NamedTuple):
+    """What load_state_dict found missing and what it could not use."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
     """A layer or a network: subclass it, create parameters and submodules in __init__, compute in forward."""
 
     training: bool
-    _parameters: dict
-    _buffers: dict
-    _modules: dict
-    _unsaved: set  # names of buffers that state_dict leaves out
-    _hooks: Any = None  # None as long as no hook is registered: calls then go straight to forward
+    # A value is None where None was registered: it keeps the name's place.
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Any]  # Module | None
+    _unsaved: set[str]  # names of buffers that state_dict leaves out
+    _hooks: Hooks | None = None  # None as long as no hook is registered: calls then go straight to forward
 
     def __init__(self) -> None:
         d = self.__dict__
@@ -117,8 +125,8 @@ class Module:
     # --- walking --------------------------------------------------------------------------------------------
 
     def named_modules(
-        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator:
+        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """(name, module) of this module and all below it."""
         memo = set() if memo is None else memo
         if remove_duplicate and id(self) in memo:
@@ -132,13 +140,15 @@ class Module:
     def modules(self) -> Iterator[Module]:
         return (m for _, m in self.named_modules())
 
-    def named_children(self) -> Iterator:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((n, m) for n, m in self._modules.items() if m is not None)
 
     def children(self) -> Iterator[Module]:
         return (m for _, m in self.named_children())
 
-    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator:
+    def _named(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         seen = set()
         modules = (
             self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
@@ -154,7 +164,7 @@ class Module:
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator:
+    ) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter), each once even if shared."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
@@ -163,7 +173,7 @@ class Module:
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator:
+    ) -> Iterator[tuple[str, Tensor]]:
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -181,7 +191,7 @@ class Module:
             module = child
         return module
 
-    def apply(self, fn: Callable) -> Module:
+    def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Calls fn(module) for all modules below, then for this one."""
         for child in self.children():
             child.apply(fn)
@@ -190,7 +200,7 @@ class Module:
 
     # --- state ----------------------------------------------------------------------------------------------
 
-    def _state(self) -> dict:
+    def _state(self) -> dict[str, Tensor]:
         """{dotted name: Tensor} of all parameters and persistent buffers, shared ones under each name."""
         state = {}
         for path, module in self.named_modules(remove_duplicate=False):
@@ -203,7 +213,7 @@ class Module:
         """{name: array}: PyTorch's names and layouts. The arrays are the module's own memory, not copies."""
         return {prefix + name: t.data for name, t in self._state().items()}
 
-    def load_state_dict(self, state_dict: dict, strict: bool = True) -> LoadResult:
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> LoadResult:
         """Copies arrays (or Tensors, or torch tensors) into the parameters and buffers of the same names.
 
         Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
@@ -280,22 +290,23 @@ class Module:
 
     # --- hooks ----------------------------------------------------------------------------------------------
 
-    def _own_hooks(self) -> Any:
+    def _own_hooks(self) -> Hooks:
         if self._hooks is None:
             from .hooks import Hooks
 
-            self.__dict__["_hooks"] = Hooks()
+            hooks = self.__dict__["_hooks"] = Hooks()
+            return hooks
         return self._hooks
 
-    def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(module, args) before forward; a value it returns replaces args."""
         return RemovableHandle(self._own_hooks().pre, hook)
 
-    def register_forward_hook(self, hook: Callable) -> RemovableHandle:
+    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(module, args, output) after forward; a value it returns replaces the output."""
         return RemovableHandle(self._own_hooks().post, hook)
 
-    def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(module, grad_input, grad_output), tuples; a tuple it returns replaces grad_input."""
         return RemovableHandle(self._own_hooks().backward, hook)
 
@@ -315,12 +326,12 @@ class Module:
             return f"{name}({extra})"
         return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_hooks", None)
         return state
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
 

@@ -121,7 +121,7 @@ def _channel_sum(g: Any) -> Any:
 # --- options
 
 
-def _choice(op: str, what: str, table: dict, value: Any) -> int:
+def _choice(op: str, what: str, table: dict[Any, int], value: Any) -> int:
     if value not in table:
         raise ValueError(f"{op}: {what} {value!r} is not one of {', '.join(repr(v) for v in table)}")
     return table[value]

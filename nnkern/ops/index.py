@@ -4,7 +4,10 @@ Indices may be negative, as in NumPy; one out of range is an IndexError that nam
 indices add up in the order of the index, so gradients have the same bits for any number of threads.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +21,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def zeros_view(shape, dtype):
+def zeros_view(shape: Any, dtype: Any) -> Any:
     """Zeros of any shape in 8 bytes (strides 0): the kernels that add to them copy them first."""
     return np.ndarray(shape, dtype, bytes(8), strides=(0,) * len(shape))
 
 
-def _integers(op, index):
+def _integers(op: str, index: Any) -> Any:
     """index as Tensor or array of int64 or int32; lists and numbers are converted."""
     if isinstance(index, (list, tuple, int, np.generic)):
         index = np.asarray(index)
@@ -34,20 +37,20 @@ def _integers(op, index):
 
 
 class Take(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, x, index):
+    def forward(self, x: Any, index: Any) -> Any:
         self.saved = (index,)
         self.x_shape, self.x_dtype = x.shape, x.dtype
         return self.kernels.take_forward(x, index, self.dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         (index,) = self.saved
         return index_add(zeros_view(self.x_shape, self.x_dtype), self.dim, index, gy), None
 
 
-def index_select(x, dim, index):
+def index_select(x: Any, dim: int, index: Any) -> Any:
     """The slices of x at `index` along dim: y[.., i, ..] = x[.., index[i], ..].
 
     index: integers of any shape; its dims take the place of dim. Raises IndexError if one is out of range.
@@ -59,19 +62,19 @@ def index_select(x, dim, index):
 
 
 class IndexAdd(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, x, index, source):
+    def forward(self, x: Any, index: Any, source: Any) -> Any:
         self.saved = (index,)
         return self.kernels.index_add_forward(x, index, source, self.dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         (index,) = self.saved
         return gy, None, index_select(gy, self.dim, index) if self.needs_input_grad[2] else None
 
 
-def index_add(x, dim, index, source):
+def index_add(x: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of x with slices of source added at `index` along dim: y[.., index[i], ..] += source[.., i, ..].
 
     source: x's shape with dim replaced by index's shape. Repeated indices add up, in order.
@@ -80,20 +83,20 @@ def index_add(x, dim, index, source):
 
 
 class Gather(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, x, index):
+    def forward(self, x: Any, index: Any) -> Any:
         self.saved = (index,)
         self.x_shape, self.x_dtype = x.shape, x.dtype
         return self.kernels.gather_forward(x, index, self.dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         (index,) = self.saved
         return scatter_add(zeros_view(self.x_shape, self.x_dtype), self.dim, index, gy), None
 
 
-def gather(x, dim, index):
+def gather(x: Any, dim: int, index: Any) -> Any:
     """One element of x for each element of index: y[i, j] = x[index[i, j], j] for dim 0 of a matrix.
 
     index: integers with as many dims as x, no longer than x except along dim. Returns index's shape.
@@ -101,7 +104,7 @@ def gather(x, dim, index):
     return Gather(dim)(x, _integers("gather", index))
 
 
-def take_along_dim(x, index, dim=None):
+def take_along_dim(x: Any, index: Any, dim: Any = None) -> Any:
     """gather that broadcasts x and index (except along dim); without dim on flattened arrays."""
     from .shape import broadcast_to, reshape
 
@@ -119,17 +122,17 @@ def take_along_dim(x, index, dim=None):
 
 
 class Scatter(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, x, index, src):
+    def forward(self, x: Any, index: Any, src: Any) -> Any:
         self.saved = (index,)
         if not isinstance(src, np.ndarray):
             src = np.ndarray(index.shape, x.dtype, np.array([src], x.dtype), strides=(0,) * index.ndim)
         self.src_shape, self.dtype = src.shape, x.dtype
         return self.kernels.scatter_forward(x, index, src, self.dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         (index,) = self.saved
         gx = gsrc = None
         if self.needs_input_grad[0]:
@@ -140,15 +143,15 @@ class Scatter(Function):
 
 
 class ScatterAdd(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, x, index, src):
+    def forward(self, x: Any, index: Any, src: Any) -> Any:
         self.saved = (index,)
         self.src_shape = src.shape
         return self.kernels.scatter_add_forward(x, index, src, self.dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         (index,) = self.saved
         return (
             gy,
@@ -157,14 +160,14 @@ class ScatterAdd(Function):
         )
 
 
-def _fit(g, shape):
+def _fit(g: Any, shape: Any) -> Any:
     """g padded with zeros up to shape: where src was longer than index, nothing was read."""
     if tuple(g.shape) == tuple(shape):
         return g
     return getitem_input_grad(g, tuple(map(slice, g.shape)), shape)
 
 
-def scatter(x, dim, index, src):
+def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of x with elements of src put at index: y[index[i, j], j] = src[i, j] for dim 0 of a matrix.
 
     src: an array no shorter than index, or a number. Where indices repeat, the last one
@@ -173,17 +176,17 @@ def scatter(x, dim, index, src):
     return Scatter(dim)(x, _integers("scatter", index), src)
 
 
-def scatter_add(x, dim, index, src):
+def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """scatter that adds: y[index[i, j], j] += src[i, j]. Repeated indices add up, in order."""
     return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
 
 
 class Embedding(Take):
-    def __init__(self, padding_idx):
+    def __init__(self, padding_idx: Any) -> None:
         super().__init__(0)
         self.padding_idx = padding_idx
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         if self.padding_idx is not None:
             index = np.asarray(self.saved[0])
             real = index % self.x_shape[0] != self.padding_idx % self.x_shape[0]
@@ -191,7 +194,7 @@ class Embedding(Take):
         return super().backward(gy)
 
 
-def embedding(x, weight, padding_idx=None):
+def embedding(x: Any, weight: Any, padding_idx: Any = None) -> Any:
     """Rows of weight: y[.., :] = weight[x[..], :]. The row padding_idx receives no gradient.
 
     x: integers of any shape; weight (V, D); returns x.shape + (D,).
@@ -199,7 +202,7 @@ def embedding(x, weight, padding_idx=None):
     return Embedding(padding_idx)(weight, _integers("embedding", x))
 
 
-def one_hot(x, num_classes=-1):
+def one_hot(x: Any, num_classes: int = -1) -> Any:
     """int64, x.shape + (num_classes,): 1 where the last index equals x. -1: as many classes as x needs."""
     index = np.asarray(x.numpy() if isinstance(x, Tensor) else x)
     top = int(index.max(initial=-1))
@@ -222,10 +225,10 @@ _ALL = (slice(None),) * 32
 class GetItem(Function):
     is_view = True
 
-    def __init__(self, index):
+    def __init__(self, index: Any) -> None:
         self.index = index
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
         try:
             y = x[self.index]
@@ -233,29 +236,29 @@ class GetItem(Function):
             raise IndexError(f"getitem: {e} (x.shape={x.shape})") from None
         return y if isinstance(y, np.ndarray) else x[(*self.index, ...)]  # 0-d views instead of NumPy scalars
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return getitem_input_grad(gy, self.index, self.x_shape)
 
 
 class GetItemInputGrad(Function):
-    def __init__(self, index, shape):
+    def __init__(self, index: Any, shape: Any) -> None:
         self.index, self.shape = index, shape
 
-    def forward(self, gy):
+    def forward(self, gy: Any) -> Any:
         gx = np.zeros(self.shape, gy.dtype)
         self.kernels.copy_forward(gy, gx[(*self.index, ...)] if ... not in self.index else gx[self.index])
         return gx
 
-    def backward(self, ggx):
+    def backward(self, ggx: Any) -> Any:
         return getitem(ggx, self.index)
 
 
-def getitem_input_grad(gy, index, shape):
+def getitem_input_grad(gy: Any, index: Any, shape: Any) -> Any:
     """Zeros of `shape` with gy at `index` (slices and integers): the gradient of x[index]."""
     return GetItemInputGrad(index, tuple(shape))(gy)
 
 
-def getitem(x, index):
+def getitem(x: Any, index: Any) -> Any:
     """x[index] as NumPy defines it: numbers, slices, None and ... give views; arrays and masks copies."""
     if type(index) is not tuple:
         index = (index,)
@@ -274,7 +277,7 @@ def getitem(x, index):
     return _take(x, array_at, index[array_at])  # the most common kind: rows, or slices along one dim
 
 
-def _take(x, dim, index):
+def _take(x: Any, dim: int, index: Any) -> Any:
     if dim >= x.ndim:
         raise IndexError(f"getitem: {dim + 1} indices for {x.ndim} dimensions")
     try:
@@ -283,7 +286,7 @@ def _take(x, dim, index):
         raise IndexError(str(e).replace("index_select", "getitem", 1)) from None
 
 
-def _normal(item):
+def _normal(item: Any) -> Any:
     """An index item as int, slice, None, ... or an integer or boolean array."""
     if item is None or item is ... or isinstance(item, slice):
         return item
@@ -299,7 +302,7 @@ def _normal(item):
     )
 
 
-def _expand_ellipsis(index, ndim):
+def _expand_ellipsis(index: Any, ndim: int) -> Any:
     """index with ... replaced by full slices; missing ones added at the end."""
     used = sum(
         i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else i is not None and i is not ...
@@ -311,7 +314,7 @@ def _expand_ellipsis(index, ndim):
     return [*index[:at], *[slice(None)] * (ndim - used), *index[at + 1 :]]
 
 
-def _linear_index(arrays, lengths):
+def _linear_index(arrays: Any, lengths: Any) -> Any:
     """Integer arrays, one per dim of the given lengths, as one index into the merged dim."""
     if len(arrays) == 1:
         return arrays[0]
@@ -327,16 +330,16 @@ def _linear_index(arrays, lengths):
     return linear
 
 
-def _advanced(x, index):
+def _advanced(x: Any, index: Any) -> Any:
     from .shape import movedim, reshape
 
     index = _expand_ellipsis([_normal(i) for i in index], x.ndim)
     fancy = any(isinstance(i, np.ndarray) for i in index)
     if not fancy:
         return GetItem(tuple(index))(x)
-    basic: list = []
-    arrays: list = []
-    dims: list = []  # where the indexed dims stand after the basic part
+    basic: list[Any] = []
+    arrays: list[Any] = []
+    dims: list[Any] = []  # where the indexed dims stand after the basic part
     masks = [i for i in index if isinstance(i, np.ndarray) and i.dtype == bool]
     axis = 0  # of x
     for item in index:

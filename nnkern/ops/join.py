@@ -3,7 +3,10 @@
 Parts are views of what is split; what is joined or repeated is copied by csrc/cpu/copy.cpp. Names follow PyTorch.
 """
 
+from __future__ import annotations
+
 from itertools import accumulate
+from typing import Any
 
 from ..function import Function
 from .index import getitem, zeros_view
@@ -15,29 +18,29 @@ __all__ = [
 
 
 class Cat(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, *xs):
+    def forward(self, *xs: Any) -> Any:
         y = self.kernels.cat_forward(xs, self.dim)
         self.dim %= y.ndim
         self.lengths = [x.shape[self.dim] for x in xs]
         return y
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return split(gy, self.lengths, self.dim)
 
 
-def cat(tensors, dim=0):
+def cat(tensors: Any, dim: int = 0) -> Any:
     """Join arrays of equal shape (except along dim) and equal dtype along dim."""
     return Cat(dim)(*tensors)
 
 
 class Stack(Function):
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
-    def forward(self, *xs):
+    def forward(self, *xs: Any) -> Any:
         if not xs:
             raise ValueError("stack: needs at least one array")
         self.dim = dim = axis_of("stack", self.dim, xs[0].ndim + 1)
@@ -48,16 +51,16 @@ class Stack(Function):
             raise ValueError(f"stack: tensors[{odd}] must have the shape of tensors[0] ({shapes})")
         return self.kernels.cat_forward([x[place] for x in xs], dim)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return unbind(gy, self.dim)
 
 
-def stack(tensors, dim=0):
+def stack(tensors: Any, dim: int = 0) -> Any:
     """Join arrays of equal shape and dtype along a new dim."""
     return Stack(dim)(*tensors)
 
 
-def narrow(x, dim, start, length):
+def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     """x[start : start + length] along dim, as a view."""
     dim = axis_of("narrow", dim, x.ndim)
     if not 0 <= start <= start + length <= x.shape[dim]:
@@ -72,10 +75,10 @@ class Split(Function):
 
     is_view = True
 
-    def __init__(self, dim, lengths, drop=False):
+    def __init__(self, dim: int, lengths: Any, drop: bool = False) -> None:
         self.dim, self.lengths, self.drop = dim, lengths, drop
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
         lead = (slice(None),) * self.dim
         if self.drop:
@@ -83,7 +86,7 @@ class Split(Function):
         ends = accumulate(self.lengths)
         return tuple(x[(*lead, slice(end - n, end))] for end, n in zip(ends, self.lengths))
 
-    def backward(self, *gys):
+    def backward(self, *gys: Any) -> Any:
         given = next(g for g in gys if g is not None)
         shape = list(self.x_shape)
         parts = []
@@ -95,7 +98,7 @@ class Split(Function):
         return cat(parts, self.dim)
 
 
-def split(x, split_size, dim=0):
+def split(x: Any, split_size: Any, dim: int = 0) -> Any:
     """Views of split_size each along dim (the last may be shorter), or of the lengths in a list."""
     dim = axis_of("split", dim, x.ndim)
     total = x.shape[dim]
@@ -110,21 +113,21 @@ def split(x, split_size, dim=0):
     return Split(dim, split_size)(x)
 
 
-def chunk(x, chunks, dim=0):
+def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
     """At most `chunks` views of equal length along dim (the last may be shorter)."""
     if chunks <= 0:
         raise ValueError(f"chunk: chunks must be positive, got {chunks}")
     return split(x, max(1, -(-x.shape[axis_of("chunk", dim, x.ndim)] // chunks)), dim)
 
 
-def unbind(x, dim=0):
+def unbind(x: Any, dim: int = 0) -> Any:
     """A tuple of views, one for each position along dim, without that dim."""
     dim = axis_of("unbind", dim, x.ndim)
     n = x.shape[dim]
     return Split(dim, (1,) * n, drop=True)(x) if n else ()
 
 
-def roll(x, shifts, dims=None):
+def roll(x: Any, shifts: Any, dims: Any = None) -> Any:
     """Move the elements by `shifts` along dims; those pushed out at the end come in at the front."""
     if dims is None:
         return reshape(roll(reshape(x, (-1,)), shifts, 0), x.shape)
@@ -139,7 +142,7 @@ def roll(x, shifts, dims=None):
     return x
 
 
-def repeat(x, sizes):
+def repeat(x: Any, sizes: Any) -> Any:
     """x laid out sizes[i] times along each dim i (numpy.tile); more sizes than dims add dims in front."""
     sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     if len(sizes) < x.ndim:
@@ -150,7 +153,7 @@ def repeat(x, sizes):
     return reshape(clone(x), [times * length for times, length in zip(sizes, lengths)])
 
 
-def tile(x, dims):
+def tile(x: Any, dims: Any) -> Any:
     """repeat, where missing leading sizes are 1."""
     dims = (dims,) if isinstance(dims, int) else tuple(dims)
     return repeat(x, (1,) * (x.ndim - len(dims)) + dims)

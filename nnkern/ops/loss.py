@@ -44,7 +44,7 @@ class CrossEntropy(Function):
         ignore_index, reduction, smoothing = self.options
         dim = 0 if x.ndim == 1 else 1
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
-        qw, counted = coefficients(*raw, ignore_index, smoothing)  # type: ignore[call-arg]
+        qw, counted = coefficients(*raw, ignore_index, smoothing)  # type: ignore[call-arg,no-untyped-call]
         qw = qw.astype(x.dtype)
         g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
         if not self.needs_input_grad[1]:

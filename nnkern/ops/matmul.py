@@ -92,7 +92,7 @@ class PackedMatrix:
             self._pack()
         return self._packed
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return PackedMatrix, (self.w,)
 
 

@@ -42,20 +42,20 @@ class Reduce(Function):
     ) -> None:
         if dim is None:
             dim = axis
-        self.dims = () if dim is None else dim
+        self.dims: Any = () if dim is None else dim
         self.keepdim = keepdim or keepdims
 
-    def kept_shape(self, shape: tuple) -> tuple:
+    def kept_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """`shape` with length 1 in place of the reduced dims."""
         dims = (self.dims,) if isinstance(self.dims, int) else self.dims or range(len(shape))
         dims = {d % len(shape) for d in dims} if shape else ()
         return tuple([1 if i in dims else n for i, n in enumerate(shape)])
 
-    def count(self, shape: tuple) -> int:
+    def count(self, shape: tuple[Any, ...]) -> int:
         """How many elements stand behind one result."""
         return math.prod([n for n, k in zip(shape, self.kept_shape(shape)) if k == 1])
 
-    def spread(self, g: Any, shape: tuple) -> Any:
+    def spread(self, g: Any, shape: tuple[Any, ...]) -> Any:
         """g, which has the result's shape, along the reduced dims."""
         return broadcast_to(reshape(g, self.kept_shape(shape)), shape)
 

@@ -4,7 +4,10 @@ Views share memory with their input (they are NumPy views); their gradients flow
 strided engine (csrc/cpu/copy.cpp). Names and arguments follow PyTorch.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +23,14 @@ __all__ = [
 _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
 
-def axis_of(op, dim, ndim):
+def axis_of(op: str, dim: int, ndim: int) -> Any:
     """dim counted from the front, checked."""
     if not -ndim <= dim < ndim:
         raise IndexError(f"{op}: dim {dim} does not exist, x has {ndim} dimensions")
     return dim % ndim
 
 
-def axes_of(op, dims, ndim):
+def axes_of(op: str, dims: Any, ndim: int) -> Any:
     """All of dims counted from the front, checked, each once."""
     axes = tuple(axis_of(op, d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
     if len(set(axes)) != len(axes):
@@ -38,10 +41,10 @@ def axes_of(op, dims, ndim):
 class Reshape(Function):
     is_view = True
 
-    def __init__(self, shape):
+    def __init__(self, shape: Any) -> None:
         self.shape = shape
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
         try:
             if x.flags.c_contiguous or not _HAS_COPY_ARGUMENT:
@@ -55,11 +58,11 @@ class Reshape(Function):
                 f"reshape: x.shape={x.shape} has {x.size} elements, which do not fit shape={self.shape}"
             ) from None
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return reshape(gy, self.x_shape)
 
 
-def reshape(x, shape):
+def reshape(x: Any, shape: Any) -> Any:
     """x's elements in C order under another shape; one length may be -1 (whatever is left).
 
     Returns a view where x's strides allow it, else a copy. Raises ValueError if the sizes differ.
@@ -73,7 +76,7 @@ def reshape(x, shape):
 view = reshape  # PyTorch's view would refuse to copy
 
 
-def flatten(x, start_dim=0, end_dim=-1):
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Merge the dims from start_dim to end_dim into one: (N, C, H, W) with start_dim=1 becomes (N, C*H*W)."""
     if not x.ndim:
         return reshape(x, (1,))
@@ -86,7 +89,7 @@ def flatten(x, start_dim=0, end_dim=-1):
     return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def unflatten(x, dim, sizes):
+def unflatten(x: Any, dim: int, sizes: Any) -> Any:
     """Split one dim into `sizes` (one may be -1): the opposite of flatten."""
     dim, shape, sizes = axis_of("unflatten", dim, x.ndim), tuple(x.shape), tuple(sizes)
     known = math.prod(s for s in sizes if s != -1)
@@ -97,14 +100,14 @@ def unflatten(x, dim, sizes):
     return reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 
 
-def squeeze(x, dim=None):
+def squeeze(x: Any, dim: Any = None) -> Any:
     """Drop dims of length 1: all of them, or those named in dim (others named there stay)."""
     shape = tuple(x.shape)
     dropped = range(len(shape)) if dim is None else axes_of("squeeze", dim, len(shape))
     return reshape(x, [n for d, n in enumerate(shape) if n != 1 or d not in dropped])
 
 
-def unsqueeze(x, dim):
+def unsqueeze(x: Any, dim: int) -> Any:
     """Insert a dim of length 1 at position dim."""
     shape = list(x.shape)
     shape.insert(axis_of("unsqueeze", dim, len(shape) + 1), 1)
@@ -114,27 +117,27 @@ def unsqueeze(x, dim):
 class Permute(Function):
     is_view = True
 
-    def __init__(self, dims):
+    def __init__(self, dims: Any) -> None:
         self.dims = dims
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         try:
             return x.transpose(self.dims)
         except ValueError:
             axes = axes_of("permute", self.dims, x.ndim)
             raise ValueError(f"permute: dims={axes} must name each dim of x.shape={x.shape}") from None
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         n = len(self.dims)
         return Permute(sorted(range(n), key=lambda i: self.dims[i] % n))(gy)
 
 
-def permute(x, dims):
+def permute(x: Any, dims: Any) -> Any:
     """The dims of x in another order, as a view: y.shape[i] = x.shape[dims[i]]."""
     return Permute(tuple(dims))(x)
 
 
-def transpose(x, dim0, dim1):
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """Swap two dims, as a view."""
     dims = list(range(x.ndim))
     a, b = axis_of("transpose", dim0, x.ndim), axis_of("transpose", dim1, x.ndim)
@@ -145,7 +148,7 @@ def transpose(x, dim0, dim1):
 swapaxes = transpose
 
 
-def movedim(x, source, destination):
+def movedim(x: Any, source: Any, destination: Any) -> Any:
     """Move dims to new positions, the others keeping their order (numpy.moveaxis), as a view."""
     source, destination = axes_of("movedim", source, x.ndim), axes_of("movedim", destination, x.ndim)
     if len(source) != len(destination):
@@ -159,10 +162,10 @@ def movedim(x, source, destination):
 class BroadcastTo(Function):
     is_view = True
 
-    def __init__(self, shape):
+    def __init__(self, shape: Any) -> None:
         self.shape = shape
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
         if (
             x.size == 1 and x.flags.c_contiguous
@@ -177,16 +180,16 @@ class BroadcastTo(Function):
                 f"broadcast_to: x.shape={x.shape} does not broadcast to shape={self.shape}"
             ) from None
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return reduce.sum_to(gy, self.x_shape)
 
 
-def broadcast_to(x, shape):
+def broadcast_to(x: Any, shape: Any) -> Any:
     """x repeated along new leading dims and dims of length 1, as a read-only view (stride 0)."""
     return BroadcastTo((shape,) if isinstance(shape, int) else tuple(shape))(x)
 
 
-def expand(x, sizes):
+def expand(x: Any, sizes: Any) -> Any:
     """broadcast_to, where -1 keeps the length that x has there."""
     sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     shape, lead = tuple(x.shape), len(sizes) - x.ndim
@@ -198,52 +201,52 @@ def expand(x, sizes):
 class Flip(Function):
     is_view = True
 
-    def __init__(self, dims):
+    def __init__(self, dims: Any) -> None:
         self.dims = dims
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x[tuple(slice(None, None, -1) if d in self.dims else slice(None) for d in range(x.ndim))]
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return flip(gy, self.dims)
 
 
-def flip(x, dims):
+def flip(x: Any, dims: Any) -> Any:
     """Reverse the order along dims, as a view with negative strides."""
     return Flip(axes_of("flip", dims, x.ndim))(x)
 
 
 class Clone(Function):
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.kernels.copy_forward(x)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return gy
 
 
-def clone(x):
+def clone(x: Any) -> Any:
     """A C-contiguous copy of x."""
     return Clone()(x)
 
 
-def contiguous(x):
+def contiguous(x: Any) -> Any:
     """x itself if it is C-contiguous, else a copy that is."""
     a = x.data if isinstance(x, Tensor) else x
     return x if isinstance(a, np.ndarray) and a.flags.c_contiguous else clone(x)
 
 
 class Pad(Function):
-    def __init__(self, pads, value):
+    def __init__(self, pads: Any, value: Any) -> None:
         self.pads, self.value = pads, value
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.kernels.pad_forward(x, self.pads, self.value)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return pad(gy, [-p for p in self.pads])
 
 
-def pad(x, pad, mode="constant", value=0.0):
+def pad(x: Any, pad: Any, mode: str = "constant", value: Any = 0.0) -> Any:
     """Surround x with `value`: pad = (before, after) of the last dim, then of the one before it, and so on.
 
     Negative numbers crop. `mode` must be "constant".
@@ -257,21 +260,21 @@ def pad(x, pad, mode="constant", value=0.0):
 
 
 class Triangle(Function):
-    def __init__(self, diagonal, upper):
+    def __init__(self, diagonal: int, upper: bool) -> None:
         self.diagonal, self.upper = diagonal, upper
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.kernels.triangle_forward(x, self.diagonal, self.upper)
 
-    def backward(self, gy):
+    def backward(self, gy: Any) -> Any:
         return Triangle(self.diagonal, self.upper)(gy)
 
 
-def tril(x, diagonal=0):
+def tril(x: Any, diagonal: int = 0) -> Any:
     """Keep x[..., i, j] where j <= i + diagonal; zeros elsewhere."""
     return Triangle(diagonal, False)(x)
 
 
-def triu(x, diagonal=0):
+def triu(x: Any, diagonal: int = 0) -> Any:
     """Keep x[..., i, j] where j >= i + diagonal; zeros elsewhere."""
     return Triangle(diagonal, True)(x)

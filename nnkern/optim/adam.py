@@ -44,14 +44,14 @@ class Adam(Optimizer):
             },
         )
 
-    def check_options(self, options: dict) -> None:
+    def check_options(self, options: dict[str, Any]) -> None:
         super().check_options(options)
         for i, beta in enumerate(options["betas"]):
             if not 0 <= beta < 1:
                 raise ValueError(f"{type(self).__name__}: betas[{i}] must be in [0, 1), got {beta}")
 
-    def _step(self, group: dict, params: list) -> None:
-        by_step: dict[int, list] = {}  # parameters that sat out a step are behind the others
+    def _step(self, group: dict[str, Any], params: list[Any]) -> None:
+        by_step: dict[int, list[Any]] = {}  # parameters that sat out a step are behind the others
         for p in params:
             state = self.state[p]
             if not state:

@@ -25,21 +25,21 @@ class Optimizer:
 
     kernels: Any = backends.kernels("cpu")
 
-    def __init__(self, params: Iterable[Any], defaults: dict) -> None:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(
                 f"{type(self).__name__}: params must be an iterable of Tensors, got one Tensor: use [p]"
             )
         self.defaults = defaults
-        self.state: defaultdict[Tensor, dict] = defaultdict(dict)
-        self.param_groups: list[dict] = []
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def add_param_group(self, group: dict) -> None:
+    def add_param_group(self, group: dict[str, Any]) -> None:
         """One more group, for parameters that join later or want other options."""
         name = type(self).__name__
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
@@ -59,7 +59,7 @@ class Optimizer:
         self.check_options(group)
         self.param_groups.append(group)
 
-    def check_options(self, options: dict) -> None:
+    def check_options(self, options: dict[str, Any]) -> None:
         """ValueError where an option makes no sense."""
         for key in ("lr", "weight_decay", "momentum", "eps"):
             if key in options and not options[key] >= 0:
@@ -88,10 +88,10 @@ class Optimizer:
                 record_changes(params, "step")
         return loss
 
-    def _step(self, group: dict, params: list[Tensor]) -> None:
+    def _step(self, group: dict[str, Any], params: list[Tensor]) -> None:
         raise NotImplementedError
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """{"state": {number: {name: array}}, "param_groups": [...]} with parameters numbered in order, as torch.optim's."""
         numbers: dict[int, int] = {}
         groups = []
@@ -101,7 +101,7 @@ class Optimizer:
             groups.append({**group, "params": [numbers[id(p)] for p in group["params"]]})
         return {"state": {numbers[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over options and state (copied) from state_dict(), of this optimiser or of torch's."""
         name = type(self).__name__
         groups, saved = self.param_groups, state_dict["param_groups"]
@@ -109,7 +109,7 @@ class Optimizer:
         if sizes != saved_sizes:
             raise ValueError(f"{name}: groups of {sizes} parameters can't load groups of {saved_sizes}")
         params = {n: p for g, s in zip(groups, saved) for n, p in zip(s["params"], g["params"])}
-        state: defaultdict[Tensor, dict] = defaultdict(dict)
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, entries in state_dict["state"].items():
             p = params[number]
             for key, value in entries.items():

@@ -42,12 +42,12 @@ class SGD(Optimizer):
             },
         )
 
-    def check_options(self, options: dict) -> None:
+    def check_options(self, options: dict[str, Any]) -> None:
         super().check_options(options)
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
 
-    def _step(self, group: dict, params: list) -> None:
+    def _step(self, group: dict[str, Any], params: list[Any]) -> None:
         if group["momentum"] == 0:
             return self._run(group, params, (), False)
         state = self.state
@@ -61,7 +61,7 @@ class SGD(Optimizer):
         if params:
             self._run(group, params, [state[p]["momentum_buffer"] for p in params], False)
 
-    def _run(self, group: dict, params: list, buffers: Any, first_step: bool) -> None:
+    def _run(self, group: dict[str, Any], params: list[Any], buffers: Any, first_step: bool) -> None:
         self.kernels.sgd_step(
             [p.data for p in params], [p.grad.data for p in params], buffers,
             group["lr"], group["momentum"], group["dampening"], group["weight_decay"], group["nesterov"],

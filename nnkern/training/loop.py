@@ -15,21 +15,21 @@ from ..tensor import Tensor
 def fit(
     model: Any,
     batches: Batches,
-    loss_function: Callable,
+    loss_function: Callable[..., Any],
     optimiser: Any,
     epochs: int,
     augment: Callable[[np.ndarray], np.ndarray] | None = None,
     schedule: Callable[[float], float] | None = None,
     evaluate: Callable[[], float] | None = None,
-    progress: Callable[[dict], None] | None = None,
-) -> list[dict]:
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
     """Trains `model` and returns its history: one {"epoch", "loss", "accuracy"} per epoch.
 
     loss: the mean over the epoch's rows; accuracy: what evaluate() returns, absent without it. progress is
     called with each of these dicts as soon as it is known. augment changes each batch of x; schedule gives
     the factor of the learning rates as a function of the share of the training that is done.
     """
-    history: list[dict] = []
+    history: list[dict[str, Any]] = []
     rates = [group["lr"] for group in optimiser.param_groups]
     step, steps = 0, epochs * len(batches)
     for epoch in range(1, epochs + 1):

@@ -20,7 +20,7 @@ class DigitsResult(NamedTuple):
     """history: one dict per epoch, see fit; test_accuracy in [0, 1]; confusion[true, predicted] counts."""
 
     model: MLP
-    history: list[dict]
+    history: list[dict[str, Any]]
     test_accuracy: float
     confusion: np.ndarray
 
@@ -53,7 +53,7 @@ def train_digits(
     hidden: tuple[int, ...] = (256, 128),
     dropout: float = 0.2,
     dtype: Any = np.float32,
-    progress: Callable[[dict], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
     checkpoint: Any = None,
 ) -> DigitsResult:
     """Trains MLP(64, *hidden, 10) on scikit-learn's digits with Adam, dropout and jitter, repeatably.

@@ -19,7 +19,7 @@ def _axes(ax: Any, size: tuple[float, float]) -> Any:
     ).subplots()  # no pyplot: no window, no global state
 
 
-def loss_curve(history: list[dict], ax: Any = None, path: Any = None) -> Any:
+def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) -> Any:
     """Loss and test accuracy over the epochs of a `fit` history."""
     ax = _axes(ax, (6.4, 4))
     epochs = [r["epoch"] for r in history]
