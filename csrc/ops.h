@@ -25,6 +25,7 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_ELEMENTWISE_OPS(NN_OP)                                                                \
   NN_MATMUL_OPS(NN_OP)                                                                     \
   NN_CONV_OPS(NN_OP)                                                                       \
+  NN_FOLD_OPS(NN_OP)                                                                       \
   NN_SHAPE_OPS(NN_OP)                                                                      \
   NN_INDEX_OPS(NN_OP)                                                                      \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
@@ -76,6 +77,13 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(conv_algorithm, int64_t, (const View& x, const View& w, const Ints& stride, const Ints& padding,                       \
         const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm, int64_t direction),                     \
         "x", "w", "stride", "padding", "dilation", "groups", "padding_mode", "algorithm", "direction")
+
+// Axes, stride, padding and dilation as of convolution; y (N, C * taps, places).
+#define NN_FOLD_OPS(NN_OP)                                                                                                     \
+  NN_OP(unfold_forward, Array, (const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,               \
+        const Ints& dilation), "x", "kernel_size", "stride", "padding", "dilation")                                            \
+  NN_OP(fold_forward, Array, (const View& y, const Ints& output_size, const Ints& kernel_size, const Ints& stride,             \
+        const Ints& padding, const Ints& dilation), "y", "output_size", "kernel_size", "stride", "padding", "dilation")
 
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \

@@ -11,6 +11,7 @@ from .compare import *
 from .conv import *
 from .dropout import *
 from .elementwise import *
+from .fold import *
 from .index import *
 from .join import *
 from .loss import *
@@ -96,7 +97,7 @@ def _friendly(function: _Any) -> _Any:
 
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
-for _family in ("conv", "index", "loss", "matmul", "reduce", "shape"):
+for _family in ("conv", "fold", "index", "loss", "matmul", "reduce", "shape"):
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])

@@ -6,6 +6,7 @@ from .compare import *
 from .conv import *
 from .dropout import *
 from .elementwise import *
+from .fold import *
 from .index import *
 from .join import *
 from .loss import *
