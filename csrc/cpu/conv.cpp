@@ -135,11 +135,35 @@ void check_dims(const char* what, const View& x, const View& w) {
          {{what, x}, {"w", w}});
 }
 
-ConvAlgorithm choose(const char* op, const ConvShape&, Dtype, int64_t wanted) {
+ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);
-  if (a == ConvAlgorithm::automatic || a == ConvAlgorithm::gemm) return ConvAlgorithm::gemm;
+  const bool winograd = winograd_serves(s) && dt == Dtype::f32;
+  switch (a) {
+    case ConvAlgorithm::automatic:
+      return winograd && s.c >= 16 && s.k >= 16 ? ConvAlgorithm::winograd4 : ConvAlgorithm::gemm;
+    case ConvAlgorithm::gemm:
+      return a;
+    case ConvAlgorithm::winograd4:
+    case ConvAlgorithm::winograd2:
+      if (winograd) return a;
+      break;
+    default:
+      break;
+  }
   throw std::invalid_argument(std::string(op) + ": algorithm " + std::to_string(wanted) +
                               " can't serve this convolution");
+}
+
+// The problem by the algorithm that was chosen.
+template <class P> void solve(ConvAlgorithm a, const P& p) {
+  switch (a) {
+    case ConvAlgorithm::winograd4:
+      return conv_winograd(p, 4);
+    case ConvAlgorithm::winograd2:
+      return conv_winograd(p, 2);
+    default:
+      return conv_gemm(p);
+  }
 }
 
 }  // namespace
@@ -166,7 +190,7 @@ Array conv_forward(const View& x, const View& w, const OptView& b, const OptView
       fail(op, "residual must have the shape of the result",
            {{"residual", residual}, {"result", shape_view(shape, x.ndim)}});
   }
-  choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
   Array y = output(op, dt, x.ndim, shape);
   if (is_channels_last(x)) lay_channels_last(y);
   if (y.size() == 0) return y;
@@ -185,7 +209,7 @@ Array conv_forward(const View& x, const View& w, const OptView& b, const OptView
     ConvForward<T> p = {s,          field<const T>(x), field<const T>(w),     field<T>(y.view()),
                         bias.get(), nullptr,           Activation(activation)};
     if (residual) p.residual = alike ? residual.as<const T>() : static_cast<T*>(turned);
-    conv_gemm(p);
+    solve(chosen, p);
   });
   return y;
 }
@@ -207,12 +231,12 @@ template <class T> void fold_padding(const ConvShape& s, const Field<const T>& p
         }
 }
 
-template <class T>
-void input_grad(const ConvShape& s, const View& gy, const View& w, const T* b, const View& gx) {
+template <class T> void input_grad(ConvAlgorithm a, const ConvShape& s, const View& gy, const View& w,
+                                   const T* b, const View& gx) {
   if (s.mode == PaddingMode::zeros || !s.padded()) {
     ConvShape zeros = s;
     zeros.mode = PaddingMode::zeros;
-    conv_gemm(ConvInputGrad<T>{zeros, field<const T>(gy), field<const T>(w), field<T>(gx), b});
+    solve(a, ConvInputGrad<T>{zeros, field<const T>(gy), field<const T>(w), field<T>(gx), b});
     return;
   }
   // The gradient of the padded image first, then each of its numbers goes to where it came from.
@@ -263,13 +287,13 @@ Array conv_input_grad(const View& gy, const View& w, const OptView& b, const Int
     if (gy.shape[i] != y_shape[i])
       fail(op, "gy must have the shape of the convolution's result",
            {{"gy", gy}, {"result", shape_view(y_shape, gy.ndim)}});
-  choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
   Array gx = output(op, dt, gy.ndim, shape);
   if (is_channels_last(gy)) lay_channels_last(gx);
   if (gx.size() == 0) return gx;
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    input_grad<T>(s, gy, w, Bias<T>(b).get(), gx.view());
+    input_grad<T>(chosen, s, gy, w, Bias<T>(b).get(), gx.view());
   });
   return gx;
 }
@@ -295,11 +319,11 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
     if (gy.shape[i] != y_shape[i])
       fail(op, "gy must have the shape of the convolution's result",
            {{"gy", gy}, {"result", shape_view(y_shape, x.ndim)}});
-  choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
   Array gw = output(op, dt, x.ndim, shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    conv_gemm(ConvWeightGrad<T>{s, field<const T>(gy), field<const T>(x), gw.as<T>()});
+    solve(chosen, ConvWeightGrad<T>{s, field<const T>(gy), field<const T>(x), gw.as<T>()});
   });
   return gw;
 }

@@ -77,4 +77,10 @@ template <class T> void conv_gemm(const ConvForward<T>& p);
 template <class T> void conv_gemm(const ConvInputGrad<T>& p);
 template <class T> void conv_gemm(const ConvWeightGrad<T>& p);
 
+// 3 x 3 filters with stride and dilation 1 (conv_winograd.cpp); m = 4 or 2 results per tile and axis.
+bool winograd_serves(const ConvShape& s);
+template <class T> void conv_winograd(const ConvForward<T>& p, int m);
+template <class T> void conv_winograd(const ConvInputGrad<T>& p, int m);
+template <class T> void conv_winograd(const ConvWeightGrad<T>& p, int m);
+
 }  // namespace nn::cpu

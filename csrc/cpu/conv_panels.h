@@ -3,7 +3,9 @@
 #pragma once
 #include <vector>
 
+#include "../memory.h"
 #include "conv.h"
+#include "copy.h"
 
 namespace nn::cpu {
 
@@ -63,6 +65,31 @@ template <class T> struct PatchDepth : Panels<T> {
  private:
   void by_lanes(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const;
   void by_channels(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const;
+};
+
+// The filter with its axes in another order, contiguous.
+template <class T> class TurnedFilter {
+ public:
+  // order: of (k, c, tap) as (0, 1, 2), the last one fastest
+  TurnedFilter(const Field<const T>& w, int64_t k, int64_t c, const int64_t* taps, const int64_t* tap_step,
+               const int (&order)[3])
+      : data_(size_t(std::max<int64_t>(k * c * taps[0] * taps[1] * taps[2], 1))) {
+    const int64_t size[5] = {k, c, taps[0], taps[1], taps[2]};
+    const int64_t step[5] = {w.n, w.c, tap_step[0], tap_step[1], tap_step[2]};
+    int64_t shape[5], from[5], to[5], bytes = sizeof(T);
+    int at = 0;
+    for (const int part : order)
+      for (int i = part; i < (part == 2 ? 5 : part + 1); ++i, ++at)
+        shape[at] = size[i], from[at] = step[i] * int64_t(sizeof(T));
+    for (int i = 4; i >= 0; --i) to[i] = bytes, bytes *= shape[i];
+    const Dtype dt = dtype_of<T>::value;
+    copy(View{const_cast<T*>(w.p), dt, false, false, 5, shape, from, nullptr, 0},
+         View{static_cast<T*>(data_), dt, true, false, 5, shape, to, nullptr, 0});
+  }
+  operator const T*() const { return data_; }
+
+ private:
+  Workspace<T> data_;
 };
 
 }  // namespace nn::cpu

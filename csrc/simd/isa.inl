@@ -15,6 +15,7 @@
 #include "probe.inl"
 #include "reduce.inl"
 #include "softmax.inl"
+#include "winograd.inl"
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)

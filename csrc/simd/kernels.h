@@ -62,6 +62,7 @@ struct GemmShape {
   NN_PROBE_KERNELS(NN_KERNEL)                                                                        \
   NN_GEMM_KERNELS(NN_KERNEL)                                                                         \
   NN_CONV_KERNELS(NN_KERNEL)                                                                         \
+  NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                     \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
   NN_SOFTMAX_KERNELS(NN_KERNEL)
@@ -97,6 +98,17 @@ struct GemmShape {
                                   int64_t lane_step, int width, T* out, int64_t out_step))                                     \
   NN_KERNEL(pack_lanes, void, (const T* const* x, const int* first, const int* end, int64_t step, int lanes, int width,        \
                                int64_t depth, T* out))
+
+/* winograd.inl: m is 4 or 2 */
+#define NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                                         \
+  NN_KERNEL(winograd_input, void, (int m, const T* x, int64_t row_step, int64_t col_step, int64_t channels, T* v,              \
+                                   int64_t v_step))                                                                            \
+  NN_KERNEL(winograd_output_grad, void, (int m, const T* gy, int64_t row_step, int64_t col_step, int64_t channels, T* z,       \
+                                         int64_t z_step))                                                                      \
+  NN_KERNEL(winograd_output, void, (int m, const T* s, int64_t s_step, int64_t channels, const T* bias, T floor, T* y,         \
+                                    int64_t row_step, int64_t col_step, int rows, int cols))                                   \
+  NN_KERNEL(winograd_filter, void, (int m, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
+  NN_KERNEL(winograd_filter_grad, void, (int m, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
 
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
 #define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \
