@@ -40,27 +40,33 @@ template <class T> void pack_segments(const T* x, int64_t channel_step, int64_t 
   }
 }
 
+// W pointers and W elements of each, turned; not inlined, as transpose_square.
+template <class T> __attribute__((noinline)) void pack_square(const T* const* x, const int* first,
+                                                              const int* end, int64_t step, int64_t k,
+                                                              int lanes, int rows, T* out, int64_t out_step,
+                                                              int wide) {
+  constexpr int W = vec<T>::width;
+  vec<T> r[W];
+#pragma GCC unroll 16
+  for (int l = 0; l < W; ++l)
+    r[l] = l < lanes ? load_range(x[l] + k * step, step, int(first[l] - k), int(end[l] - k)) : set1(T(0));
+  transpose(r);
+  if (rows == W && wide >= W) {
+#pragma GCC unroll 16
+    for (int l = 0; l < W; ++l) store(out + l * out_step, r[l]);
+  } else {
+    for (int l = 0; l < rows; ++l) store(out + l * out_step, r[l], wide);
+  }
+}
+
 // out[k * width + l] = x[l][k * step] for first[l] <= k < end[l] and l < lanes, else 0.
 template <class T> void pack_lanes(const T* const* x, const int* first, const int* end, int64_t step,
                                    int lanes, int width, int64_t depth, T* out) {
   constexpr int W = vec<T>::width;
-  for (int i = 0; i < width; i += W) {
-    const int wide = width - i < W ? width - i : W;
-    for (int64_t k = 0; k < depth; k += W) {
-      vec<T> r[W];
-      for (int l = 0; l < W; ++l)
-        r[l] = i + l < lanes
-                   ? load_range(x[i + l] + k * step, step, int(first[i + l] - k), int(end[i + l] - k))
-                   : set1(T(0));
-      transpose(r);
-      const int rows = depth - k < W ? int(depth - k) : W;
-      T* o = out + k * width + i;
-      if (wide == W)
-        for (int l = 0; l < rows; ++l, o += width) store(o, r[l]);
-      else
-        for (int l = 0; l < rows; ++l, o += width) store(o, r[l], wide);
-    }
-  }
+  for (int64_t k = 0; k < depth; k += W)
+    for (int i = 0; i < width; i += W)
+      pack_square(x + i, first + i, end + i, step, k, lanes - i, int(depth - k < W ? depth - k : W),
+                  out + k * width + i, width, width - i);
 }
 
 }  // namespace

@@ -2,6 +2,30 @@
 namespace nn {
 namespace {
 
+// Not inlined: the compiler would keep two pointers per row on the stack across the loops that call them.
+template <class T>
+__attribute__((noinline)) void transpose_square(const T* x, int64_t x_step, T* y, int64_t y_step) {
+  constexpr int w = vec<T>::width;
+  vec<T> r[w];
+#pragma GCC unroll 16
+  for (int k = 0; k < w; ++k) r[k] = load(x + k * x_step);
+  transpose(r);
+#pragma GCC unroll 16
+  for (int k = 0; k < w; ++k) store(y + k * y_step, r[k]);
+}
+
+// The same for rows x cols; lanes of y from rows to `wide` become 0.
+template <class T> __attribute__((noinline)) void transpose_corner(const T* x, int64_t x_step, T* y,
+                                                                   int64_t y_step, int rows, int cols,
+                                                                   int wide) {
+  constexpr int w = vec<T>::width;
+  vec<T> r[w];
+#pragma GCC unroll 16
+  for (int k = 0; k < w; ++k) r[k] = load(x + k * x_step, k < rows ? cols : 0);
+  transpose(r);
+  for (int k = 0; k < cols; ++k) store(y + k * y_step, r[k], wide);
+}
+
 // y[j * y_step + i] = x[i * x_step + j] for i < rows, j < cols. Square blocks are turned in registers; tiles
 // of 8 x 2 blocks keep the lines of both sides in L1 (and their pages in the TLB) until they are whole.
 template <class T>
@@ -15,16 +39,10 @@ void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t ro
       for (int64_t j = j0; j < j1; j += w)
         for (int64_t i = i0; i < i1; i += w) {
           const int nj = j1 - j < w ? int(j1 - j) : w, ni = i1 - i < w ? int(i1 - i) : w;
-          vec<T> r[w];
-          if (nj == w && ni == w) {
-            for (int k = 0; k < w; ++k) r[k] = load(x + (i + k) * x_step + j);
-            transpose(r);
-            for (int k = 0; k < w; ++k) store(y + (j + k) * y_step + i, r[k]);
-          } else {
-            for (int k = 0; k < w; ++k) r[k] = k < ni ? load(x + (i + k) * x_step + j, nj) : set1(T(0));
-            transpose(r);
-            for (int k = 0; k < nj; ++k) store(y + (j + k) * y_step + i, r[k], ni);
-          }
+          if (nj == w && ni == w)
+            transpose_square(x + i * x_step + j, x_step, y + j * y_step + i, y_step);
+          else
+            transpose_corner(x + i * x_step + j, x_step, y + j * y_step + i, y_step, ni, nj, ni);
         }
     }
 }

@@ -143,17 +143,17 @@ template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, 
   }
   if (depth_step == 1) {
     // Squares of W x W are turned in registers.
-    for (; k + W <= depth; k += W)
+    for (; k < depth; k += W)
       for (int i = 0; i < width; i += W) {
-        vec<T> r[W];
-        for (int l = 0; l < W; ++l) r[l] = i + l < lanes ? load(x + (i + l) * lane_step + k) : set1(T(0));
-        transpose(r);
-        const int n = width - i;
-        if (n >= W)
-          for (int l = 0; l < W; ++l) store(out + (k + l) * out_step + i, r[l]);
+        const T* from = x + i * lane_step + k;
+        T* to = out + k * out_step + i;
+        if (i + W <= lanes && k + W <= depth)
+          transpose_square(from, lane_step, to, out_step);
         else
-          for (int l = 0; l < W; ++l) store(out + (k + l) * out_step + i, r[l], n);
+          transpose_corner(from, lane_step, to, out_step, lanes - i, int(depth - k < W ? depth - k : W),
+                           width - i);
       }
+    return;
   }
   for (; k < depth; ++k)
     for (int i = 0; i < width; ++i)

@@ -4,10 +4,11 @@
 
 #include "kernels.h"
 
+// What other bodies use.
+#include "copy.inl"
 #include "math.inl"
 
 #include "conv.inl"
-#include "copy.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gemm.inl"
