@@ -13,6 +13,7 @@ from .autograd import (
 )
 from .config import *
 from .creation import *
+from .explain import explain
 from .function import Function
 from .ops import *
 from .random import manual_seed

@@ -20,7 +20,7 @@ LAYERS = [
     {"function", "tensor"},
     {"autograd", "inplace", "config", "random"},
     {"ops"},
-    {"creation", "functional", "serialization"},
+    {"creation", "explain", "functional", "serialization"},
     {"nn", "optim", "data"},
     {"models"},
     {"training"},

@@ -2,6 +2,7 @@
 #include "conv.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "../memory.h"
 #include "../ops.h"
@@ -321,6 +322,10 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
            {{"gy", gy}, {"result", shape_view(y_shape, x.ndim)}});
   const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
   Array gw = output(op, dt, x.ndim, shape);
+  if (gy.size() == 0) {
+    memset(gw.data, 0, size_t(gw.view().bytes()));
+    return gw;
+  }
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
     solve(chosen, ConvWeightGrad<T>{s, field<const T>(gy), field<const T>(x), gw.as<T>()});

@@ -127,7 +127,7 @@ def _choice(op: str, what: str, table: dict[Any, int], value: Any) -> int:
     return table[value]
 
 
-def _check_dims(op: str, x: Any, w: Any, n: int, first: str = "input") -> None:
+def check_dims(op: str, x: Any, w: Any, n: int, first: str = "input") -> None:
     if x.ndim not in (n + 1, n + 2) or w.ndim != n + 2:
         raise ValueError(
             f"{op}: {first} must have {n + 2} axes (or {n + 1}, without the batch) and weight {n + 2} "
@@ -135,7 +135,7 @@ def _check_dims(op: str, x: Any, w: Any, n: int, first: str = "input") -> None:
         )
 
 
-def _options(
+def conv_options(
     op: str, size: Sequence[int], kernel: Sequence[int],
     stride: Any, padding: Any, dilation: Any, groups: int, padding_mode: str, algorithm: str | None,
 ) -> Options:  # fmt: skip
@@ -159,10 +159,10 @@ def _conv(
     activation: str | None, residual: Any, algorithm: str | None,
 ) -> Any:  # fmt: skip
     op = f"conv{n}d"
-    _check_dims(op, x, w, n)
+    check_dims(op, x, w, n)
     if activation not in _ACTIVATIONS:
         raise ValueError(f"{op}: activation '{activation}' is not one of {', '.join(map(str, _ACTIVATIONS))}")
-    options = _options(
+    options = conv_options(
         op, x.shape[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm
     )
     batched = x.ndim == n + 2
@@ -192,20 +192,8 @@ def conv1d(
     >>> nnkern.conv1d(np.ones((1, 1, 4)), np.ones((1, 1, 2)), padding="causal")
     array([[[1., 2., 2., 2.]]])
     """
-    return _conv(
-        1,
-        input,
-        weight,
-        bias,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-        activation,
-        residual,
-        algorithm,
-    )
+    options = (stride, padding, dilation, groups, padding_mode)
+    return _conv(1, input, weight, bias, *options, activation, residual, algorithm)
 
 
 def conv2d(
@@ -229,20 +217,8 @@ def conv2d(
     >>> nnkern.conv2d(np.ones((1, 3, 8, 8)), np.ones((16, 3, 3, 3)), padding=1).shape
     (1, 16, 8, 8)
     """
-    return _conv(
-        2,
-        input,
-        weight,
-        bias,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-        activation,
-        residual,
-        algorithm,
-    )
+    options = (stride, padding, dilation, groups, padding_mode)
+    return _conv(2, input, weight, bias, *options, activation, residual, algorithm)
 
 
 def conv3d(
@@ -250,20 +226,8 @@ def conv3d(
     *, padding_mode: str = "zeros", activation: str | None = None, residual: Any = None, algorithm: str | None = None,
 ) -> Any:  # fmt: skip
     """Convolution over three spatial axes: see conv2d. input (N, C, D, H, W), weight (K, C / groups, Q, R, S)."""
-    return _conv(
-        3,
-        input,
-        weight,
-        bias,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-        activation,
-        residual,
-        algorithm,
-    )
+    options = (stride, padding, dilation, groups, padding_mode)
+    return _conv(3, input, weight, bias, *options, activation, residual, algorithm)
 
 
 def _input_grad(
@@ -271,11 +235,13 @@ def _input_grad(
     padding_mode: str, algorithm: str | None,
 ) -> Any:  # fmt: skip
     op = f"conv{n}d_input_grad"
-    _check_dims(op, gy, w, n, "grad_output")
+    check_dims(op, gy, w, n, "grad_output")
     size = tuple(input_size)
     if len(size) != gy.ndim:
         raise ValueError(f"{op}: input_size {size} needs one number per axis of grad_output ({gy.ndim})")
-    options = _options(op, size[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm)
+    options = conv_options(
+        op, size[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm
+    )
     if gy.ndim == n + 1:
         return _squeeze(ConvInputGrad(options, size[-n:])(gy.reshape(1, *gy.shape), w, None))
     return ConvInputGrad(options, size[-n:])(gy, w, None)
@@ -296,7 +262,9 @@ def _weight_grad(
             f"{op}: input and grad_output must have {n + 2} axes (or {n + 1}) and weight_size {n + 2} numbers "
             f"(input.shape={tuple(x.shape)}, grad_output.shape={tuple(gy.shape)}, weight_size={size})"
         )
-    options = _options(op, x.shape[-n:], size[2:], stride, padding, dilation, groups, padding_mode, algorithm)
+    options = conv_options(
+        op, x.shape[-n:], size[2:], stride, padding, dilation, groups, padding_mode, algorithm
+    )
     if x.ndim == n + 1:
         x, gy = x.reshape(1, *x.shape), gy.reshape(1, *gy.shape)
     return ConvWeightGrad(options, size[2:])(gy, x)
@@ -355,12 +323,12 @@ def _transposed_padding(op: str, padding: Any, stride: Any, dilation: Any, kerne
     return tuple(pairs), tuple(extra)
 
 
-def _conv_transpose(
-    n: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
+def transposed_options(
+    op: str, x: Any, w: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
     output_size: Any,
-) -> Any:  # fmt: skip
-    op = f"conv_transpose{n}d"
-    _check_dims(op, x, w, n)
+) -> tuple[Options, tuple[int, ...], list[int]]:  # fmt: skip
+    """Options and size of the result, and the zeros to append to each axis of x."""
+    n = w.ndim - 2
     if x.shape[-n - 1] != w.shape[0]:
         raise ValueError(
             f"{op}: input has {x.shape[-n - 1]} channels but weight takes {w.shape[0]} "
@@ -387,13 +355,25 @@ def _conv_transpose(
     size = tuple(m + e for m, e in zip(least, extra, strict=True))
     if min(size) < 1:
         raise ValueError(f"{op}: the result would have the size {size} (input.shape={tuple(x.shape)})")
+    # results beyond the reach of the last input: as if more inputs followed, all zero
+    missing = [e // s for e, s in zip(extra, stride, strict=True)]
+    return Options(stride, pads, dilation, groups, 0, 0), size, missing
+
+
+def _conv_transpose(
+    n: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
+    output_size: Any,
+) -> Any:  # fmt: skip
+    op = f"conv_transpose{n}d"
+    check_dims(op, x, w, n)
+    options, size, missing = transposed_options(
+        op, x, w, stride, padding, output_padding, groups, dilation, output_size
+    )
     batched = x.ndim == n + 2
     if not batched:
         x = x.reshape(1, *x.shape)
-    missing = [e // s for e, s in zip(extra, stride, strict=True)]
-    if any(missing):  # results beyond the reach of the last input: as if more inputs followed, all zero
+    if any(missing):
         x = _pad(x, [v for m in reversed(missing) for v in (0, m)])
-    options = Options(stride, pads, dilation, groups, 0, 0)
     y = ConvInputGrad(options, size, op)(x, w, b)
     return y if batched else _squeeze(y)
 

@@ -1,0 +1,147 @@
+"""Which algorithm serves a call, and what it costs: explain()."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .device import to_ndarray
+from .function import Function
+from .ops.conv import ALGORITHMS, Options, check_dims, conv_options, transposed_options
+from .tensor import Tensor
+
+__all__ = ["explain"]
+
+_DIRECTIONS = ("forward", "input_grad", "weight_grad")
+_NAMES = {number: name for name, number in ALGORITHMS.items() if name}
+
+
+class Way(NamedTuple):
+    """One direction of a convolution. multiplications: what its inner products do; the definition has flops / 2."""
+
+    direction: str
+    algorithm: str
+    detail: str
+    multiplications: float
+
+
+class Explanation(NamedTuple):
+    """call: what was asked about; flops: of its definition, in each direction; ways: what is done instead."""
+
+    call: str
+    flops: float
+    ways: tuple[Way, ...]
+
+    def __repr__(self) -> str:
+        lines = [f"{self.call}: {self.flops / 1e9:.3g} GFLOP by definition"]
+        for way in self.ways:
+            cost = f"{2 * way.multiplications / 1e9:.3g} GFLOP"
+            lines.append(f"  {way.direction:<12} {way.algorithm:<10} {cost:<13} {way.detail}")
+        return "\n".join(lines)
+
+
+def _way(
+    direction: int, algorithm: str, x: np.ndarray, w: np.ndarray, options: Options, out: list[int]
+) -> Way:
+    """What one direction takes; out: results of the convolution along each axis."""
+    n, c, k, taps = x.shape[0], x.shape[1], w.shape[0], math.prod(w.shape[2:])
+    multiplications = n * math.prod(out) * w.size
+    written = x.shape[2:] if direction == 1 else out  # where tiles and pixels are counted
+    if algorithm.startswith("winograd"):
+        m = 2 if algorithm == "winograd2" else 4
+        tiles, planes = n * math.prod(-(-size // m) for size in written), (m + 2) ** 2
+        multiplications = tiles * planes * c * k
+        detail = f"F({m}, 3): {tiles} tiles, {planes} products of {k} x {c} x {tiles}"
+    elif algorithm == "depthwise":
+        detail = f"{taps} taps for each of {k} channels"
+    else:
+        groups, residues = options.groups, math.prod(options.stride) if direction == 1 else 1
+        rows, depth, pixels = k // groups, w.shape[1] * taps, n * math.prod(written) // residues
+        if direction == 1:
+            rows, depth = w.shape[1], k // groups * taps // residues
+        sizes = (rows, pixels, depth) if direction == 2 else (rows, depth, pixels)
+        detail = f"product of {sizes[0]} x {sizes[1]} x {sizes[2]}"
+        if residues > 1:
+            detail += f", about, for each of {residues} residues modulo the stride"
+        if groups > 1:
+            detail += f", for each of {groups} groups"
+    return Way(_DIRECTIONS[direction], algorithm, detail, float(multiplications))
+
+
+def _empty(shape: Any, dtype: Any) -> np.ndarray:
+    """An array of this shape without memory of its own: only shape and dtype are asked for."""
+    return np.broadcast_to(np.zeros((), dtype), tuple(shape))
+
+
+def _array(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else to_ndarray(x, "explain")
+
+
+def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explanation:
+    """Which algorithm function(*args, **options) takes in each direction, and its cost; nothing is computed.
+
+    function: conv1d, conv2d, conv3d, conv_transpose1d, ... or one of their gradients (conv2d_input_grad, ...). Returns
+    an Explanation that prints itself; .ways holds direction, algorithm, detail and multiplications. Raises TypeError
+    for other functions and what the function itself raises for wrong arguments.
+
+    >>> nnkern.explain(nnkern.conv2d, np.ones((8, 64, 56, 56)), np.ones((64, 64, 3, 3)), padding=1).ways[0].algorithm
+    'gemm'
+    """
+    name = getattr(function, "__name__", str(function))
+    match = re.fullmatch(r"conv(_transpose)?([123])d(_input_grad|_weight_grad)?", name)
+    if match is None:
+        raise TypeError(f"explain: {name} has one algorithm only; convolutions have several")
+    n = int(match[2])
+    given = inspect.signature(function).bind(*args, **options)
+    given.apply_defaults()
+    a = given.arguments
+    x, w, chosen = _problem(name, n, a)
+    asked = (1, 0, 2) if match[1] else {None: (0, 1, 2), "_input_grad": (1,), "_weight_grad": (2,)}[match[3]]
+    out = [
+        (size + chosen.padding[2 * i] + chosen.padding[2 * i + 1] - d * (r - 1) - 1) // s + 1
+        for i, (size, d, r, s) in enumerate(
+            zip(x.shape[2:], chosen.dilation, w.shape[2:], chosen.stride, strict=True)
+        )
+    ]
+    ways = []
+    for direction in asked:
+        number = Function.kernels.conv_algorithm(x, w, *chosen, direction)
+        algorithm = _NAMES.get(number, "reference")
+        ways.append(_way(direction, algorithm, x, w, chosen, out))
+    if match[1]:  # the input gradient of a convolution is what goes forward here
+        names = dict(zip((1, 0, 2), _DIRECTIONS, strict=True))
+        ways = [way._replace(direction=names[d]) for way, d in zip(ways, asked, strict=True)]
+    call = f"{name} of {x.dtype} {x.shape} and {w.shape}"
+    return Explanation(call, 2.0 * math.prod((*w.shape, x.shape[0], *out)), tuple(ways))
+
+
+def _problem(name: str, n: int, a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Input, weight and options of the convolution behind the call."""
+    dtype = _array(a["input"] if "input" in a else a["weight"]).dtype
+    w = _empty(a["weight_size"], dtype) if "weight_size" in a else _array(a["weight"])
+    x = _empty(a["input_size"], dtype) if "input_size" in a else _array(a["input"])
+    check_dims(name, x, w, n)
+    if "output_padding" in a:
+        options, size, _ = transposed_options(
+            name,
+            x,
+            w,
+            a["stride"],
+            a["padding"],
+            a["output_padding"],
+            a["groups"],
+            a["dilation"],
+            a["output_size"],
+        )
+        images = x.shape[0] if x.ndim == n + 2 else 1
+        return _empty((images, w.shape[1] * options.groups, *size), dtype), w, options
+    options = conv_options(
+        name, x.shape[-n:], w.shape[2:], a["stride"], a["padding"], a["dilation"], a["groups"], a["padding_mode"],
+        a["algorithm"],
+    )  # fmt: skip
+    return x if x.ndim == n + 2 else x[None], w, options
