@@ -1,11 +1,13 @@
 // The vector interface, one lane wide: the definition that vec_avx2.h, vec_avx512.h and vec_neon.h mirror
 // name by name.
 //
-//   vec<T>    one register of T (float, double) with vec<T>::width lanes        mask<T>   one truth value per
-//   lane load(p)  load(p, n)         n lanes from memory; with n < width the other lanes are 0 and are not
-//   read store(p, v)  store(p, v, n) the same way back            stream(p, v)  non-temporal, p aligned to
-//   the register set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   gather(p, step, n)  lane i = p[i *
-//   step], i < n, else 0
+// clang-format off
+//   vec<T>    one register of T (float, double) with vec<T>::width lanes        mask<T>   one truth value per lane
+//   load(p)  load(p, n)         n lanes from memory; with n < width the other lanes are 0 and are not read
+//   store(p, v)  store(p, v, n) the same way back            stream(p, v)  non-temporal, p aligned to the register
+//   set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   stream_fence()  after the last stream
+//   gather(p, step, n)          lane i = p[i * step], i < n, else 0
+//   load_range(p, step, from, to)  lane i = p[i * step], from <= i < to, else 0; nothing else is read
 //   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
 //   abs sqrt floor ceil trunc   round: to nearest, ties to even          copysign(magnitude, sign)
@@ -14,11 +16,12 @@
 //   store_bool(p, m, n)         one byte 0/1 per lane        load_bool<T>(p, n): p[i] != 0
 //   scale2(a, n) = a * 2^n      n integral; exact while the result is normal, 0 or Inf beyond the range
 //   exponent(a) = floor(log2 a) mantissa(a) = a / 2^exponent(a) in [1, 2)   for normal a > 0
-//   sum(a)  reduce_min(a)  reduce_max(a)   over the lanes, in a fixed tree
+//   sum(a)  reduce_min(a)  reduce_max(a)   over the lanes, in a fixed tree; the last two for lanes without NaN
 //   transpose(r)                r[width] as rows of a square matrix
+// clang-format on
 //
 // Kernel bodies are written once over vec<T>. Everything is in an anonymous namespace: see simd/kernels.h for
-// why.
+// why. tests/native/vec_test.cpp holds every header to this list.
 #pragma once
 #include <math.h>
 #include <stdint.h>
