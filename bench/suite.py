@@ -4,10 +4,12 @@ import pytest
 
 from nnkern.bench import all_cases
 
+LIBRARIES = ("nnkern", "numpy", "numpy (usual)", "torch", "torch (channels_last)")
+
 
 def make_test(family):
     cases = [c for c in all_cases(family) if not c.full]
-    pairs = [(case, library) for case in cases for library in ("nnkern", "numpy", "torch")]
+    pairs = [(case, library) for case in cases for library in LIBRARIES]
 
     @pytest.mark.parametrize(
         ("case", "library"), pairs, ids=[f"{c.op}-{c.name}-{c.dtype}-{lib}" for c, lib in pairs]

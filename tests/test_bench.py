@@ -1,6 +1,7 @@
 """The benchmark harness: what it refuses, its arithmetic, its report."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from nnkern.bench import machine as machine_facts
 MACHINE = {
     "cpu": "a <CPU>", "isa": "avx2", "system": "Linux", "date": "2026-01-01", "threads": {"used": 1, "why": "a test"},
     "versions": {"nnkern": "0", "numpy": "2", "torch": None}, "caches": {"L1": 32768, "L2": 1 << 20, "L3": 1 << 25},
-    "limits": {"1": {"float32": 100.0, "float64": 50.0, **{f"{k} {v}": 10.0 for k in ("read", "copy") for v in ("L1", "L2", "L3", "memory")}}},
+    "limits": {"1": {"float32": 100.0, "float64": 50.0, **{f"{k} {v}": 10.0 for k in ("read", "write", "copy") for v in ("L1", "L2", "L3", "memory")}}},
 }  # fmt: skip
 
 
-def row(name, ratio, flops=1e6, seconds=1e-5):
-    return {"op": "matmul", "name": name, "dtype": "float32", "threads": 1, "flops": flops, "bytes": 0, "rounds": 9,
-            "seconds": {"nnkern": seconds, "numpy": seconds * ratio}, "quartiles": {}, "ratios": {"numpy": ratio}}  # fmt: skip
+def row(name, ratio, flops=1e6, seconds=1e-5, size=3e4):
+    return {"op": "matmul", "name": name, "family": "matmul", "dtype": "float32", "threads": 1, "flops": flops, "bytes": size,
+            "written": size / 4, "rounds": 9, "seconds": {"nnkern": seconds, "numpy": seconds * ratio}, "quartiles": {}, "ratios": {"numpy": ratio}}  # fmt: skip
 
 
 def case(**candidates):
@@ -53,8 +54,51 @@ def test_arithmetic():
     assert report.geometric_mean([2.0, 8.0]) == pytest.approx(4)
     s = report.summary([row("a", 2.0), row("b", 0.5), row("c", 4.0)])
     assert s[1]["numpy"]["won"] == 2 and s[1]["numpy"]["rows"] == 3
-    assert report.share(row("a", 2), MACHINE) == pytest.approx(1.0)  # 1e6 flops in 10 us of 100 GFLOP/s
-    assert report.rate(row("a", 2)) == "100.0 GFLOP/s"
+    assert report.share(row("a", 2), MACHINE) == "100 % of FMA"  # 1e6 flops in 10 us of 100 GFLOP/s
+    assert report.rate(row("a", 2), MACHINE) == "100.0 GFLOP/s"
+
+
+def test_limit_is_that_of_the_level_that_holds_the_data():
+    rates = {"read": 4.0, "write": 2.0, "copy": 1.0}
+    levels = ("L1", "L2", "L3", "memory")
+    limits = {
+        f"{kind} {where}": rate * 10**-i for i, where in enumerate(levels) for kind, rate in rates.items()
+    }
+    machine = {**MACHINE, "limits": {"1": {**limits, "float32": 1e6}}}
+    for i, (where, size) in enumerate(zip(levels, (3e4, 3e5, 3e6, 3e8))):
+        seconds, what = report.limit(row("a", 2, flops=1, size=size), machine)
+        # a quarter is written: it and a quarter that is read go at the rate of copying, the other half at that of reading
+        assert what == where and seconds == pytest.approx(10**i * size * 1e-9 * (0.5 / 1 + 0.5 / 4))
+    writer = {**row("a", 2, flops=1), "written": 3e4}
+    assert report.limit(writer, machine)[0] == pytest.approx(3e-5 / 2)
+    assert report.limit({**writer, "threads": 8}, machine) is None
+
+
+def test_pytorch_counts_in_its_better_layout():
+    def busy(seconds):
+        def f():
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                pass
+            return np.ones(2)
+
+        return f
+
+    for fast, slow, layout in ((1, 8, "channels_first"), (8, 1, "channels_last")):
+        found = {"nnkern": busy(1e-4), "torch": busy(fast * 1e-4), "torch (channels_last)": busy(slow * 1e-4)}
+        timed = time_case(Case("op", "case", lambda found=found: found, 1, 1), seconds=0.02)
+        assert timed["torch layout"] == layout and set(timed["ratios"]) == {"torch"}
+        assert timed["seconds"]["torch"] < timed["seconds"]["torch (other layout)"]
+
+
+def test_an_unapplied_update_is_found(monkeypatch):
+    from nnkern.bench.cases import training
+
+    case = training.cases()[0]
+    assert time_case(case, seconds=0.01)["ratios"]["numpy"] > 0
+    monkeypatch.setattr("nnkern.optim.SGD.step", lambda self: None)
+    with pytest.raises(AssertionError, match="differ by"):
+        time_case(case, seconds=0.01)
 
 
 def test_report_shows_lost_rows_in_red(tmp_path):
@@ -70,8 +114,8 @@ def test_report_shows_lost_rows_in_red(tmp_path):
 def test_every_family_has_cases_that_agree():
     for family in families():
         cases = [c for c in all_cases(family) if not c.full]
-        assert cases and all((c.flops > 0) != (c.bytes > 0) for c in cases)
-        small = min(cases, key=lambda c: c.flops or c.bytes)
+        assert cases and all(c.flops > 0 and c.bytes > 0 and c.family == family for c in cases), family
+        small = min(cases, key=lambda c: c.flops)
         assert time_case(small, seconds=0.01)["seconds"]["nnkern"] > 0
 
 

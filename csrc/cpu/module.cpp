@@ -36,6 +36,8 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
         py::call_guard<py::gil_scoped_release>());
   m.def("probe_read", &nn::cpu::probe_read, py::arg("bytes"), py::arg("threads"),
         py::call_guard<py::gil_scoped_release>());
+  m.def("probe_write", &nn::cpu::probe_write, py::arg("bytes"), py::arg("threads"),
+        py::call_guard<py::gil_scoped_release>());
   m.def("probe_copy", &nn::cpu::probe_copy, py::arg("bytes"), py::arg("threads"),
         py::call_guard<py::gil_scoped_release>());
 

@@ -55,6 +55,23 @@ double probe_read(int64_t bytes, int threads) {
   return double(bytes) * inner / seconds;
 }
 
+double probe_write(int64_t bytes, int threads) {
+  const int64_t n = bytes / int64_t(sizeof(float));
+  Workspace<float> x(static_cast<size_t>(n));
+  std::fill(x + 0, x + n, 1.0f);
+  const int64_t part = n / threads / 16 * 16;  // whole cache lines
+  const int inner = int(std::max<int64_t>(1, (int64_t(32) << 20) / bytes));
+  double best = 1e9;
+  for (const bool past_cache : {false, true})
+    best = std::min(best, best_seconds(8, [&] {
+                      parallel_for(threads, 1, [&](int64_t begin, int64_t) {
+                        for (int i = 0; i < inner; ++i)
+                          kernels<float>().probe_write(x + begin * part, part, past_cache);
+                      });
+                    }));
+  return double(part) * threads * sizeof(float) * inner / best;
+}
+
 double probe_copy(int64_t bytes, int threads) {
   Workspace<char> x(static_cast<size_t>(bytes)), y(static_cast<size_t>(bytes));
   std::memset(x, 1, size_t(bytes));

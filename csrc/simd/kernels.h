@@ -80,7 +80,8 @@ struct GemmShape {
 /* probe.inl */
 #define NN_PROBE_KERNELS(NN_KERNEL)                                                                                            \
   NN_KERNEL(probe_fma, T, (int64_t rounds))                                                                                    \
-  NN_KERNEL(probe_read, T, (const T* x, int64_t n))
+  NN_KERNEL(probe_read, T, (const T* x, int64_t n))                                                                            \
+  NN_KERNEL(probe_write, void, (T* x, int64_t n, bool past_cache))
 
 /* gemm.inl */
 #define NN_GEMM_KERNELS(NN_KERNEL)                                                                                             \

@@ -1,4 +1,4 @@
-// What the machine can do at most: the FMA units' rate, and the rate of reading memory.
+// What the machine can do at most: the FMA units' rate, and the rates of reading and of writing memory.
 namespace nn {
 namespace {
 
@@ -25,6 +25,18 @@ template <class T> T probe_read(const T* x, int64_t n) {
   }
   for (int i = 1; i < 8; ++i) acc[0] = acc[0] + acc[i];
   return sum(acc[0]);
+}
+
+// past_cache: with streaming stores, which need x aligned to a vector.
+template <class T> void probe_write(T* x, int64_t n, bool past_cache) {
+  constexpr int W = vec<T>::width;
+  const vec<T> value = set1(T(1));
+  if (past_cache) {
+    for (int64_t i = 0; i + W <= n; i += W) stream(x + i, value);
+    stream_fence();
+  } else {
+    for (int64_t i = 0; i + W <= n; i += W) store(x + i, value);
+  }
 }
 
 }  // namespace

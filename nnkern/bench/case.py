@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+# Operations per element in csrc/simd/math.inl, in float32, a multiply-add counting as two.
+FUNCTION_FLOPS = {
+    "exp": 20,
+    "log": 40,
+    "pow": 80,
+    "tanh": 30,
+    "sigmoid": 23,
+    "erf": 70,
+    "gelu": 75,
+    "gelu_tanh": 40,
+}
 
 
 @dataclass(frozen=True)
@@ -16,8 +29,11 @@ class Case:
     """candidates() builds the data and returns {library: function without arguments that returns the result}.
 
     'nnkern' is always there; 'numpy' is NumPy's best idiom, 'numpy (usual)' the common one where that is another;
-    'torch' is PyTorch in its better layout, absent when it is not installed. Results of all are compared before timing.
-    flops or bytes is the work of one call, whichever bounds it. `full` cases run under --full only.
+    'torch' is PyTorch, absent when it is not installed. Images have 'torch (channels_last)' beside it: the faster
+    of the two counts as PyTorch. Results of all are compared before timing. `full` cases run under --full only.
+
+    flops: arithmetic operations of one call, a function value counting as FUNCTION_FLOPS says. bytes: its operands
+    and its result, each once, whatever passes over them an implementation makes. Both give the row its limit.
     """
 
     op: str
@@ -29,6 +45,7 @@ class Case:
     tolerance: float = 1e-4  # of max |result|; float32 sums in another order
     compared: Callable[[Any], Any] | None = None  # what of a result is compared; None: all of it
     dtype: str = "float32"
+    family: str = ""  # the module it stands in; all_cases() fills it
 
 
 def torch_module() -> Any:
@@ -39,7 +56,9 @@ def torch_module() -> Any:
         return None
 
 
+@functools.lru_cache(maxsize=4)  # making 50 MB of them takes longer than most measurements
 def random(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
+    """Normal random numbers; the same array again for the same arguments, so nobody writes to it."""
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
@@ -55,5 +74,6 @@ def all_cases(family: str | None = None) -> list[Case]:
     names = families() if family is None else [family]
     found: list[Case] = []
     for name in names:
-        found += importlib.import_module(f"nnkern.bench.cases.{name}").cases()
+        module = importlib.import_module(f"nnkern.bench.cases.{name}")
+        found += [replace(case, family=name) for case in module.cases()]
     return found

@@ -1,190 +1,288 @@
-"""The report's pictures, as inline SVG."""
+"""The report's pictures: bars in HTML, which fit any width, and plots in SVG, drawn once wide and once for a phone."""
 
 from __future__ import annotations
 
 import html
 import math
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
-COLOURS = {"nnkern": "var(--us)", "numpy": "var(--np)", "torch": "var(--pt)"}
-NAMES = {"nnkern": "nnkern", "numpy": "NumPy", "torch": "PyTorch"}
+COLOURS = {"nnkern": "var(--us)", "numpy": "var(--np)", "numpy (usual)": "var(--usual)", "torch": "var(--pt)"}
+NAMES = {"nnkern": "nnkern", "numpy": "NumPy", "numpy (usual)": "NumPy, usual idiom", "torch": "PyTorch"}
+GROUPS = {
+    "matrix products": ("matmul",),
+    "convolution": ("conv", "fold"),
+    "pooling, norms, softmax, losses": ("pool", "norm", "softmax", "loss"),
+    "elementwise": ("arithmetic", "compare", "elementwise", "activation", "dropout"),
+    "reductions": ("reduce",),
+    "moving data": ("index", "join", "shape"),
+    "training steps": ("training",),
+    "others": (),
+}
+WIDE, NARROW = 1020, 400
 
 
-def _svg(width: int, height: int, title: str, body: list[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{html.escape(title)}"><title>{html.escape(title)}</title>{"".join(body)}</svg>'
+def group(row: dict) -> str:
+    """The heading that a row stands under."""
+    return next((name for name, families in GROUPS.items() if row["family"] in families), "others")
+
+
+def label(row: dict) -> str:
+    return f"{row['op']}, {row['name']}" + (", f64" if row["dtype"] == "float64" else "")
+
+
+def _e(text: str) -> str:
+    return html.escape(text)
+
+
+# --- Bars ----------------------------------------------------------------------------------------------------------
+
+
+class Bar(NamedTuple):
+    """library: whose; ratio: above 1 is to the right of the line; detail: what the pointer shows."""
+
+    library: str
+    ratio: float
+    detail: str = ""
+
+
+def bars(items: list[tuple[str, list[Bar]]], top: float = 16.0, red: bool = True) -> str:
+    """Rows of bars from 1 on a logarithmic axis up to `top`, where longer ones end; no bars: a heading.
+
+    red: bars below 1 are lost ones.
+    """
+    ratios = [b.ratio for _, row in items for b in row]
+    if not ratios:
+        return ""
+    high, low = min(top, max(ratios + [2.0])), max(1 / 16, min(ratios + [0.7]) * 0.8)
+
+    def at(x: float) -> float:
+        x = min(high, max(low, x))
+        return 100 * (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
+
+    ticks = "".join(
+        f'<i style="left:{at(t):.2f}%">{t:g}&times;</i>'
+        for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16)
+        if low <= t <= high
     )
+    body = [f'<div class="bar axis"><span></span><div class="track">{ticks}</div></div>']
+    for name, row in items:
+        if not row:
+            body.append(f'<div class="head">{_e(name)}</div>')
+            continue
+        lines = []
+        for library, ratio, detail in row:
+            a, b = sorted((at(1), at(ratio)))
+            lost = red and ratio < 1
+            colour = "var(--lose)" if lost else COLOURS[library]
+            edge = f"right:{100 - a:.2f}%" if ratio < 1 else f"left:{b:.2f}%"
+            style = " lose" if lost else ""
+            lines.append(
+                f'<div class="line" title="{_e(detail)}"><b style="left:{a:.2f}%;width:{max(b - a, 0.2):.2f}%;'
+                f'background:{colour}"></b><em class="num{style}" style="{edge}">{ratio:.2f}</em></div>'
+            )
+        body.append(
+            f'<div class="bar"><span>{_e(name)}</span><div class="track">{"".join(lines)}</div></div>'
+        )
+    return f'<div class="bars" style="--one:{at(1):.2f}%">{"".join(body)}</div>'
+
+
+def legend(entries: list[tuple[str, str]]) -> str:
+    """(colour, name) pairs."""
+    return '<p class="key">' + "".join(
+        f'<span><i style="background:{colour}"></i>{_e(name)}</span>' for colour, name in entries
+    ) + "</p>"  # fmt: skip
+
+
+# --- SVG -----------------------------------------------------------------------------------------------------------
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{style}">{html.escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{style}">{_e(text)}</text>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str = "var(--line)", more: str = "") -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
 
 
-def bars(rows: list[dict]) -> str:
-    """Horizontal bars of the ratios to each rival, on a logarithmic axis around 1."""
-    left, right, step, width = 330, 60, 34, 1020
-    top = max([2.0] + [x for r in rows for x in r["ratios"].values()]) * 1.15
-    low = min([0.8] + [x for r in rows for x in r["ratios"].values()]) * 0.85  # room for the number
-
-    def at(x: float) -> float:
-        return left + (width - left - right) * (math.log(x) - math.log(low)) / (math.log(top) - math.log(low))
-
-    height = 30 + step * len(rows)
-    body = []
-    for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32):
-        if low <= tick <= top:
-            strong = 'stroke-width="2"' if tick == 1 else ""
-            body.append(
-                _line(at(tick), 22, at(tick), height, "var(--soft)" if tick == 1 else "var(--line)", strong)
-            )
-            body.append(_text(at(tick), 15, f"{tick:g}x", "middle", "soft"))
-    for i, r in enumerate(rows):
-        y = 30 + i * step
-        label = f"{r['op']}, {r['name']}" + (" f64" if r["dtype"] == "float64" else "")
-        body.append(_text(left - 10, y + 15, label if len(label) < 52 else label[:50] + "…", "end"))
-        for k, rival in enumerate(("torch", "numpy")):
-            x = r["ratios"].get(rival)
-            if x is None:
-                continue
-            a, b = sorted((at(1), at(x)))
-            colour = COLOURS[rival] if x >= 1 else "var(--lose)"
-            body.append(
-                f'<rect x="{a:.1f}" y="{y + 2 + k * 12}" width="{max(b - a, 1):.1f}" height="10" rx="2" fill="{colour}">'
-                f"<title>{html.escape(label)}: {x:.2f}x {NAMES[rival]}</title></rect>"
-            )
-            edge, anchor = (b + 5, "start") if x >= 1 else (a - 5, "end")
-            body.append(_text(edge, y + 11 + k * 12, f"{x:.2f}", anchor, "lose" if x < 1 else "soft"))
-    return _svg(width, height, "Speed-up of nnkern per case", body)
+def both(title: str, draw: Callable[[int], tuple[int, list[str]]]) -> str:
+    """The picture in both widths; the page's style shows the one that fits. draw(width) gives height and body."""
+    found = []
+    for width, style in ((WIDE, "desk"), (NARROW, "phone")):
+        height, body = draw(width)
+        if not body:
+            return ""
+        found.append(
+            f'<svg class="{style}" viewBox="0 0 {width} {height}" role="img" aria-label="{_e(title)}">'
+            f"{''.join(body)}</svg>"
+        )
+    return "".join(found)
 
 
-def _axes(width: int, height: int, box: tuple, xs: list, ys: list, xlabel: str, ylabel: str) -> list[str]:
-    """xs, ys: (position, label) of ticks."""
+def _axes(box: tuple, xs: list, ys: list, xlabel: str, ylabel: str) -> list[str]:
+    """xs, ys: (position, label) of ticks; ticks too close to the one before stay unlabelled."""
     x0, y0, x1, y1 = box
-    body = [_line(x0, y1, x1, y1, "var(--soft)"), _line(x0, y0, x0, y1, "var(--soft)")]
-    for x, label in xs:
-        body += [_line(x, y0, x, y1), _text(x, y1 + 18, label, "middle", "soft")]
-    for y, label in ys:
-        body += [_line(x0, y, x1, y), _text(x0 - 8, y + 4, label, "end", "soft")]
-    body.append(_text((x0 + x1) / 2, height - 6, xlabel, "middle", "soft"))
-    body.append(
-        f'<text class="soft" text-anchor="middle" transform="translate(14 {(y0 + y1) / 2}) rotate(-90)">{ylabel}</text>'
-    )
+    body, last = [], -1e9
+    for x, text in xs:
+        body.append(_line(x, y0, x, y1))
+        if x - last > 9 + 6 * len(text):
+            body.append(_text(x, y1 + 17, text, "middle", "soft"))
+            last = x
+    for y, text in ys:
+        body += [_line(x0, y, x1, y), _text(x0 - 7, y + 4, text, "end", "soft")]
+    body += [_line(x0, y1, x1, y1, "var(--soft)"), _line(x0, y0, x0, y1, "var(--soft)")]
+    body.append(_text((x0 + x1) / 2, y1 + 36, xlabel, "middle", "soft"))
+    body.append(_text(x0, y0 - 9, ylabel, "start", "soft"))
     return body
 
 
 def scaling(rows: list[dict], limits: dict) -> str:
     """GFLOP/s of square float32 products over n, a line per library, a panel per number of threads."""
     threads = sorted({r["threads"] for r in rows})
-    panel, height = 1020 // max(1, len(threads)), 340
-    body = []
-    for p, n_threads in enumerate(threads):
-        points = []
-        for r in rows:
-            match = re.fullmatch(r"(\d+) x \1 x \1", r["name"])
-            if match and r["threads"] == n_threads and r["dtype"] == "float32":
-                points.append((int(match[1]), r))
-        if len(points) < 2:
+    points: dict[int, list[tuple[int, dict]]] = {}
+    for r in rows:
+        match = re.fullmatch(r"(\d+) x \1 x \1", r["name"])
+        if match and r["dtype"] == "float32":
+            points.setdefault(r["threads"], []).append((int(match[1]), r))
+    panels = [(n, sorted(points[n], key=lambda p: p[0])) for n in threads if len(points.get(n, [])) > 1]
+    if not panels:
+        return ""
+    rates = [r["flops"] / s / 1e9 for _, p in panels for _, r in p for s in r["seconds"].values()]
+    top = max([limits[str(n)]["float32"] for n, _ in panels] + rates) * 1.05  # one scale for all panels
+
+    def draw(width: int) -> tuple[int, list[str]]:
+        columns = len(panels) if width == WIDE else 1
+        panel, height = width / columns, 300
+        body = []
+        for i, (n, p) in enumerate(panels):
+            left, up = panel * (i % columns), height * (i // columns)
+            box = (left + 46, up + 44, left + panel - 66, up + height - 44)
+            body += _panel(box, n, p, limits[str(n)]["float32"], top)
+        return height * (len(panels) // columns), body
+
+    return both("Rate of square matrix products over their size", draw)
+
+
+def _panel(box: tuple, n_threads: int, points: list, peak: float, top: float) -> list[str]:
+    x0, y0, x1, y1 = box
+    low, high = math.log(points[0][0]), math.log(points[-1][0])
+
+    def at(n: float, g: float) -> tuple[float, float]:
+        return x0 + (x1 - x0) * (math.log(n) - low) / (high - low), y1 - (y1 - y0) * g / top
+
+    step = 50 if top < 300 else 100 if top < 700 else 500
+    xs = [(at(n, 0)[0], str(n)) for n, _ in points]
+    ys = [(at(points[0][0], g)[1], f"{g}") for g in range(0, int(top), step)]
+    body = _axes(box, xs, ys, "n, of n x n x n", f"GFLOP/s, {n_threads} thread{'s' * (n_threads > 1)}")
+    y = at(points[0][0], peak)[1]
+    body += [
+        _line(x0, y, x1, y, "var(--soft)", 'stroke-dasharray="5 4"'),
+        _text(x1, y - 5, "peak", "end", "soft"),
+    ]
+    ends = []
+    for library in ("numpy", "torch", "nnkern"):
+        line = [at(n, r["flops"] / r["seconds"][library] / 1e9) for n, r in points if library in r["seconds"]]
+        if not line:
             continue
-        points.sort(key=lambda q: q[0])
-        peak = limits[str(n_threads)]["float32"]
-        top = max([peak] + [r["flops"] / s / 1e9 for _, r in points for s in r["seconds"].values()]) * 1.08
-        x0, y0, x1, y1 = panel * p + 66, 30, panel * (p + 1) - 20, height - 46
-        low, high = math.log(points[0][0]), math.log(points[-1][0])
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
+        colour = COLOURS[library]
+        body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in line]
+        ends.append((line[-1][1], library))
+    below = -1e9
+    for y, library in sorted(ends):
+        below = max(y + 4, below + 14)
+        body.append(_text(x1 + 9, below, NAMES[library], "start", "strong" if library == "nnkern" else ""))
+    return body
 
-        def at(
-            n: float, g: float, x0=x0, x1=x1, y0=y0, y1=y1, low=low, high=high, top=top
-        ) -> tuple[float, float]:
-            return x0 + (x1 - x0) * (math.log(n) - low) / (high - low), y1 - (y1 - y0) * g / top
 
-        xs = [(at(n, 0)[0], str(n)) for n, _ in points]
-        ys = [(at(points[0][0], g)[1], f"{g:g}") for g in range(0, int(top), 100 if top > 250 else 50)]
-        axes = _axes(panel, height, (x0, y0, x1, y1), xs, ys, "", "GFLOP/s" if p == 0 else "")
-        body += axes
-        body.append(
-            _text(
-                (x0 + x1) / 2,
-                18,
-                f"{n_threads} thread{'s' * (n_threads > 1)}; n of n x n x n below",
-                "middle",
-                "soft",
+class Labels:
+    """Texts beside points, each where it covers no other, or nowhere."""
+
+    def __init__(self, box: tuple, points: list[tuple[float, float]]) -> None:
+        self.box = box
+        self.taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+
+    def place(self, x: float, y: float, text: str, style: str = "") -> str:
+        long = 6.1 * len(text)
+        for dx, dy, anchor in ((8, 4, "start"), (-8, 4, "end"), (0, -9, "middle"), (0, 17, "middle")):
+            left = x + dx - {"start": 0, "end": long, "middle": long / 2}[anchor]
+            spot = (left, y + dy - 10, left + long, y + dy + 3)
+            inside = (
+                self.box[0] < spot[0]
+                and spot[2] < self.box[2]
+                and self.box[1] < spot[1]
+                and spot[3] < self.box[3]
             )
-        )
-        _, y = at(points[0][0], peak)
-        body.append(_line(x0, y, x1, y, "var(--soft)", 'stroke-dasharray="5 4"'))
-        for library in ("numpy", "torch", "nnkern"):
-            line = [
-                (at(n, r["flops"] / r["seconds"][library] / 1e9))
-                for n, r in points
-                if library in r["seconds"]
-            ]
-            if not line:
-                continue
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
-            body.append(
-                f'<polyline points="{path}" fill="none" stroke="{COLOURS[library]}" stroke-width="2.5"/>'
-            )
-            body += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[library]}"/>' for x, y in line
-            ]
-            body.append(_text(line[-1][0] - 6, line[-1][1] - 8, NAMES[library], "end"))
-    return _svg(1020, height, "Rate of square matrix products over their size", body)
+            if inside and not any(
+                spot[0] < t[2] and t[0] < spot[2] and spot[1] < t[3] and t[1] < spot[3] for t in self.taken
+            ):
+                self.taken.append(spot)
+                return _text(x + dx, y + dy, text, anchor, style)
+        return ""
 
 
 def roofline(rows: list[dict], limits: dict) -> str:
-    """Operations per byte against GFLOP/s, under the machine's two roofs. Rows with a count of operations only."""
+    """Operations per byte against GFLOP/s, a point per one-thread row, under the machine's roofs."""
     at1 = limits.get("1")
     points = [
-        (r, r["flops"] / _operand_bytes(r))
+        (r["flops"] / r["bytes"], r["flops"] / r["seconds"]["nnkern"] / 1e9, r)
         for r in rows
-        if r["threads"] == 1 and r["flops"] and _operand_bytes(r)
+        if r["threads"] == 1 and r["flops"] and r["bytes"]
     ]
     if not at1 or not points:
         return ""
-    width, height = 1020, 380
-    x0, y0, x1, y1 = 66, 24, width - 20, height - 46
-    lx = (math.log2(min(0.25, *(i for _, i in points))), math.log2(max(512.0, *(i for _, i in points)) * 1.3))
-    rates = [r["flops"] / r["seconds"]["nnkern"] / 1e9 for r, _ in points]
-    ly = (math.log2(min(2.0, *rates) / 1.5), math.log2(at1["float32"] * 1.6))
+    lx = [math.log2(f(i for i, _, _ in points)) + d for f, d in ((min, -0.4), (max, 0.6))]
+    ly = (math.log2(min(g for _, g, _ in points)) - 0.7, math.log2(at1["float32"]) + 0.9)
 
-    def at(intensity: float, g: float) -> tuple[float, float]:
-        return (
-            x0 + (x1 - x0) * (math.log2(intensity) - lx[0]) / (lx[1] - lx[0]),
-            y1 - (y1 - y0) * (math.log2(max(g, 1e-9)) - ly[0]) / (ly[1] - ly[0]),
-        )
+    def draw(width: int) -> tuple[int, list[str]]:
+        height = 520 if width == WIDE else 440
+        box = x0, y0, x1, y1 = 46, 30, width - 14, height - 44
 
-    xs = [(at(2.0**i, 1)[0], f"{2.0**i:g}") for i in range(math.ceil(lx[0]), int(lx[1]) + 1, 2)]
-    ys = [(at(1, 2.0**i)[1], f"{2.0**i:g}") for i in range(math.ceil(ly[0]), int(ly[1]) + 1)]
-    body = _axes(width, height, (x0, y0, x1, y1), xs, ys, "operations per byte of operands", "GFLOP/s")
-    for level, dash in (("memory", ""), ("L3", "2 4"), ("L2", "7 4")):
-        bandwidth, peak = at1[f"read {level}"], at1["float32"]
-        start = max(2 ** lx[0], 2 ** ly[0] / bandwidth)
+        def at(intensity: float, g: float) -> tuple[float, float]:
+            return (
+                x0 + (x1 - x0) * (math.log2(intensity) - lx[0]) / (lx[1] - lx[0]),
+                y1 - (y1 - y0) * (math.log2(g) - ly[0]) / (ly[1] - ly[0]),
+            )
+
+        step = 1 if width == WIDE else 2
+        xs = [(at(2.0**i, 1)[0], f"{2.0**i:.3g}") for i in range(math.ceil(lx[0]), int(lx[1]) + 1, step)]
+        ys = [(at(1, 2.0**i)[1], f"{2.0**i:.3g}") for i in range(math.ceil(ly[0]), int(ly[1]) + 1)]
+        body = _axes(box, xs, ys, "operations per byte of operands and result", "GFLOP/s")
+        placed = [(*at(i, g), r) for i, g, r in points]
+        labels = Labels(box, [(x, y) for x, y, _ in placed])
+        body += _roofs(at, (2 ** lx[0], 2 ** ly[0], 2 ** lx[1]), at1, labels)
+        colours = {name: f"var(--f{k})" for k, name in enumerate(GROUPS)}
+        for x, y, r in placed:
+            colour = colours[group(r)]
+            fill = colour if r["dtype"] == "float32" else "var(--card)"
+            body.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" stroke="{colour}" stroke-width="1.8">'
+                f"<title>{_e(label(r))}</title></circle>"
+            )
+        body += [labels.place(x, y, label(r)) for x, y, r in sorted(placed, key=lambda p: -p[1])]
+        return height, body
+
+    return both("Roofline of the one-thread cases", draw)
+
+
+def _roofs(at: Callable, corner: tuple, limits: dict, labels: Labels) -> list[str]:
+    """The lines that nothing can be above: bandwidth of each level, then the peak; corner: least x, least y, most x."""
+    body, peak = [], limits["float32"]
+    for level, dash in (("memory", "8 0"), ("L3", "2 4"), ("L2", "7 4"), ("L1", "1 3")):
+        bandwidth = limits[f"read {level}"]
+        start = max(corner[0], corner[1] / bandwidth)
         (xa, ya), (xb, yb) = at(start, start * bandwidth), at(peak / bandwidth, peak)
-        body.append(_line(xa, ya, xb, yb, "var(--soft)", f'stroke-width="1.5" stroke-dasharray="{dash}"'))
-        body.append(_text(xa + 6, ya - 6, f"{level}, {bandwidth:.0f} GB/s", "start", "soft"))
-        body.append(_line(xb, yb, x1, yb, "var(--soft)", 'stroke-width="1.5"'))
-    body.append(
-        _text(x1, at(1, at1["float32"])[1] - 6, f"float32 peak {at1['float32']:.0f} GFLOP/s", "end", "soft")
-    )
-    for r, intensity in points:
-        x, y = at(intensity, r["flops"] / r["seconds"]["nnkern"] / 1e9)
-        fill = "var(--us)" if r["dtype"] == "float32" else "var(--card)"
-        body.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="var(--us)" stroke-width="2">'
-            f"<title>{html.escape(r['op'])}, {html.escape(r['name'])}, {r['dtype']}</title></circle>"
-        )
-    body.append(_text(x0 + 10, y0 + 14, "● float32   ○ float64"))
-    return _svg(width, height, "Roofline of the one-thread cases", body)
+        body.append(_line(xa, ya, xb, yb, "var(--soft)", f'stroke-width="1.3" stroke-dasharray="{dash}"'))
+        x, y = at(start * 1.15, start * 1.15 * bandwidth)
+        body.append(labels.place(x - 4, y - 10, f"{level} {bandwidth:.0f} GB/s", "soft"))
+    (xa, ya), (xb, yb) = at(peak / limits["read L1"], peak), at(corner[2], peak)
+    body.append(_line(xa, ya, xb, yb, "var(--soft)", 'stroke-width="1.3"'))
+    body.append(_text(xb, yb - 7, f"float32 peak {peak:.0f} GFLOP/s", "end", "soft"))
+    return body
 
 
-def _operand_bytes(row: dict) -> float:
-    """Bytes of a product's operands and result, from the sizes in its name; 0 where the name has none."""
-    match = re.fullmatch(r"(\d+) x (\d+) x (\d+)", row["name"])
-    if not match:
-        return 0.0
-    m, n, k = (int(g) for g in match.groups())
-    return (4 if row["dtype"] == "float32" else 8) * float(m * k + k * n + m * n)
+def roofline_legend(rows: list[dict]) -> str:
+    shown = {group(r) for r in rows}
+    return legend([(f"var(--f{k})", name) for k, name in enumerate(GROUPS) if name in shown])

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
 from .. import _cpu, config
 
-CACHE_KB = {
-    "L1": 16,
-    "L2": 512,
-    "L3": 8 << 10,
-    "memory": 128 << 10,
-}  # sizes that lie in each level on most machines
+# Sizes that lie in each level on most machines.
+CACHE_KB = {"L1": 16, "L2": 512, "L3": 8 << 10, "memory": 128 << 10}
 
 
 def cpu_name() -> str:
@@ -36,7 +34,7 @@ def _version(package: str) -> str | None:
 
 
 def limits(n_threads: int) -> dict[str, float]:
-    """Measured now: GFLOP/s of the FMA units, GB/s of reading and copying."""
+    """Measured now: GFLOP/s of the FMA units, GB/s of reading, writing and copying (read + written) per level."""
     before = config.get_num_threads()
     config.set_num_threads(n_threads)
     try:
@@ -46,6 +44,7 @@ def limits(n_threads: int) -> dict[str, float]:
         }
         for level, kb in CACHE_KB.items():
             found[f"read {level}"] = _cpu.probe_read(kb << 10, n_threads) / 1e9
+            found[f"write {level}"] = _cpu.probe_write(kb << 10, n_threads) / 1e9
             found[f"copy {level}"] = _cpu.probe_copy(kb << 10, n_threads) / 1e9
         return found
     finally:
@@ -73,9 +72,40 @@ def facts(threads: tuple[int, ...]) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "cpu": cpu_name(),
         "isa": known["isa"]["used"],
+        "cores": os.cpu_count() or 1,
         "caches": cache_bytes(),
         "threads": known["threads"],
         "versions": {**known["versions"], "torch": _version("torch")},
         "system": f"{platform.system()} {platform.machine()}",
         "limits": {str(n): limits(n) for n in threads},
     }
+
+
+def sharpen(machine: dict[str, Any]) -> None:
+    """Measures the limits again and keeps the better of both: a limit taken in a slow moment is none."""
+    for n, known in machine["limits"].items():
+        for name, value in limits(int(n)).items():
+            known[name] = max(known[name], value)
+
+
+class Neighbours:
+    """How many cores other programs kept busy since this was made; None where the system does not tell."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.others = self._others()
+
+    @staticmethod
+    def _others() -> float | None:
+        try:
+            fields = [int(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+            busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and iowait
+        except (OSError, ValueError, IndexError):
+            return None
+        return busy - sum(os.times()[:4])
+
+    def cores(self) -> float | None:
+        now = self._others()
+        if now is None or self.others is None:
+            return None
+        return max(0.0, (now - self.others) / (time.perf_counter() - self.start))

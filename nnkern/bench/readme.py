@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from .report import LABELS, microseconds, rate, share, summary
+from .report import LABELS, microseconds, plural, quiet, rate, share, summary
 
 # The rows that stand for their families, in this order.
 SHOWN = (
@@ -20,21 +20,23 @@ SHOWN = (
 
 
 def table(rows: list[dict], machine: dict) -> str:
-    lines = [f"One thread, {machine['cpu']} ({machine['isa']}), {machine['date']}; float32.", ""]
+    lines = [
+        f"One thread, {machine['cpu']} ({machine['isa']}), {machine['date']}; float32. {quiet(machine)}".rstrip(),
+        "",
+    ]
     lines += ["| | nnkern | rate | of limit | vs NumPy | vs PyTorch |", "|---|---|---|---|---|---|"]
     for op, name in SHOWN:
         for r in rows:
             if (r["op"], r["name"], r["threads"], r["dtype"]) == (op, name, 1, "float32"):
                 ratios = [f"{r['ratios'][x]:.2f}x" if x in r["ratios"] else "" for x in ("numpy", "torch")]
-                part = share(r, machine)
-                cells = [f"{op}, {name}", microseconds(r["seconds"]["nnkern"]), rate(r)]
-                cells += ["" if part is None else f"{100 * part:.0f} %", *ratios]
+                cells = [f"{op}, {name}", microseconds(r["seconds"]["nnkern"]), rate(r, machine)]
+                cells += [share(r, machine), *ratios]
                 lines.append("| " + " | ".join(cells) + " |")
     for n, rivals in summary(rows).items():
         means = ", ".join(
             f"{s['mean']:.2f}x {LABELS[x]} ({s['won']} of {s['rows']} rows won)" for x, s in rivals.items()
         )
-        lines += ["", f"Geometric means over all rows, {n} thread{'s' * (n > 1)}: {means}."]
+        lines += ["", f"Geometric means over all rows, {plural(n)}: {means}."]
     return "\n".join(lines)
 
 

@@ -66,14 +66,13 @@ def _bench_table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> Table:
 
     table = Table(title="nnkern against NumPy and PyTorch (above 1: nnkern is faster)")
     for column, justify in (("op", "left"), ("case", "left"), ("thr", "right"), ("nnkern", "right"), ("rate", "right"),
-                            ("of limit", "right"), ("vs NumPy", "right"), ("vs PyTorch", "right")):  # fmt: skip
+                            ("of limit", "right"), ("vs NumPy", "right"), ("usual", "right"), ("vs PyTorch", "right")):  # fmt: skip
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for r in rows:
-        part = report.share(r, machine)
         name = r["name"] + (" f64" if r["dtype"] == "float64" else "")
-        table.add_row(r["op"], name, str(r["threads"]), report.microseconds(r["seconds"]["nnkern"]), report.rate(r),
-                      "" if part is None else f"{100 * part:.0f} %",
-                      _cell(r["ratios"].get("numpy")), _cell(r["ratios"].get("torch")))  # fmt: skip
+        table.add_row(r["op"], name, str(r["threads"]), report.microseconds(r["seconds"]["nnkern"]),
+                      report.rate(r, machine), report.share(r, machine),
+                      *(_cell(r["ratios"].get(x)) for x in ("numpy", "numpy (usual)", "torch")))  # fmt: skip
     return table
 
 
@@ -113,7 +112,13 @@ def bench(
         task = progress.add_task("measuring the machine", total=len(cases) * len(counts))
         facts = machine.facts(counts)
         progress.update(task, description="benchmarks")
-        rows, failures = run(cases, counts, 1.5 if full else 0.4, lambda row: progress.advance(task))
+        neighbours = machine.Neighbours()
+        seconds = (2.5 if full else 0.8) * len(cases) * len(counts)
+        rows, failures = run(
+            cases, counts, min(seconds, 900 if full else 140), lambda row: progress.advance(task)
+        )
+        facts["others"] = neighbours.cores()
+        machine.sharpen(facts)
     for failure in failures:
         console.print(f"[bold red]failed:[/] {failure}")
     if not rows:

@@ -40,8 +40,9 @@ def _bias(rows: int, columns: int) -> Any:
 
 def cases() -> list[Case]:
     found = [
-        Case(name, size, binary(name, n), bytes=12.0 * n, full=name == "div")
+        Case(name, size, binary(name, n), 1.0 * n, 12.0 * n, full=name == "div")
         for size, n in SIZES.items()
         for name in ("add", "mul", "div")
     ]
-    return [*found, Case("add", "bias 512 x 768", _bias(512, 768), bytes=8.0 * 512 * 768)]
+    bias = Case("add", "bias 512 x 768", _bias(512, 768), 512.0 * 768, 4.0 * (2 * 512 * 768 + 768))
+    return [*found, bias]

@@ -8,6 +8,4 @@ from .elementwise import SIZES
 
 
 def cases() -> list[Case]:
-    return [
-        Case("maximum", size, binary("maximum", n), bytes=12.0 * n, full=True) for size, n in SIZES.items()
-    ]
+    return [Case("maximum", size, binary("maximum", n), 1.0 * n, 12.0 * n) for size, n in SIZES.items()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import nnkern
 
 from ..case import Case, random, torch_module
@@ -26,6 +28,11 @@ class Layer(NamedTuple):
     @property
     def flops(self) -> float:
         return 2.0 * self.n * self.k * self.out**2 * (self.c // self.groups) * self.kernel**2
+
+    @property
+    def bytes(self) -> float:
+        weights = self.k * (self.c // self.groups) * self.kernel**2
+        return 4.0 * (self.n * (self.c * self.size**2 + self.k * self.out**2) + weights)
 
 
 # name: layer, and whether the short run has it
@@ -52,11 +59,27 @@ LAYERS = {
 }
 
 
+def _numpy(x: np.ndarray, w: np.ndarray, l: Layer) -> Any:  # noqa: E741
+    """Windows laid out as a matrix, then one product per image; a depthwise layer adds up shifted images."""
+    pad = (l.padding, l.padding)
+    x = np.pad(x, ((0, 0), (0, 0), pad, pad)) if l.padding else x
+    if l.groups > 1:
+        reach = l.stride * (l.out - 1) + 1
+        y = np.zeros((l.n, l.k, l.out, l.out), x.dtype)
+        for i in range(l.kernel):
+            for j in range(l.kernel):
+                y += x[:, :, i : i + reach : l.stride, j : j + reach : l.stride] * w[:, 0, i, j, None, None]
+        return y
+    windows = np.lib.stride_tricks.sliding_window_view(x, (l.kernel, l.kernel), (2, 3))
+    columns = windows[:, :, :: l.stride, :: l.stride].transpose(0, 1, 4, 5, 2, 3).reshape(l.n, -1, l.out**2)
+    return (w.reshape(l.k, -1) @ columns).reshape(l.n, l.k, l.out, l.out)
+
+
 def _forward(l: Layer) -> Any:  # noqa: E741
     def candidates() -> dict:
         x, w = random(l.n, l.c, l.size, l.size), random(l.k, l.c // l.groups, l.kernel, l.kernel, seed=1)
         options = (None, l.stride, l.padding, 1, l.groups)
-        found = {"nnkern": lambda: nnkern.conv2d(x, w, *options)}
+        found = {"nnkern": lambda: nnkern.conv2d(x, w, *options), "numpy": lambda: _numpy(x, w, l)}
         if torch := torch_module():
             conv = torch.nn.functional.conv2d
             tx, tw = torch.from_numpy(x), torch.from_numpy(w)
@@ -99,6 +122,8 @@ def _training(l: Layer) -> Any:  # noqa: E741
 def cases() -> list[Case]:
     found = []
     for name, (layer, short) in LAYERS.items():
-        found.append(Case("conv2d", name, _forward(layer), layer.flops, full=not short))
-        found.append(Case("conv2d training", name, _training(layer), 3 * layer.flops, full=not short))
+        found.append(Case("conv2d", name, _forward(layer), layer.flops, layer.bytes, full=not short))
+        found.append(
+            Case("conv2d training", name, _training(layer), 3 * layer.flops, 2 * layer.bytes, full=not short)
+        )
     return found

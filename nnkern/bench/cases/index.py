@@ -14,7 +14,8 @@ from ..case import Case, random, torch_module
 def _rows(n: int) -> Any:
     def candidates() -> dict:
         x, i = random(50_000, 64), np.random.default_rng(0).integers(0, 50_000, n)
-        found = {"nnkern": lambda: nnkern.index_select(x, 0, i), "numpy": lambda: np.take(x, i, axis=0)}
+        found = {"nnkern": lambda: nnkern.index_select(x, 0, i), "numpy": lambda: np.take(x, i, axis=0),
+                 "numpy (usual)": lambda: x[i]}  # fmt: skip
         if torch := torch_module():
             tx, ti = torch.from_numpy(x), torch.from_numpy(i)
             found["torch"] = lambda: torch.index_select(tx, 0, ti)
@@ -24,4 +25,4 @@ def _rows(n: int) -> Any:
 
 
 def cases() -> list[Case]:
-    return [Case("index_select", "4096 rows of 64", _rows(4096), bytes=8.0 * 4096 * 64)]
+    return [Case("index_select", "4096 rows of 64", _rows(4096), 4096.0 * 64, 4096 * (8.0 * 64 + 8))]

@@ -24,4 +24,4 @@ def _cat(n: int) -> Any:
 
 
 def cases() -> list[Case]:
-    return [Case("cat", "4 of 256 x 256 side by side", _cat(256), bytes=8.0 * 4 * 256**2)]
+    return [Case("cat", "4 of 256 x 256 side by side", _cat(256), 4.0 * 256**2, 8.0 * 4 * 256**2)]

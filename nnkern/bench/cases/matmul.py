@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import nnkern
 
 from ..case import Case, random, torch_module
@@ -58,7 +60,11 @@ def _linear(m: int, n: int, k: int) -> Any:
 def _batched(b: int, m: int, n: int, k: int) -> Any:
     def candidates() -> dict:
         x, w = random(b, m, k), random(b, k, n, seed=1)
-        found = {"nnkern": lambda: nnkern.matmul(x, w), "numpy": lambda: x @ w}
+        found = {
+            "nnkern": lambda: nnkern.matmul(x, w),
+            "numpy": lambda: x @ w,
+            "numpy (usual)": lambda: np.einsum("bmk,bkn->bmn", x, w),
+        }
         if torch := torch_module():
             tx, tw = torch.from_numpy(x), torch.from_numpy(w)
             found["torch"] = lambda: tx @ tw
@@ -79,6 +85,11 @@ def _gemv(m: int, k: int) -> Any:
     return candidates
 
 
+def _work(b: int, m: int, n: int, k: int, dtype: str = "float32") -> tuple[float, float]:
+    """Operations and bytes of b products."""
+    return 2.0 * b * m * n * k, float(b) * np.dtype(dtype).itemsize * (m * k + k * n + m * n)
+
+
 def cases() -> list[Case]:
     found = []
     for dtype in ("float32", "float64"):
@@ -86,18 +97,25 @@ def cases() -> list[Case]:
             full = n in (100, 2048) or (dtype == "float64" and n not in (64, 512))
             found.append(
                 Case(
-                    "matmul", f"{n} x {n} x {n}", _matmul(n, n, n, dtype), 2.0 * n**3, full=full, dtype=dtype
-                )
+                    "matmul",
+                    f"{n} x {n} x {n}",
+                    _matmul(n, n, n, dtype),
+                    *_work(1, n, n, n, dtype),
+                    full=full,
+                    dtype=dtype,
+                )  # fmt: skip
             )
     for name, m, n, k in SHAPES:
-        found.append(Case("linear", name, _linear(m, n, k), 2.0 * m * n * k, full="attention" in name))
+        found.append(Case("linear", name, _linear(m, n, k), *_work(1, m, n, k), full="attention" in name))
     found.append(
-        Case("matmul", "matrix 1024 x 1024 times vector", _gemv(1024, 1024), bytes=4.0 * 1024 * 1024)
+        Case("matmul", "matrix 1024 x 1024 times vector", _gemv(1024, 1024), *_work(1, 1024, 1, 1024))
     )
-    found.append(Case("matmul", "64 products of 32 x 32 x 32", _batched(64, 32, 32, 32), 64 * 2.0 * 32**3))
+    found.append(
+        Case("matmul", "64 products of 32 x 32 x 32", _batched(64, 32, 32, 32), *_work(64, 32, 32, 32))
+    )
     found.append(
         Case(
-            "matmul", "8 attention heads, 128 x 128 x 64", _batched(8, 128, 128, 64), 8 * 2.0 * 128 * 128 * 64
+            "matmul", "8 attention heads, 128 x 128 x 64", _batched(8, 128, 128, 64), *_work(8, 128, 128, 64)
         )
     )
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 import nnkern
 
-from ..case import Case, random, torch_module
+from ..case import FUNCTION_FLOPS, Case, random, torch_module
 
 SHAPES = {"64 x 10": (64, 10), "256 x 1000": (256, 1000), "64 x 50257": (64, 50257)}
 
@@ -25,7 +25,12 @@ def _softmax(name: str, shape: tuple[int, int]) -> Any:
             z /= z.sum(1, keepdims=True)
             return z
 
-        found = {"nnkern": lambda: getattr(nnkern, name)(x, 1), "numpy": numpy}
+        def usual() -> Any:
+            e = np.exp(x - np.max(x, axis=1, keepdims=True))
+            p = e / np.sum(e, axis=1, keepdims=True)
+            return np.log(p) if name == "log_softmax" else p
+
+        found = {"nnkern": lambda: getattr(nnkern, name)(x, 1), "numpy": numpy, "numpy (usual)": usual}
         if torch := torch_module():
             tx = torch.from_numpy(x)
             found["torch"] = lambda: getattr(torch, name)(tx, 1)
@@ -37,7 +42,8 @@ def _softmax(name: str, shape: tuple[int, int]) -> Any:
 def cases() -> list[Case]:
     found = []
     for size, shape in SHAPES.items():
-        n = shape[0] * shape[1]
-        found.append(Case("softmax", size, _softmax("softmax", shape), bytes=8.0 * n))
-        found.append(Case("log_softmax", size, _softmax("log_softmax", shape), bytes=8.0 * n, full=True))
+        n = float(shape[0] * shape[1])
+        work = (FUNCTION_FLOPS["exp"] + 4) * n, 8 * n
+        found.append(Case("softmax", size, _softmax("softmax", shape), *work))
+        found.append(Case("log_softmax", size, _softmax("log_softmax", shape), *work, full=True))
     return found
