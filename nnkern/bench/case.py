@@ -32,8 +32,9 @@ class Case:
     'torch' is PyTorch, absent when it is not installed. Images have 'torch (channels_last)' beside it: the faster
     of the two counts as PyTorch. Results of all are compared before timing. `full` cases run under --full only.
 
-    flops: arithmetic operations of one call, a function value counting as FUNCTION_FLOPS says. bytes: its operands
-    and its result, each once, whatever passes over them an implementation makes. Both give the row its limit.
+    flops: arithmetic operations of one call; a function value counts as FUNCTION_FLOPS says, moving an element as
+    one. bytes: its operands and its result, each once, whatever passes over them an implementation makes. Every case
+    has both: the machine's limit for it follows from them, and its place on the roofline.
     """
 
     op: str

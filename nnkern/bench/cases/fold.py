@@ -45,8 +45,9 @@ def cases() -> list[Case]:
     for name, (shape, (kernel, dilation, padding, stride)) in WINDOWS.items():
         n, c, h, w = shape
         out = (h + 2 * padding - kernel) // stride + 1
-        bytes = 4.0 * n * c * (h * w + (kernel * out) ** 2)
+        elements = float(n * c * (kernel * out) ** 2)
+        bytes = 4.0 * n * c * h * w + 4 * elements
         options = (kernel, dilation, padding, stride)
-        found.append(Case("unfold", name, _unfold(shape, options), bytes=bytes))
-        found.append(Case("fold", name, _fold(shape, options), bytes=bytes))
+        found.append(Case("unfold", name, _unfold(shape, options), elements, bytes))
+        found.append(Case("fold", name, _fold(shape, options), elements, bytes))
     return found
