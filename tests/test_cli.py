@@ -58,6 +58,31 @@ def test_train_mlp(tmp_path):
     assert {p.name for p in (tmp_path / "mlp").iterdir()} == {"mlp.safetensors", "loss.png", "confusion.png"}
 
 
+def test_json_is_alone_on_the_output(tmp_path):
+    done = nnkern("bench", "--filter", "24 x 24", "--threads", "1", "--json", "--out", str(tmp_path / "out"))
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["failures"] == [] and found["machine"]["isa"]
+    assert found["rows"][0]["name"] == "24 x 24 x 24" and "24 x 24" in done.stderr
+    pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    done = nnkern("train", "mlp", "--epochs", "1", "--json", "--out", str(tmp_path / "mlp"))
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and 0 < found["test_accuracy"] <= 1 and len(found["history"]) == 1
+    assert sum(map(sum, found["confusion"])) == 359 and "test accuracy" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["threadpoolctl", "sklearn", "matplotlib"])
+def test_a_missing_package_is_named(package, tmp_path):
+    command = (
+        ["bench", "--filter", "24 x 24"] if package == "threadpoolctl" else ["train", "mlp", "--epochs", "1"]
+    )
+    code = f"import sys; sys.modules[{package!r}] = None; from nnkern.cli import main; main()"
+    done = nnkern(*command, "--out", str(tmp_path), code=code)
+    assert (
+        done.returncode == 1 and "pip install 'nnkern[cli]'" in done.stderr and "Traceback" not in done.stderr
+    )
+
+
 def test_without_the_extra_it_says_what_to_install():
     done = nnkern(code="import sys; sys.modules['typer'] = None; from nnkern.cli import main; main()")
     assert (

@@ -47,25 +47,29 @@ class Bar(NamedTuple):
     detail: str = ""
 
 
-def bars(items: list[tuple[str, list[Bar]]], top: float = 16.0, red: bool = True) -> str:
-    """Rows of bars from 1 on a logarithmic axis up to `top`, where longer ones end; no bars: a heading.
+def span(ratios: list[float]) -> tuple[float, float]:
+    """The ends of an axis for these ratios; longer bars end there."""
+    return max(1 / 16, min(ratios + [0.7]) * 0.8), min(16.0, max(ratios + [2.0]))
 
-    red: bars below 1 are lost ones.
+
+def bars(
+    items: list[tuple[str, list[Bar]]], ends: tuple[float, float] | None = None, red: bool = True
+) -> str:
+    """Rows of bars from 1 on a logarithmic axis with these ends; a row without bars is a heading.
+
+    red: bars below 1 are lost ones; their tips keep the library's colour.
     """
     ratios = [b.ratio for _, row in items for b in row]
     if not ratios:
         return ""
-    high, low = min(top, max(ratios + [2.0])), max(1 / 16, min(ratios + [0.7]) * 0.8)
+    low, high = ends or span(ratios)
 
     def at(x: float) -> float:
         x = min(high, max(low, x))
         return 100 * (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
 
-    ticks = "".join(
-        f'<i style="left:{at(t):.2f}%">{t:g}&times;</i>'
-        for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16)
-        if low <= t <= high
-    )
+    every = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16) if high / low < 64 else (0.0625, 0.25, 1, 4, 16)
+    ticks = "".join(f'<i style="left:{at(t):.2f}%">{t:.3g}&times;</i>' for t in every if low <= t <= high)
     body = [f'<div class="bar axis"><span></span><div class="track">{ticks}</div></div>']
     for name, row in items:
         if not row:
@@ -75,12 +79,12 @@ def bars(items: list[tuple[str, list[Bar]]], top: float = 16.0, red: bool = True
         for library, ratio, detail in row:
             a, b = sorted((at(1), at(ratio)))
             lost = red and ratio < 1
-            colour = "var(--lose)" if lost else COLOURS[library]
+            colour = f"var(--lose);border-left:4px solid {COLOURS[library]}" if lost else COLOURS[library]
             edge = f"right:{100 - a:.2f}%" if ratio < 1 else f"left:{b:.2f}%"
             style = " lose" if lost else ""
             lines.append(
                 f'<div class="line" title="{_e(detail)}"><b style="left:{a:.2f}%;width:{max(b - a, 0.2):.2f}%;'
-                f'background:{colour}"></b><em class="num{style}" style="{edge}">{ratio:.2f}</em></div>'
+                f'background:{colour}"></b><em class="num{style}" style="{edge}">{ratio:.{2 if ratio < 100 else 0}f}</em></div>'
             )
         body.append(
             f'<div class="bar"><span>{_e(name)}</span><div class="track">{"".join(lines)}</div></div>'
@@ -190,10 +194,16 @@ def _panel(box: tuple, n_threads: int, points: list, peak: float, top: float) ->
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
         body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in line]
         ends.append((line[-1][1], library))
+    # names one under the other, moved up together where they would reach the axis
     below = -1e9
+    for y, _ in sorted(ends):
+        below = max(y + 4, below + 14)
+    shift, below = max(0.0, below - y1 + 4), -1e9
     for y, library in sorted(ends):
         below = max(y + 4, below + 14)
-        body.append(_text(x1 + 9, below, NAMES[library], "start", "strong" if library == "nnkern" else ""))
+        body.append(
+            _text(x1 + 9, below - shift, NAMES[library], "start", "strong" if library == "nnkern" else "")
+        )
     return body
 
 
@@ -204,7 +214,7 @@ class Labels:
         self.box = box
         self.taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
 
-    def place(self, x: float, y: float, text: str, style: str = "") -> str:
+    def place(self, x: float, y: float, text: str) -> str:
         long = 6.1 * len(text)
         for dx, dy, anchor in ((8, 4, "start"), (-8, 4, "end"), (0, -9, "middle"), (0, 17, "middle")):
             left = x + dx - {"start": 0, "end": long, "middle": long / 2}[anchor]
@@ -219,8 +229,12 @@ class Labels:
                 spot[0] < t[2] and t[0] < spot[2] and spot[1] < t[3] and t[1] < spot[3] for t in self.taken
             ):
                 self.taken.append(spot)
-                return _text(x + dx, y + dy, text, anchor, style)
+                return _text(x + dx, y + dy, text, anchor)
         return ""
+
+
+def _power(i: int) -> str:
+    return f"{2**i}" if i >= 0 else f"1/{2**-i}"
 
 
 def roofline(rows: list[dict], limits: dict) -> str:
@@ -247,12 +261,12 @@ def roofline(rows: list[dict], limits: dict) -> str:
             )
 
         step = 1 if width == WIDE else 2
-        xs = [(at(2.0**i, 1)[0], f"{2.0**i:.3g}") for i in range(math.ceil(lx[0]), int(lx[1]) + 1, step)]
-        ys = [(at(1, 2.0**i)[1], f"{2.0**i:.3g}") for i in range(math.ceil(ly[0]), int(ly[1]) + 1)]
+        xs = [(at(2.0**i, 1)[0], f"{_power(i)}") for i in range(math.ceil(lx[0]), int(lx[1]) + 1, step)]
+        ys = [(at(1, 2.0**i)[1], f"{_power(i)}") for i in range(math.ceil(ly[0]), int(ly[1]) + 1)]
         body = _axes(box, xs, ys, "operations per byte of operands and result", "GFLOP/s")
         placed = [(*at(i, g), r) for i, g, r in points]
         labels = Labels(box, [(x, y) for x, y, _ in placed])
-        body += _roofs(at, (2 ** lx[0], 2 ** ly[0], 2 ** lx[1]), at1, labels)
+        body += _roofs(at, (2 ** lx[0], 2 ** ly[0], 2 ** lx[1]), at1)
         colours = {name: f"var(--f{k})" for k, name in enumerate(GROUPS)}
         for x, y, r in placed:
             colour = colours[group(r)]
@@ -267,7 +281,7 @@ def roofline(rows: list[dict], limits: dict) -> str:
     return both("Roofline of the one-thread cases", draw)
 
 
-def _roofs(at: Callable, corner: tuple, limits: dict, labels: Labels) -> list[str]:
+def _roofs(at: Callable, corner: tuple, limits: dict) -> list[str]:
     """The lines that nothing can be above: bandwidth of each level, then the peak; corner: least x, least y, most x."""
     body, peak = [], limits["float32"]
     for level, dash in (("memory", "8 0"), ("L3", "2 4"), ("L2", "7 4"), ("L1", "1 3")):
@@ -275,11 +289,10 @@ def _roofs(at: Callable, corner: tuple, limits: dict, labels: Labels) -> list[st
         start = max(corner[0], corner[1] / bandwidth)
         (xa, ya), (xb, yb) = at(start, start * bandwidth), at(peak / bandwidth, peak)
         body.append(_line(xa, ya, xb, yb, "var(--soft)", f'stroke-width="1.3" stroke-dasharray="{dash}"'))
-        x, y = at(start * 1.15, start * 1.15 * bandwidth)
-        body.append(labels.place(x - 4, y - 10, f"{level} {bandwidth:.0f} GB/s", "soft"))
+        body.append(_text(xb, yb - 7, level, "middle", "soft"))
     (xa, ya), (xb, yb) = at(peak / limits["read L1"], peak), at(corner[2], peak)
     body.append(_line(xa, ya, xb, yb, "var(--soft)", 'stroke-width="1.3"'))
-    body.append(_text(xb, yb - 7, f"float32 peak {peak:.0f} GFLOP/s", "end", "soft"))
+    body.append(_text(xb, yb - 7, f"peak {peak:.0f} GFLOP/s", "end", "soft"))
     return body
 
 

@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 from . import charts
-from .report import LABELS, geometric_mean, lost, microseconds, plural, quiet, rate, share, summary
+from .report import LABELS, crowded, geometric_mean, lost, microseconds, plural, quiet, rate, share, summary
 
 STYLE = """
 :root{color-scheme:light dark;--bg:#f6f7f6;--ink:#1b2228;--soft:#5a6672;--line:#e1e5e8;--card:#fff;--us:#0b7a75;
@@ -21,11 +21,11 @@ h2{font-size:21px;margin:44px 0 4px}h3{font-size:16px;margin:22px 0 6px}p{margin
 .warn{border-left:3px solid var(--pt);padding:2px 12px;margin:14px 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(215px,1fr));gap:14px;margin:22px 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;line-height:1.4}
-.tile b{display:block;font-size:36px;line-height:1.15;color:var(--win)}.tile.lose b{color:var(--lose)}
+.tile b{display:block;font-size:36px;line-height:1.15;color:var(--win)}.tile.lose b{color:var(--lose)}.tile.noisy b{color:var(--soft)}
 .card,.wide{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px;margin:10px 0}
 .wide{overflow-x:auto;padding:0}.pair{display:grid;grid-template-columns:1fr 1fr;gap:14px}.pair>*{min-width:0}
 svg{display:block;width:100%;height:auto}svg.phone{display:none}svg text{fill:var(--ink);font:11.5px system-ui,sans-serif}
-svg text.soft{fill:var(--soft)}svg text.strong{font-weight:700}
+svg text{paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}svg text.soft{fill:var(--soft)}svg text.strong{font-weight:700}
 .bar{display:grid;grid-template-columns:minmax(0,21em) 1fr;gap:12px;align-items:center;font-size:13px;line-height:1.25;padding:3px 0}
 .bar span{text-align:right;overflow-wrap:anywhere}.pair .bar{grid-template-columns:minmax(0,9.5em) 1fr}
 .track{position:relative;margin:0 44px 0 30px;background:linear-gradient(var(--soft),var(--soft)) var(--one) 0/1.5px 100% no-repeat}
@@ -56,13 +56,14 @@ def _e(text: Any) -> str:
     return html.escape(str(text))
 
 
-def _tiles(rows: list[dict]) -> str:
+def _tiles(rows: list[dict], machine: dict) -> str:
+    """Grey where other programs had the cores that were measured."""
     tiles = []
     for n, rivals in summary(rows).items():
         for rival, s in rivals.items():
-            lose = " lose" if s["mean"] < 1 else ""
+            style = " lose" if s["mean"] < 1 else " noisy" if crowded(machine, n) else ""
             tiles.append(
-                f'<div class="tile{lose}"><b>{s["mean"]:.2f}&times;</b>the speed of {LABELS[rival]}, {plural(n)}<br>'
+                f'<div class="tile{style}"><b>{s["mean"]:.2f}&times;</b>the speed of {LABELS[rival]}, {plural(n)}<br>'
                 f'<span class="soft">geometric mean; {s["won"]} of {s["rows"]} rows won</span></div>'
             )
     return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -87,18 +88,21 @@ def _case_bars(rows: list[dict], headings: bool = True) -> str:
 
 def _group_bars(rows: list[dict]) -> str:
     """Geometric means per group of cases, a card per number of threads."""
-    cards = []
+    cards: dict[int, list[tuple[str, list[charts.Bar]]]] = {}
     for n in sorted({r["threads"] for r in rows}):
-        items = []
+        cards[n] = []
         for name, some in _grouped([r for r in rows if r["threads"] == n]):
             means = [
                 charts.Bar(x, geometric_mean(ratios))
-                for x in RATIOS[:2]
+                for x in RATIOS
                 if (ratios := [r["ratios"][x] for r in some if x in r["ratios"]])
             ]
-            items.append((name, means))
-        cards.append(f'<div class="card"><b>{plural(n)}</b>{charts.bars(items)}</div>')
-    return f'<div class="pair">{"".join(cards)}</div>'
+            cards[n].append((name, means))
+    ends = charts.span([bar.ratio for items in cards.values() for _, bars in items for bar in bars])
+    content = [
+        f'<div class="card"><b>{plural(n)}</b>{charts.bars(items, ends)}</div>' for n, items in cards.items()
+    ]
+    return f'<div class="pair">{"".join(content)}</div>'
 
 
 def _thread_bars(rows: list[dict], n: int) -> str:
@@ -202,7 +206,7 @@ def page(rows: list[dict], machine: dict) -> str:
     body = [
         f"<h1>nnkern benchmark</h1><p class=soft>{_e(machine['cpu'])} &middot; {_e(machine['isa'])} &middot; "
         f"{_e(machine['date'])} &middot; {len(rows)} rows</p>{shared}",
-        _tiles(rows),
+        _tiles(rows, machine),
         _section(
             "By kind of work",
             "Geometric means. Right of the line nnkern is faster.",
@@ -218,7 +222,7 @@ def page(rows: list[dict], machine: dict) -> str:
                                  _card(_case_bars(some, headings=False))))  # fmt: skip
     body += [
         _section("Roofline, one thread", "Each point is a case: operations per byte against the rate that nnkern reached; "
-                 "the lines are what this machine can do at most. Hollow points are float64.",
+                 "the lines are the most that the caches, the memory and the multiply-add units of this machine give. Hollow points are float64.",
                  _card(charts.roofline(rows, machine["limits"])), charts.roofline_legend(rows)),
         _section("Square products over sizes", "float32.", _card(charts.scaling(rows, machine["limits"]))),
     ]  # fmt: skip

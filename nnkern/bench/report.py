@@ -80,6 +80,13 @@ def microseconds(seconds: float) -> str:
     return f"{us:.2f} us" if us < 10 else f"{us:.0f} us" if us < 1000 else f"{us / 1000:.2f} ms"
 
 
+def crowded(machine: dict, n_threads: int) -> bool:
+    """Did other programs have some of the cores that so many threads wanted?"""
+    return (
+        n_threads > 1 and n_threads + (machine.get("others") or 0.0) > machine.get("cores", n_threads) + 0.3
+    )
+
+
 def quiet(machine: dict) -> str:
     """What there is to say about other programs during the run."""
     cores = machine.get("others")
@@ -88,8 +95,9 @@ def quiet(machine: dict) -> str:
     if cores < 0.15:
         return f"The machine was quiet: other programs took {cores:.2f} cores."
     return (
-        f"A shared machine: other programs took {cores:.1f} of {machine['cores']} cores on average. Rows with as many "
-        "threads as cores suffer from that, most of all libraries whose threads wait actively."
+        f"A shared machine: other programs took {cores:.1f} of {machine['cores']} cores on average. One-thread rows are "
+        "sampled between the disturbances; rows with more threads suffer, most of all libraries whose threads wait actively: "
+        "take those as a guess."
     )
 
 

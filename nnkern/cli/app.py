@@ -29,13 +29,17 @@ app = typer.Typer(
 )
 train_app = typer.Typer(no_args_is_help=True, help="Train a classic network on real data.")
 app.add_typer(train_app, name="train")
-console = Console(width=None if sys.stdout.isatty() else 132)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; all else goes to the error output.")]
+
+
+def _console(as_json: bool = False) -> Console:
+    return Console(width=None if sys.stdout.isatty() else 132, stderr=as_json)
 
 
 @app.command()
 def info(
     limits: Annotated[bool, typer.Option(help="Measure this machine's rates, too (a few seconds).")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What nnkern found and uses: instruction set, threads, memory, versions."""
     from nnkern.bench import machine
@@ -47,6 +51,7 @@ def info(
     if as_json:
         print(json.dumps(config, indent=2))
         return
+    console = _console()
     table = Table(show_header=False, box=None)
     for section, facts in config.items():
         for i, (key, value) in enumerate(facts.items()):
@@ -82,10 +87,14 @@ def bench(
     filter: Annotated[str, typer.Option(help="Only cases whose op or name holds this text.")] = "",
     threads: Annotated[str, typer.Option(help="Numbers of threads, such as 1,2; default: 1 and all.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for report.json, .md and .html.")] = Path("nnkern-bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measures nnkern against NumPy and (if installed) PyTorch; under 3 minutes, or all cases with --full."""
+    import threadpoolctl  # noqa: F401 - its absence is told now, and not by every row
+
     from nnkern.bench import all_cases, machine, report, run
+
+    console = _console(as_json)
 
     try:
         counts = (
@@ -130,7 +139,7 @@ def bench(
                           f"(geometric mean), {s['won']} of {s['rows']} rows won")  # fmt: skip
     paths = report.write(rows, facts, out)
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps({"machine": facts, "rows": rows, "failures": failures}))
     console.print(f"report: {paths['html']}  ({', '.join(p.name for p in paths.values())})")
     if failures:
         raise typer.Exit(130 if failures == ["interrupted"] else 1)
@@ -152,12 +161,14 @@ def mlp(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")] = Path(
         "nnkern-mlp"
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
     from nnkern.training.mlp import train_digits
     from nnkern.training.plots import confusion_matrix, loss_curve
 
     _folder(out)
+    console = _console(as_json)
     columns = (
         TextColumn("epoch"),
         MofNCompleteColumn(),
@@ -171,14 +182,23 @@ def mlp(
         def show(record: dict[str, Any]) -> None:
             progress.update(task, advance=1, description=f"loss {record['loss']:.4f}")
 
+        files = {
+            "checkpoint": out / "mlp.safetensors",
+            "loss": out / "loss.png",
+            "confusion": out / "confusion.png",
+        }
         try:
-            result = train_digits(epochs=epochs, seed=seed, progress=show, checkpoint=out / "mlp.safetensors")
+            result = train_digits(epochs=epochs, seed=seed, progress=show, checkpoint=files["checkpoint"])
+            loss_curve(result.history, path=files["loss"])
+            confusion_matrix(result.confusion, path=files["confusion"])
         except ImportError as e:
-            console.print(f"[red]{e}[/]")
+            typer.echo(str(e), err=True)
             raise typer.Exit(1) from None
-    loss_curve(result.history, path=out / "loss.png")
-    confusion_matrix(result.confusion, path=out / "confusion.png")
+    if as_json:
+        print(json.dumps({"test_accuracy": result.test_accuracy, "epochs": epochs, "seed": seed,
+                          "history": result.history, "confusion": result.confusion.tolist(),
+                          "files": {name: str(path) for name, path in files.items()}}))  # fmt: skip
     console.print(
         f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on"
     )
-    console.print(f"saved: {out / 'mlp.safetensors'}, {out / 'loss.png'}, {out / 'confusion.png'}")
+    console.print(f"saved: {', '.join(str(path) for path in files.values())}")
