@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +60,15 @@ LAYERS = {
     "DCGAN 4x4 stride 2, 64 to 128 x 32": (Layer(16, 64, 128, 32, 4, 2, 1), False),
 }
 
+# name: op, x, w, options (stride, padding, dilation), results per channel of an image
+OTHERS = {
+    "speech 9, 8 x 64 x 1000": ("conv1d", (8, 64, 1000), (64, 64, 9), (1, 4), 1000),
+    "dilated 3, 4 x 128 x 4000": ("conv1d", (4, 128, 4000), (128, 128, 3), (1, 8, 8), 4000),
+    "video 3x3x3, 16 to 32 x 16 x 56": ("conv3d", (2, 16, 16, 56, 56), (32, 16, 3, 3, 3), (1, 1), 16 * 56**2),
+    "DCGAN 4x4 stride 2, 256 to 128 x 16": ("conv_transpose2d", (16, 256, 8, 8), (256, 128, 4, 4), (2, 1), 16**2),
+    "DCGAN last 4x4 stride 2, 64 to 3 x 64": ("conv_transpose2d", (16, 64, 32, 32), (64, 3, 4, 4), (2, 1), 64**2),
+}  # fmt: skip
+
 
 def _numpy(x: np.ndarray, w: np.ndarray, l: Layer) -> Any:  # noqa: E741
     """Windows laid out as a matrix, then one product per image; a depthwise layer adds up shifted images."""
@@ -75,55 +86,65 @@ def _numpy(x: np.ndarray, w: np.ndarray, l: Layer) -> Any:  # noqa: E741
     return (w.reshape(l.k, -1) @ columns).reshape(l.n, l.k, l.out, l.out)
 
 
-def _forward(l: Layer) -> Any:  # noqa: E741
-    def candidates() -> dict:
-        x, w = random(l.n, l.c, l.size, l.size), random(l.k, l.c // l.groups, l.kernel, l.kernel, seed=1)
-        options = (None, l.stride, l.padding, 1, l.groups)
-        found = {"nnkern": lambda: nnkern.conv2d(x, w, *options), "numpy": lambda: _numpy(x, w, l)}
-        if torch := torch_module():
-            conv = torch.nn.functional.conv2d
-            tx, tw = torch.from_numpy(x), torch.from_numpy(w)
-            last = {"memory_format": torch.channels_last}
-            lx, lw = tx.contiguous(**last), tw.contiguous(**last)
-            found["torch"] = lambda: conv(tx, tw, *options)
-            found["torch (channels_last)"] = lambda: conv(lx, lw, *options)
-        return found
+def _candidates(op: str, x: Any, w: Any, options: dict[str, int], train: bool) -> dict[str, Any]:
+    """Ours and PyTorch's in both layouts; train: forward and both gradients."""
+    gy = random(*getattr(nnkern, op)(x, w, **options).shape, seed=2) if train else None
 
-    return candidates
+    def call(library: Any, x: Any, w: Any, gy: Any) -> Any:
+        f = getattr(library, op)
+        if gy is None:
+            return lambda: f(x, w, **options)
+        grad = nnkern.grad if library is nnkern else torch_module().autograd.grad
+        return lambda: grad(f(x, w, **options), (x, w), gy)
 
+    def ours(a: Any, leaf: bool = True) -> Any:
+        return a if gy is None else nnkern.Tensor(a, requires_grad=leaf)
 
-def _training(l: Layer) -> Any:  # noqa: E741
-    def candidates() -> dict:
-        x, w = random(l.n, l.c, l.size, l.size), random(l.k, l.c // l.groups, l.kernel, l.kernel, seed=1)
-        gy = random(l.n, l.k, l.out, l.out, seed=2)
-        options = (None, l.stride, l.padding, 1, l.groups)
-        nx, nw = nnkern.Tensor(x, requires_grad=True), nnkern.Tensor(w, requires_grad=True)
-        ng = nnkern.Tensor(gy)
-
-        def ours() -> Any:
-            return nnkern.grad(nnkern.conv2d(nx, nw, *options), (nx, nw), ng)
-
-        found = {"nnkern": ours}
-        if torch := torch_module():
-            conv = torch.nn.functional.conv2d
-
-            def theirs(memory_format: Any) -> Any:
-                tx, tw, tg = (torch.from_numpy(a).contiguous(memory_format=memory_format) for a in (x, w, gy))
+    found = {"nnkern": call(nnkern, ours(x), ours(w), gy if gy is None else ours(gy, False))}
+    if torch := torch_module():
+        layouts = {"torch": torch.contiguous_format}
+        if x.ndim > 3:
+            layouts["torch (channels_last)"] = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+        for name, memory in layouts.items():
+            tx, tw = (torch.from_numpy(a).contiguous(memory_format=memory) for a in (x, w))
+            tg = None if gy is None else torch.from_numpy(gy).contiguous(memory_format=memory)
+            if tg is not None:
                 tx.requires_grad_(), tw.requires_grad_()
-                return lambda: torch.autograd.grad(conv(tx, tw, *options), (tx, tw), tg)
+            found[name] = call(torch.nn.functional, tx, tw, tg)
+    return found
 
-            found["torch"] = theirs(torch.contiguous_format)
-            found["torch (channels_last)"] = theirs(torch.channels_last)
-        return found
+
+def _conv2d(layer: Layer, train: bool) -> Any:
+    def candidates() -> dict[str, Any]:
+        l = layer
+        x, w = random(l.n, l.c, l.size, l.size), random(l.k, l.c // l.groups, l.kernel, l.kernel, seed=1)
+        options = {"stride": l.stride, "padding": l.padding, "groups": l.groups}
+        found = _candidates("conv2d", x, w, options, train)
+        return found if train else found | {"numpy": lambda: _numpy(x, w, l)}
 
     return candidates
+
+
+def _other(op: str, x: tuple[int, ...], w: tuple[int, ...], options: tuple[int, ...], train: bool) -> Any:
+    named = dict(zip(("stride", "padding", "dilation"), options))
+    return lambda: _candidates(op, random(*x), random(*w, seed=1), named, train)
+
+
+def _pair(op: str, name: str, make: Any, flops: float, bytes: float, full: bool) -> list[Case]:
+    """Forward, and forward with both gradients."""
+    return [
+        Case(op, name, make(False), flops, bytes, full=full),
+        Case(f"{op} training", name, make(True), 3 * flops, 2 * bytes, full=full),
+    ]
 
 
 def cases() -> list[Case]:
     found = []
     for name, (layer, short) in LAYERS.items():
-        found.append(Case("conv2d", name, _forward(layer), layer.flops, layer.bytes, full=not short))
-        found.append(
-            Case("conv2d training", name, _training(layer), 3 * layer.flops, 2 * layer.bytes, full=not short)
-        )
+        found += _pair("conv2d", name, partial(_conv2d, layer), layer.flops, layer.bytes, not short)
+    for name, (op, x, w, options, places) in OTHERS.items():
+        turned = op.startswith("conv_transpose")
+        flops = 2.0 * x[0] * math.prod(w) * (math.prod(x[2:]) if turned else places)
+        bytes = 4.0 * (math.prod(x) + x[0] * w[1 if turned else 0] * places + math.prod(w))
+        found += _pair(op, name, partial(_other, op, x, w, options), flops, bytes, True)
     return found
