@@ -26,6 +26,7 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_MATMUL_OPS(NN_OP)                                                                     \
   NN_CONV_OPS(NN_OP)                                                                       \
   NN_FOLD_OPS(NN_OP)                                                                       \
+  NN_POOL_OPS(NN_OP)                                                                       \
   NN_SHAPE_OPS(NN_OP)                                                                      \
   NN_INDEX_OPS(NN_OP)                                                                      \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
@@ -84,6 +85,31 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
         const Ints& dilation), "x", "kernel_size", "stride", "padding", "dilation")                                            \
   NN_OP(fold_forward, Array, (const View& y, const Ints& output_size, const Ints& kernel_size, const Ints& stride,             \
         const Ints& padding, const Ints& dilation), "y", "output_size", "kernel_size", "stride", "padding", "dilation")
+
+// x (N, C, ...) with one to three spatial axes; padding: low and high end of each. An empty stride is adaptive pooling:
+// kernel_size is then the size of the result. index: 0 none; 1 the winners' tap numbers (uint8, int32 if a window has
+// more than 256); 2 their places in the flattened image (int64). divisor: 0 counts. Results have x's (index's) layout.
+#define NN_POOL_OPS(NN_OP)                                                                                                     \
+  NN_OP(max_pool_forward, Array2, (const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,            \
+        const Ints& dilation, bool ceil_mode, bool smallest, bool ignore_nan, int64_t index),                                  \
+        "x", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "smallest", "ignore_nan", "index")                   \
+  NN_OP(max_pool_backward, Array, (const View& gy, const View& index, const Ints& input_size, const Ints& kernel_size,         \
+        const Ints& stride, const Ints& padding, const Ints& dilation),                                                        \
+        "gy", "index", "input_size", "kernel_size", "stride", "padding", "dilation")                                           \
+  NN_OP(avg_pool_forward, Array, (const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,             \
+        const Ints& dilation, bool ceil_mode, bool count_include_pad, int64_t divisor),                                        \
+        "x", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "count_include_pad", "divisor")                      \
+  NN_OP(avg_pool_backward, Array, (const View& gy, const Ints& input_size, const Ints& kernel_size, const Ints& stride,        \
+        const Ints& padding, const Ints& dilation, bool count_include_pad, int64_t divisor),                                   \
+        "gy", "input_size", "kernel_size", "stride", "padding", "dilation", "count_include_pad", "divisor")                     \
+  NN_OP(pool_take_forward, Array, (const View& x, const View& index, const Ints& kernel_size, const Ints& stride,              \
+        const Ints& padding, const Ints& dilation),                                                                            \
+        "x", "index", "kernel_size", "stride", "padding", "dilation")                                                          \
+  NN_OP(max_unpool_forward, Array, (const View& x, const View& index, const Ints& output_size),                                \
+        "x", "index", "output_size")                                                                                           \
+  NN_OP(fractional_max_pool_forward, Array2, (const View& x, const Ints& kernel_size, const Ints& output_size,                 \
+        const View& samples, bool ignore_nan),                                                                                 \
+        "x", "kernel_size", "output_size", "samples", "ignore_nan")
 
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \

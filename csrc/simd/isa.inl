@@ -18,6 +18,8 @@
 #include "softmax.inl"
 #include "winograd.inl"
 
+#include "pool.inl"  // stands on reduce.inl
+
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)
 #define NN_TEXT_(a) #a

@@ -50,6 +50,31 @@ struct GemmShape {
   int64_t kc, mc, nc;
 };
 
+// Where one window lies along an axis: taps [first, last) of start + tap * dilation are inside.
+struct PoolWindow {
+  int64_t start, first, last;
+};
+
+// Rows to pool (or rows of a gradient to collect): row i comes from the rows x[begin[i]] .. x[begin[i + 1] -
+// 1], each one tap of the outer axes. Within a row, windows are `kernel` wide and `stride` apart; stride 0:
+// anywhere. Channels-last arrays have the channels in the row, and windows of one element.
+template <class T> struct PoolRows {
+  int64_t rows;
+  const int* begin;
+  const T* const* x;
+  const int* tap;                // number of the source's first tap in the window
+  const uint8_t* const* winner;  // gradients: the taps that won, beside x (int32_t if wide)
+  bool wide;
+  const T* scale;    // average: what row i is divided by; its gradient: the factor of each source
+  const T* divisor;  // average: what element o of the pooled row is divided by besides, or null
+  T* y;              // rows one after another
+  void* y_winner;    // uint8_t (int32_t if wide), or null
+  T* scratch;        // in + out + 2 * reach numbers and four registers
+  int64_t in, out;   // elements of an unpooled and of a pooled row
+  int64_t kernel, stride, dilation, low;
+  const PoolWindow* windows;  // of the row's axis
+};
+
 #define NN_KERNELS(NN_KERNEL)                                                                        \
   NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                  \
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                               \
@@ -63,6 +88,7 @@ struct GemmShape {
   NN_GEMM_KERNELS(NN_KERNEL)                                                                         \
   NN_CONV_KERNELS(NN_KERNEL)                                                                         \
   NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                     \
+  NN_POOL_KERNELS(NN_KERNEL)                                                                         \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
   NN_SOFTMAX_KERNELS(NN_KERNEL)
@@ -110,6 +136,14 @@ struct GemmShape {
                                     int64_t row_step, int64_t col_step, int rows, int cols))                                   \
   NN_KERNEL(winograd_filter, void, (int m, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
   NN_KERNEL(winograd_filter_grad, void, (int m, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
+
+/* pool.inl */
+#define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \
+  NN_KERNEL(pool_average, void, (const PoolRows<T>& p))                                                                        \
+  NN_KERNEL(pool_extreme, void, (bool smallest, const PoolRows<T>& p))                                                         \
+  NN_KERNEL(pool_winner, void, (bool smallest, bool ignore_nan, const PoolRows<T>& p))                                         \
+  NN_KERNEL(pool_average_grad, void, (const PoolRows<T>& p))                                                                   \
+  NN_KERNEL(pool_winner_grad, void, (const PoolRows<T>& p))
 
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
 #define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \

@@ -87,6 +87,55 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return {_mm256_load_pd(t)};
 }
 
+NN_INLINE vf even(vf a, vf b) {
+  const __m256d t = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
+  return {_mm256_castpd_ps(_mm256_permute4x64_pd(t, 0xd8))};
+}
+NN_INLINE vd even(vd a, vd b) { return {_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), 0xd8)}; }
+NN_INLINE vf odd(vf a, vf b) {
+  const __m256d t = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0xdd));
+  return {_mm256_castpd_ps(_mm256_permute4x64_pd(t, 0xd8))};
+}
+NN_INLINE vd odd(vd a, vd b) { return {_mm256_permute4x64_pd(_mm256_unpackhi_pd(a.v, b.v), 0xd8)}; }
+NN_INLINE void interleave(vf a, vf b, vf& low, vf& high) {
+  const __m256 l = _mm256_unpacklo_ps(a.v, b.v), h = _mm256_unpackhi_ps(a.v, b.v);
+  low.v = _mm256_permute2f128_ps(l, h, 0x20), high.v = _mm256_permute2f128_ps(l, h, 0x31);
+}
+NN_INLINE void interleave(vd a, vd b, vd& low, vd& high) {
+  const __m256d l = _mm256_unpacklo_pd(a.v, b.v), h = _mm256_unpackhi_pd(a.v, b.v);
+  low.v = _mm256_permute2f128_pd(l, h, 0x20), high.v = _mm256_permute2f128_pd(l, h, 0x31);
+}
+// `bytes` bytes of memory, those outside [from, to) as zeros
+NN_INLINE uint64_t bytes_between(const uint8_t* p, int bytes, int from, int to) {
+  uint64_t b = 0;
+  if (from <= 0 && to >= bytes) {
+    memcpy(&b, p, size_t(bytes));
+  } else {
+    for (int i = from > 0 ? from : 0; i < (to < bytes ? to : bytes); ++i) b |= uint64_t(p[i]) << (8 * i);
+  }
+  return b;
+}
+template <class T> NN_INLINE vec<T> load_u8(const uint8_t* p, int from, int to);
+template <> NN_INLINE vf load_u8<float>(const uint8_t* p, int from, int to) {
+  const __m128i b = _mm_cvtsi64_si128(int64_t(bytes_between(p, 8, from, to)));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b))};
+}
+template <> NN_INLINE vd load_u8<double>(const uint8_t* p, int from, int to) {
+  const __m128i b = _mm_cvtsi64_si128(int64_t(bytes_between(p, 4, from, to)));
+  return {_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(b))};
+}
+NN_INLINE void store_u8(uint8_t* p, vf a, int n) {
+  const __m256i i = _mm256_cvtps_epi32(a.v);
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+  const uint64_t bytes = uint64_t(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
+  memcpy(p, &bytes, n < 8 ? (n > 0 ? size_t(n) : 0) : 8);
+}
+NN_INLINE void store_u8(uint8_t* p, vd a, int n) {
+  const __m128i i = _mm256_cvtpd_epi32(a.v), words = _mm_packus_epi32(i, i);
+  const uint32_t bytes = uint32_t(_mm_cvtsi128_si32(_mm_packus_epi16(words, words)));
+  memcpy(p, &bytes, n < 4 ? (n > 0 ? size_t(n) : 0) : 4);
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {_mm256_add_ps(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {_mm256_add_pd(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {_mm256_sub_ps(a.v, b.v)}; }

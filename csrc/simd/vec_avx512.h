@@ -89,6 +89,45 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return {_mm512_load_pd(t)};
 }
 
+NN_INLINE vf even(vf a, vf b) {
+  const __m512i i = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return {_mm512_permutex2var_ps(a.v, i, b.v)};
+}
+NN_INLINE vd even(vd a, vd b) {
+  return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v)};
+}
+NN_INLINE vf odd(vf a, vf b) {
+  const __m512i i = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return {_mm512_permutex2var_ps(a.v, i, b.v)};
+}
+NN_INLINE vd odd(vd a, vd b) {
+  return {_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b.v)};
+}
+NN_INLINE void interleave(vf a, vf b, vf& low, vf& high) {
+  const __m512i l = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i h = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  low.v = _mm512_permutex2var_ps(a.v, l, b.v), high.v = _mm512_permutex2var_ps(a.v, h, b.v);
+}
+NN_INLINE void interleave(vd a, vd b, vd& low, vd& high) {
+  low.v = _mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b.v);
+  high.v = _mm512_permutex2var_pd(a.v, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b.v);
+}
+template <class T> NN_INLINE vec<T> load_u8(const uint8_t* p, int from, int to);
+template <> NN_INLINE vf load_u8<float>(const uint8_t* p, int from, int to) {
+  const __m128i b = _mm_maskz_loadu_epi8(lanes16(to) & __mmask16(~lanes16(from)), p);
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b))};
+}
+template <> NN_INLINE vd load_u8<double>(const uint8_t* p, int from, int to) {
+  const __m128i b = _mm_maskz_loadu_epi8(lanes8(to) & __mmask8(~lanes8(from)), p);
+  return {_mm512_cvtepi64_pd(_mm512_cvtepu8_epi64(b))};
+}
+NN_INLINE void store_u8(uint8_t* p, vf a, int n) {
+  _mm_mask_storeu_epi8(p, lanes16(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+NN_INLINE void store_u8(uint8_t* p, vd a, int n) {
+  _mm_mask_storeu_epi8(p, lanes8(n), _mm512_cvtepi64_epi8(_mm512_cvtpd_epi64(a.v)));
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {_mm512_add_ps(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {_mm512_add_pd(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {_mm512_sub_ps(a.v, b.v)}; }

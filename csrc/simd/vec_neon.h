@@ -83,6 +83,27 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return load(t);
 }
 
+NN_INLINE vf even(vf a, vf b) { return {vuzp1q_f32(a.v, b.v)}; }
+NN_INLINE vd even(vd a, vd b) { return {vuzp1q_f64(a.v, b.v)}; }
+NN_INLINE vf odd(vf a, vf b) { return {vuzp2q_f32(a.v, b.v)}; }
+NN_INLINE vd odd(vd a, vd b) { return {vuzp2q_f64(a.v, b.v)}; }
+NN_INLINE void interleave(vf a, vf b, vf& low, vf& high) {
+  low.v = vzip1q_f32(a.v, b.v), high.v = vzip2q_f32(a.v, b.v);
+}
+NN_INLINE void interleave(vd a, vd b, vd& low, vd& high) {
+  low.v = vzip1q_f64(a.v, b.v), high.v = vzip2q_f64(a.v, b.v);
+}
+template <class T> NN_INLINE vec<T> load_u8(const uint8_t* p, int from, int to) {
+  T t[vec<T>::width] = {};
+  for (int i = from > 0 ? from : 0; i < (to < vec<T>::width ? to : vec<T>::width); ++i) t[i] = T(p[i]);
+  return load(t);
+}
+template <class T> NN_INLINE void store_u8(uint8_t* p, vec<T> a, int n) {
+  T t[vec<T>::width];
+  store(t, a);
+  for (int i = 0; i < (n < vec<T>::width ? n : vec<T>::width); ++i) p[i] = uint8_t(t[i]);
+}
+
 NN_INLINE vf operator+(vf a, vf b) { return {vaddq_f32(a.v, b.v)}; }
 NN_INLINE vd operator+(vd a, vd b) { return {vaddq_f64(a.v, b.v)}; }
 NN_INLINE vf operator-(vf a, vf b) { return {vsubq_f32(a.v, b.v)}; }

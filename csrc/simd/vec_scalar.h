@@ -18,6 +18,9 @@
 //   exponent(a) = floor(log2 a) mantissa(a) = a / 2^exponent(a) in [1, 2)   for normal a > 0
 //   sum(a)  reduce_min(a)  reduce_max(a)   over the lanes, in a fixed tree; the last two for lanes without NaN
 //   transpose(r)                r[width] as rows of a square matrix
+//   even(a, b)  odd(a, b)       every other lane of a, then of b; interleave(a, b, low, high) is the way back
+//   load_u8<T>(p, from, to)     lane i = p[i], from <= i < to, else 0
+//   store_u8(p, a, n)           integral lanes in 0..255
 // clang-format on
 //
 // Kernel bodies are written once over vec<T>. Everything is in an anonymous namespace: see simd/kernels.h for
@@ -54,6 +57,18 @@ template <class T> NN_INLINE vec<T> gather(const T* p, int64_t, int n) { return 
 
 template <class T> NN_INLINE vec<T> load_range(const T* p, int64_t, int from, int to) {
   return {from <= 0 && to > 0 ? *p : T(0)};
+}
+
+template <class T> NN_INLINE vec<T> even(vec<T> a, vec<T>) { return a; }
+template <class T> NN_INLINE vec<T> odd(vec<T>, vec<T> b) { return b; }
+template <class T> NN_INLINE void interleave(vec<T> a, vec<T> b, vec<T>& low, vec<T>& high) {
+  low = a, high = b;
+}
+template <class T> NN_INLINE vec<T> load_u8(const uint8_t* p, int from, int to) {
+  return {from <= 0 && to > 0 ? T(*p) : T(0)};
+}
+template <class T> NN_INLINE void store_u8(uint8_t* p, vec<T> a, int n) {
+  if (n > 0) *p = uint8_t(a.v);
 }
 
 template <class T> NN_INLINE vec<T> operator+(vec<T> a, vec<T> b) { return {a.v + b.v}; }

@@ -16,9 +16,11 @@ from .index import *
 from .join import *
 from .loss import *
 from .matmul import *
+from .pool import *
 from .reduce import *
 from .shape import *
 from .softmax import *
+from .unpool import *
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
 _METHODS = """
@@ -97,7 +99,7 @@ def _friendly(function: _Any) -> _Any:
 
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
-for _family in ("conv", "fold", "index", "loss", "matmul", "reduce", "shape"):
+for _family in ("conv", "fold", "index", "loss", "matmul", "pool", "reduce", "shape", "unpool"):
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])

@@ -369,7 +369,44 @@ template <class T> struct Test {
     }
   }
 
+  void pairs() const {
+    const vec<T> a = lanes(1), b = lanes(1 + W);
+    vec<T> low, high;
+    interleave(even(a, b), odd(a, b), low, high);
+    T evens[W], odds[W], first_half[W], second_half[W];
+    for (int i = 0; i < W; ++i) {
+      evens[i] = value(1 + 2 * i), odds[i] = value(2 + 2 * i);
+      first_half[i] = value(1 + i), second_half[i] = value(1 + W + i);
+    }
+    expect("even", even(a, b), evens);
+    expect("odd", odd(a, b), odds);
+    expect("interleave, low", low, first_half);
+    expect("interleave, high", high, second_half);
+  }
+
+  void bytes() const {
+    for (int from = -2; from <= W + 1; ++from)
+      for (int to = -2; to <= W + 2; ++to) {
+        uint8_t p[W];
+        T want[W];
+        for (int i = 0; i < W; ++i) p[i] = uint8_t(251 - 7 * i);
+        for (int i = 0; i < W; ++i) want[i] = i >= from && i < to ? T(p[i]) : T(0);
+        expect("load_u8", load_u8<T>(p, from, to), want);
+      }
+    for (int n = -1; n <= W + 2; ++n) {
+      uint8_t p[W + 1];
+      for (uint8_t& x : p) x = 77;
+      store_u8(p, set1(T(255)) - iota<T>(), n);
+      for (int i = 0; i <= W; ++i) {
+        const int want = i < W && i < n ? 255 - i : 77;
+        if (p[i] != want) fail("store_u8", i, p[i], want, "");
+      }
+    }
+  }
+
   void all_of_them() const {
+    pairs();
+    bytes();
     constants();
     loads_and_stores();
     gathers();

@@ -12,6 +12,8 @@ from .join import *
 from .loss import *
 from .matmul import *
 from .optim import *
+from .pool import *
 from .reduce import *
 from .shape import *
 from .softmax import *
+from .unpool import *

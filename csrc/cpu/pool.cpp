@@ -1,0 +1,355 @@
+// Maximum, minimum and average pooling over one to three axes, and their gradients.
+//
+//   y[o] = max (sum / divisor) of x[start(o) + t * dilation] over the taps t        per axis, for all axes
+//
+// An array is seen as rows: of pixels where images lie row by row, of channels where the channels lie side by
+// side. The taps of the outer axes make a list of rows for each pooled row (for gradients: of pooled rows for
+// each row), and one kernel call takes a block of such lists. Work is split over the rows of the result.
+// A winner is the number of its tap, one byte while a window has no more than 256. Bound by bytes.
+#include "pool.h"
+
+#include <algorithm>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kGrain = 1 << 16;  // elements read: about 20 us
+constexpr int64_t kBlock = 64;       // rows per kernel call
+
+// What each coordinate of the result meets along one axis: places of the source, and the taps they are.
+struct Links {
+  struct Link {
+    int64_t at, tap;
+    double factor;  // 1 / divisor of a pooled coordinate
+  };
+  std::vector<int> begin;
+  std::vector<Link> links;
+  int64_t size() const { return int64_t(begin.size()) - 1; }
+  int64_t most() const {
+    int m = 0;
+    for (size_t i = 1; i < begin.size(); ++i) m = std::max(m, begin[i] - begin[i - 1]);
+    return m;
+  }
+};
+
+Links pooled_links(const PoolAxis& a) {
+  Links l;
+  l.begin = {0};
+  for (const PoolWindow& w : a.windows) {
+    for (int64_t t = w.first; t < w.last; ++t) l.links.push_back({w.start + t * a.dilation, t, 1});
+    l.begin.push_back(int(l.links.size()));
+  }
+  return l;
+}
+
+// The same from the other side. divisor: one per pooled coordinate.
+Links unpooled_links(const PoolAxis& a, const std::vector<double>& divisor) {
+  Links l;
+  l.begin.assign(size_t(a.in) + 1, 0);
+  const auto each = [&](auto&& f) {
+    for (int64_t o = 0; o < a.out; ++o) {
+      const PoolWindow& w = a.windows[size_t(o)];
+      for (int64_t t = w.first; t < w.last; ++t) f(size_t(w.start + t * a.dilation), o, t);
+    }
+  };
+  each([&](size_t at, int64_t, int64_t) { ++l.begin[at + 1]; });
+  for (size_t i = 1; i < l.begin.size(); ++i) l.begin[i] += l.begin[i - 1];
+  l.links.resize(size_t(l.begin.back()));
+  std::vector<int> next(l.begin);
+  each([&](size_t at, int64_t o, int64_t t) {
+    l.links[size_t(next[at]++)] = {o, t, divisor.empty() ? 1 : 1 / divisor[size_t(o)]};
+  });
+  return l;
+}
+
+// How rows lie: up to three outer axes, and the one along the row.
+struct Sight {
+  bool last;       // channels-last
+  int64_t n, c;    // images, and channels that are not in the row
+  PoolAxis one;    // of one element: an axis that is not there
+  PoolAxis other;  // the channels as an axis
+  const PoolAxis *outer[3], *inner;
+
+  Sight(const PoolShape& s, bool last) : last(last), n(s.n), c(last ? 1 : s.c) {
+    one.windows = {{0, 0, 1}};
+    other.in = other.out = s.c;
+    for (int64_t i = 0; last && i < s.c; ++i) other.windows.push_back({i, 0, 1});
+    for (int i = 0; i < 3; ++i) outer[i] = last || i < 2 ? &s.axis[i] : &one;
+    inner = last ? &other : &s.axis[2];
+  }
+  Sight(const Sight&) = delete;
+};
+
+// The lists of one block of rows, in memory that is used again for the next one.
+template <class T> struct Lists {
+  std::vector<int> begin, tap;
+  std::vector<const T*> x;
+  std::vector<const uint8_t*> winner;
+  std::vector<T> scale;
+  Lists(int64_t rows, int64_t sources)
+      : begin(size_t(rows) + 1),
+        tap(size_t(rows * sources)),
+        x(tap.size()),
+        winner(tap.size()),
+        scale(std::max(tap.size(), begin.size())) {}
+};
+
+struct Job {
+  const Sight& sight;
+  const Links (&links)[3];
+  const Laid& x;
+  const Laid* winner;                  // of a gradient by winners
+  const std::vector<double>* divisor;  // of each outer axis, where rows are divided (average, forward)
+  bool gradient, wide;
+};
+
+// Fills the lists for rows [from, to) of the result.
+template <class T> void list_rows(const Job& j, int64_t from, int64_t to, Lists<T>& l) {
+  const Sight& s = j.sight;
+  const int64_t m[3] = {j.links[0].size(), j.links[1].size(), j.links[2].size()};
+  int64_t at[5], rest = from;
+  for (int i = 2; i >= 0; --i) at[2 + i] = rest % m[i], rest /= m[i];
+  at[1] = rest % s.c, at[0] = rest / s.c;
+  size_t e = 0;
+  l.begin[0] = 0;
+  for (int64_t row = from; row < to; ++row) {
+    const int64_t plane = at[0] * j.x.n + at[1] * j.x.c;
+    const int64_t marks = j.winner ? at[0] * j.winner->n + at[1] * j.winner->c : 0;
+    const Links::Link *a[3], *end[3];
+    for (int i = 0; i < 3; ++i) {
+      a[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[2 + i])];
+      end[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[2 + i]) + 1];
+    }
+    for (const auto* u = a[0]; u < end[0]; ++u)
+      for (const auto* v = a[1]; v < end[1]; ++v) {
+        const int64_t offset = plane + u->at * j.x.step[0] + v->at * j.x.step[1];
+        const int64_t tap = (u->tap * s.outer[1]->kernel + v->tap) * s.outer[2]->kernel;
+        for (const auto* w = a[2]; w < end[2]; ++w, ++e) {
+          l.x[e] = reinterpret_cast<const T*>(j.x.p + offset + (s.last ? w->at * j.x.step[2] : 0));
+          l.tap[e] = int((tap + w->tap) * s.inner->kernel);
+          if (j.gradient) l.scale[e] = T(u->factor * v->factor * w->factor);
+          if (j.winner)
+            l.winner[e] = reinterpret_cast<const uint8_t*>(j.winner->p + marks + u->at * j.winner->step[0] +
+                                                           v->at * j.winner->step[1] +
+                                                           (s.last ? w->at * j.winner->step[2] : 0));
+        }
+      }
+    l.begin[size_t(row - from) + 1] = int(e);
+    if (j.divisor) {
+      double d = 1;
+      for (int i = 0; i < 3; ++i) d *= j.divisor[i][size_t(at[2 + i])];
+      l.scale[size_t(row - from)] = T(d);
+    }
+    for (int i = 4; i >= 0 && ++at[i] == (i == 0 ? s.n : i == 1 ? s.c : m[i - 2]) && i > 0; --i) at[i] = 0;
+  }
+}
+
+// run(first row, PoolRows) for each block of rows of the result; y and y_winner are left to it.
+template <class T, class F> void each_block(const Job& j, const T* divisor, F&& run) {
+  const Sight& s = j.sight;
+  const PoolAxis& a = *s.inner;
+  const int64_t most = j.links[0].most() * j.links[1].most() * j.links[2].most();
+  const int64_t rows = s.n * s.c * j.links[0].size() * j.links[1].size() * j.links[2].size();
+  if (most == 0) return;
+  const int64_t reach = a.dilation * (a.kernel - 1);
+  const int64_t cost = most * (a.in + a.out) + a.out * std::min<int64_t>(a.kernel, 16) + 16;
+  parallel_for(rows, std::max<int64_t>(1, kGrain / cost), [&](int64_t begin, int64_t end) {
+    const int64_t size = std::min(std::max<int64_t>(1, std::min(kBlock, 8192 / most)), end - begin);
+    Lists<T> l(size, most);
+    Workspace<T> scratch(size_t(a.in + a.out + 2 * reach + 4 * 16));
+    PoolRows<T> p = {};
+    p.begin = l.begin.data(), p.x = l.x.data(), p.tap = l.tap.data(), p.winner = l.winner.data();
+    p.scale = l.scale.data(), p.divisor = divisor, p.scratch = scratch, p.wide = j.wide;
+    p.in = a.in, p.out = a.out, p.kernel = a.kernel, p.stride = a.stride, p.dilation = a.dilation;
+    p.low = a.low, p.windows = a.windows.data();
+    for (int64_t row = begin; row < end; row += size) {
+      p.rows = std::min(size, end - row);
+      list_rows(j, row, row + p.rows, l);
+      run(row, p);
+    }
+  });
+}
+
+void result_shape(int64_t* shape, const PoolShape& s, int64_t PoolAxis::* size) {
+  shape[0] = s.n, shape[1] = s.c;
+  for (int i = 0; i < s.axes; ++i) shape[2 + i] = s.axis[3 - s.axes + i].*size;
+}
+
+// Places of the winners of pooled rows [from, from + rows) in their flattened images.
+void flat_places(const PoolShape& s, bool last, int64_t from, int64_t rows, const void* winner, bool wide,
+                 int64_t* to) {
+  const int64_t out[3] = {s.axis[0].out, s.axis[1].out, last ? s.axis[2].out : 1};
+  const int64_t width = last ? s.c : s.axis[2].out;
+  for (int64_t i = 0; i < rows; ++i) {
+    int64_t o[3], rest = from + i;
+    for (int a = 2; a >= 0; --a) o[a] = rest % out[a], rest /= out[a];
+    for (int64_t k = 0; k < width; ++k) {
+      const int64_t at = i * width + k;
+      const int64_t tap =
+          wide ? static_cast<const int32_t*>(winner)[at] : static_cast<const uint8_t*>(winner)[at];
+      to[at] = s.place(tap, o[0], o[1], last ? o[2] : k);
+    }
+  }
+}
+
+enum { kNoIndex, kTaps, kPlaces };
+
+}  // namespace
+
+Array2 max_pool_forward(const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,
+                        const Ints& dilation, bool ceil_mode, bool smallest, bool ignore_nan, int64_t index) {
+  const std::string name = pool_name(smallest ? "min_pool" : "max_pool", x.ndim);
+  const char* op = name.c_str();
+  const Dtype dt = common_dtype(op, {{"x", x}});
+  const PoolShape s = pool_shape(op, x.ndim, x.shape, {kernel_size, stride, padding, dilation, ceil_mode});
+  const bool last = is_channels_last(x), wide = s.taps() > 256;
+  int64_t shape[5];
+  const int64_t nothing[1] = {0};
+  result_shape(shape, s, &PoolAxis::out);
+  Array y = pool_output(op, dt, x.ndim, shape, last);
+  const Dtype kind = index == kPlaces ? Dtype::i64 : index && wide ? Dtype::i32 : Dtype::u8;
+  Array at = index ? pool_output(op, kind, x.ndim, shape, last) : output(op, kind, 1, nothing);
+  const Sight sight(s, last);
+  const Links links[3] = {pooled_links(*sight.outer[0]), pooled_links(*sight.outer[1]),
+                          pooled_links(*sight.outer[2])};
+  const Laid from(x, last);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const int64_t width = sight.inner->out;
+    each_block<T>(Job{sight, links, from, nullptr, nullptr, false, wide}, nullptr,
+                  [&](int64_t row, PoolRows<T>& p) {
+                    p.y = y.as<T>() + row * width;
+                    if (!index && !ignore_nan) return kernels<T>().pool_extreme(smallest, p);
+                    if (index == kTaps) p.y_winner = at.as<char>() + row * width * itemsize(kind);
+                    if (index != kPlaces) return kernels<T>().pool_winner(smallest, ignore_nan, p);
+                    Workspace<int32_t> taps(size_t(p.rows * width));
+                    p.y_winner = static_cast<int32_t*>(taps);
+                    kernels<T>().pool_winner(smallest, ignore_nan, p);
+                    flat_places(s, last, row, p.rows, p.y_winner, wide, at.as<int64_t>() + row * width);
+                  });
+  });
+  return {y, at};
+}
+
+Array max_pool_backward(const View& gy, const View& index, const Ints& input_size, const Ints& kernel_size,
+                        const Ints& stride, const Ints& padding, const Ints& dilation) {
+  const std::string name = pool_name("max_pool", gy.ndim) + "_backward";
+  const char* op = name.c_str();
+  if (index.dtype == Dtype::i64) return pool_scatter(op, gy, index, input_size, true);
+  const Dtype dt = common_dtype(op, {{"gy", gy}});
+  if (gy.ndim < 3 || index.ndim != gy.ndim || !std::equal(gy.shape, gy.shape + gy.ndim, index.shape))
+    fail(op, "gy and index must have the same shape (N, C, ...)", {{"gy", gy}, {"index", index}});
+  int64_t shape[kMaxDims] = {gy.shape[0], gy.shape[1]};
+  if (input_size.count != gy.ndim - 2)
+    fail(op, "input_size must have a number per spatial axis", {{"gy", gy}});
+  for (int i = 2; i < gy.ndim; ++i) shape[i] = input_size[i - 2];
+  const PoolShape s =
+      pool_shape(op, gy.ndim, shape, {kernel_size, stride, padding, dilation, false}, gy.shape + 2);
+  const bool wide = s.taps() > 256, last = is_channels_last(index);
+  if (index.dtype != (wide ? Dtype::i32 : Dtype::u8))
+    fail_type(op,
+              std::string("index must be ") + (wide ? "int32" : "uint8") + ", not " + nn::name(index.dtype));
+  Array gx = pool_output(op, dt, gy.ndim, shape, last);
+  const Sight sight(s, last);
+  const Links links[3] = {unpooled_links(*sight.outer[0], {}), unpooled_links(*sight.outer[1], {}),
+                          unpooled_links(*sight.outer[2], {})};
+  const Laid from(gy, last), marks(index, last);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    each_block<T>(Job{sight, links, from, &marks, nullptr, true, wide}, nullptr,
+                  [&](int64_t row, PoolRows<T>& p) {
+                    p.y = gx.as<T>() + row * sight.inner->in;
+                    kernels<T>().pool_winner_grad(p);
+                  });
+  });
+  return gx;
+}
+
+namespace {
+
+// What the windows of an axis divide by; with padding, those taps that lie in it count too.
+std::vector<double> divisors(const PoolAxis& a, bool with_padding, bool overridden) {
+  std::vector<double> d;
+  for (const PoolWindow& w : a.windows) {
+    int64_t count = w.last - w.first;
+    if (with_padding) count = std::min(a.kernel, (a.in + a.high - w.start + a.dilation - 1) / a.dilation);
+    d.push_back(overridden ? 1 : double(count));
+  }
+  return d;
+}
+
+}  // namespace
+
+Array avg_pool_forward(const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,
+                       const Ints& dilation, bool ceil_mode, bool count_include_pad, int64_t divisor) {
+  const std::string name = pool_name("avg_pool", x.ndim);
+  const char* op = name.c_str();
+  const Dtype dt = common_dtype(op, {{"x", x}});
+  const PoolShape s = pool_shape(op, x.ndim, x.shape, {kernel_size, stride, padding, dilation, ceil_mode});
+  const bool last = is_channels_last(x), count_all = count_include_pad && stride.count;
+  int64_t shape[5];
+  result_shape(shape, s, &PoolAxis::out);
+  Array y = pool_output(op, dt, x.ndim, shape, last);
+  const Sight sight(s, last);
+  Links links[3];
+  std::vector<double> rows[3];
+  for (int i = 0; i < 3; ++i) {
+    links[i] = pooled_links(*sight.outer[i]);
+    rows[i] = divisors(*sight.outer[i], count_all, divisor != 0);
+  }
+  if (divisor)
+    for (double& d : rows[0]) d = double(divisor);
+  const Laid from(x, last);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const std::vector<double> d = divisors(*sight.inner, count_all, divisor != 0);
+    const std::vector<T> within(d.begin(), d.end());
+    each_block<T>(Job{sight, links, from, nullptr, rows, false, false}, last ? nullptr : within.data(),
+                  [&](int64_t row, PoolRows<T>& p) {
+                    p.y = y.as<T>() + row * sight.inner->out;
+                    kernels<T>().pool_average(p);
+                  });
+  });
+  return y;
+}
+
+Array avg_pool_backward(const View& gy, const Ints& input_size, const Ints& kernel_size, const Ints& stride,
+                        const Ints& padding, const Ints& dilation, bool count_include_pad, int64_t divisor) {
+  const std::string name = pool_name("avg_pool", gy.ndim) + "_backward";
+  const char* op = name.c_str();
+  const Dtype dt = common_dtype(op, {{"gy", gy}});
+  if (gy.ndim < 3 || input_size.count != gy.ndim - 2)
+    fail(op, "input_size must have a number per spatial axis", {{"gy", gy}});
+  int64_t shape[kMaxDims] = {gy.shape[0], gy.shape[1]};
+  for (int i = 2; i < gy.ndim; ++i) shape[i] = input_size[i - 2];
+  const PoolShape s =
+      pool_shape(op, gy.ndim, shape, {kernel_size, stride, padding, dilation, false}, gy.shape + 2);
+  const bool last = is_channels_last(gy), count_all = count_include_pad && stride.count;
+  Array gx = pool_output(op, dt, gy.ndim, shape, last);
+  const Sight sight(s, last);
+  Links links[3];
+  for (int i = 0; i < 3; ++i) {
+    std::vector<double> d = divisors(*sight.outer[i], count_all, divisor != 0);
+    if (divisor && i == 0)
+      for (double& v : d) v = double(divisor);
+    links[i] = unpooled_links(*sight.outer[i], d);
+  }
+  const Laid from(gy, last);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const std::vector<double> d = divisors(*sight.inner, count_all, divisor != 0);
+    const std::vector<T> within(d.begin(), d.end());
+    each_block<T>(Job{sight, links, from, nullptr, nullptr, true, false}, last ? nullptr : within.data(),
+                  [&](int64_t row, PoolRows<T>& p) {
+                    p.y = gx.as<T>() + row * sight.inner->in;
+                    kernels<T>().pool_average_grad(p);
+                  });
+  });
+  return gx;
+}
+
+}  // namespace nn::cpu

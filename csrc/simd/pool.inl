@@ -1,0 +1,317 @@
+// Pooling of rows: maximum, minimum and average of windows, the winners' taps, and both gradients.
+//
+// Without winners the rows of a window are folded first, down the columns, into a row of scratch that has
+// neutral elements at both ends; then windows within that row are folded, so no lane needs a mask. A stride
+// of two takes every other lane of two registers. With winners taps are visited in their order, since ties go
+// to the first one and NaN to the last one (PyTorch's rule).
+// Gradients collect: an element of x adds up what the windows that meet it send, so rows are independent.
+// Bound by bytes for windows up to about 3 x 3.
+namespace nn {
+namespace {
+
+template <int op, class T> NN_INLINE T fold_one(T a, T x) {
+  if constexpr (op == kSum) return a + x;
+  if constexpr (op == kMax) return a != a || a > x ? a : x;
+  return a != a || a < x ? a : x;
+}
+
+// put(j, a, m) for each register a of column folds of `count` rows of n elements
+template <int op, class T, class F>
+NN_INLINE void fold_columns(const T* const* x, int count, int64_t n, F&& put) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(n, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> a[k];
+    for (int i = 0; i < k; ++i) a[i] = load(x[0] + j + i * w, m);
+    for (int e = 1; e < count; ++e)
+      for (int i = 0; i < k; ++i) a[i] = combine<op, T>(a[i], load(x[e] + j + i * w, m));
+    for (int i = 0; i < k; ++i) put(j + i * w, a[i], m);
+  });
+}
+
+// put(j, a, m) for the windows of the padded row v, whose element `low` is the first one; r: room for a row
+template <int op, class T, class F>
+NN_INLINE void fold_windows(const PoolRows<T>& p, const T* v, T* r, F&& put) {
+  constexpr int w = vec<T>::width;
+  const int64_t kernel = p.kernel, d = p.dilation;
+  if (p.stride != 1 && p.stride != 2) {
+    for (int64_t o = 0; o < p.out; ++o) {
+      const PoolWindow& s = p.windows[o];
+      const T* q = v + s.start + p.low;
+      T a = q[s.first * d];
+      for (int64_t t = s.first + 1; t < s.last; ++t) a = fold_one<op, T>(a, q[t * d]);
+      r[o] = a;
+    }
+  }
+  for (int64_t j = 0; j < p.out; j += w) {
+    const int m = p.out - j < w ? int(p.out - j) : w;
+    vec<T> a;
+    if (p.stride == 1) {
+      a = load(v + j);
+      for (int64_t t = 1; t < kernel; ++t) a = combine<op, T>(a, load(v + j + t * d));
+    } else if (p.stride == 2) {
+      const T* q = v + 2 * j;
+      vec<T> x0 = load(q), x1 = load(q + w);
+      a = even(x0, x1);
+      int64_t t = 1;
+      if (kernel > 1 && d == 1) a = combine<op, T>(a, odd(x0, x1)), t = 2;
+      for (; t < kernel; ++t) a = combine<op, T>(a, even(load(q + t * d), load(q + t * d + w)));
+    } else {
+      a = load(r + j, m);
+    }
+    put(j, a, m);
+  }
+}
+
+template <class T> NN_INLINE void fill(T* p, T value, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = value;
+}
+
+template <int op, class T> NN_INLINE void pool_rows(const PoolRows<T>& p) {
+  const bool plain = p.kernel == 1 && p.stride == 1 && p.low == 0;
+  const int64_t reach = p.dilation * (p.kernel - 1);
+  T *v = p.scratch, *r = v + p.in + 2 * reach + 2 * vec<T>::width;
+  if (!plain) {
+    fill(v, neutral<op, T>(), p.low);
+    fill(v + p.low + p.in, neutral<op, T>(), reach);
+  }
+  for (int64_t i = 0; i < p.rows; ++i) {
+    const T* const* x = p.x + p.begin[i];
+    const int count = p.begin[i + 1] - p.begin[i];
+    T* y = p.y + i * p.out;
+    const auto put = [&](int64_t j, vec<T> a, int m) {
+      if constexpr (op == kSum) {
+        const vec<T> scale = set1(p.scale[i]);
+        a = a / (p.divisor ? scale * load(p.divisor + j, m) : scale);
+      }
+      store(y + j, a, m);
+    };
+    if (plain) {
+      fold_columns<op, T>(x, count, p.in, put);
+    } else {
+      fold_columns<op, T>(x, count, p.in, [&](int64_t j, vec<T> a, int m) { store(v + p.low + j, a, m); });
+      fold_windows<op, T>(p, v, r, put);
+    }
+  }
+}
+template <class T> void pool_average(const PoolRows<T>& p) { pool_rows<kSum, T>(p); }
+template <class T> void pool_extreme(bool smallest, const PoolRows<T>& p) {
+  if (smallest)
+    pool_rows<kMin, T>(p);
+  else
+    pool_rows<kMax, T>(p);
+}
+
+// How the lanes of tap t of the windows j, j + 1, ... are read.
+enum { kStraight, kEveryOther, kEdge, kAnywhere };
+
+template <int how, class T>
+NN_INLINE vec<T> load_tap(const PoolRows<T>& p, const T* row, int64_t j, int m, int64_t t, T worst) {
+  constexpr int w = vec<T>::width;
+  const int64_t at = j * p.stride - p.low + t * p.dilation;
+  if constexpr (how == kStraight) return load(row + at, m);
+  if constexpr (how == kEveryOther) {
+    if (at + 2 * w <= p.in) return even(load(row + at), load(row + at + w));
+    return load_range(row + at, 2, 0, m);
+  }
+  if constexpr (how == kEdge) {
+    const int64_t before = at < 0 ? (-at + p.stride - 1) / p.stride : 0;
+    const int64_t inside = at < p.in ? (p.in - at + p.stride - 1) / p.stride : 0;
+    const int from = before < w ? int(before) : w, to = inside < m ? int(inside) : m;
+    return select(first<T>(to) & ~first<T>(from), load_range(row + at, p.stride, from, to), set1(worst));
+  }
+  T lanes[w];
+  for (int l = 0; l < w; ++l) {
+    lanes[l] = worst;
+    if (l >= m) continue;
+    const PoolWindow& s = p.windows[j + l];
+    if (t >= s.first && t < s.last) lanes[l] = row[s.start + t * p.dilation];
+  }
+  return load(lanes);
+}
+
+// Lanes that no element won hold nothing but the worst value (and NaN, if that is ignored): the first tap
+// wins.
+template <class T> void settle(const PoolRows<T>& p, int64_t i, int64_t j, int m, T* best, T* at) {
+  for (int l = 0; l < m; ++l) {
+    if (at[l] >= 0) continue;
+    const PoolWindow& s = p.windows[j + l];
+    at[l] = T(p.tap[p.begin[i]] + s.first);
+    bool all_nan = true;
+    for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+      for (int64_t t = s.first; t < s.last; ++t) {
+        const T v = p.x[e][s.start + t * p.dilation];
+        if (v == v) all_nan = false;
+      }
+    if (all_nan) best[l] = T(NAN);
+  }
+}
+
+template <class T> NN_INLINE void store_winners(const PoolRows<T>& p, int64_t at, vec<T> a, int m) {
+  if (!p.wide) return store_u8(static_cast<uint8_t*>(p.y_winner) + at, a, m);
+  T lanes[vec<T>::width];
+  store(lanes, a);
+  for (int l = 0; l < m; ++l) static_cast<int32_t*>(p.y_winner)[at + l] = int32_t(lanes[l]);
+}
+
+template <bool smallest, bool ignore, int how, class T>
+NN_INLINE void winners(const PoolRows<T>& p, int64_t i, int64_t j, int m) {
+  constexpr int w = vec<T>::width;
+  const T worst = smallest ? T(INFINITY) : -T(INFINITY);
+  vec<T> best = set1(worst), at = set1(T(-1));
+  for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+    for (int64_t t = 0; t < p.kernel; ++t) {
+      const vec<T> v = load_tap<how, T>(p, p.x[e], j, m, t, worst);
+      mask<T> better = smallest ? lt(v, best) : gt(v, best);
+      if (!ignore) better = better | is_nan(v);
+      best = select(better, v, best), at = select(better, set1(T(p.tap[e] + t)), at);
+    }
+  if (any(lt(at, set1(T(0))) & first<T>(m))) {
+    T b[w], a[w];
+    store(b, best), store(a, at);
+    settle(p, i, j, m, b, a);
+    best = load(b), at = load(a);
+  }
+  store(p.y + i * p.out + j, best, m);
+  if (p.y_winner) store_winners(p, i * p.out + j, at, m);
+}
+
+template <bool smallest, bool ignore, class T> NN_INLINE void winner_rows(const PoolRows<T>& p) {
+  constexpr int w = vec<T>::width;
+  const int64_t reach = p.dilation * (p.kernel - 1);
+  for (int64_t i = 0; i < p.rows; ++i)
+    for (int64_t j = 0; j < p.out; j += w) {
+      const int m = p.out - j < w ? int(p.out - j) : w;
+      const int64_t at = j * p.stride - p.low;
+      const bool inside = at >= 0 && at + (m - 1) * p.stride + reach < p.in;
+      if (p.stride == 0 || p.stride > 2)
+        winners<smallest, ignore, kAnywhere, T>(p, i, j, m);
+      else if (!inside)
+        winners<smallest, ignore, kEdge, T>(p, i, j, m);
+      else if (p.stride == 1)
+        winners<smallest, ignore, kStraight, T>(p, i, j, m);
+      else
+        winners<smallest, ignore, kEveryOther, T>(p, i, j, m);
+    }
+}
+
+template <class T> void pool_winner(bool smallest, bool ignore_nan, const PoolRows<T>& p) {
+  if (ignore_nan)
+    smallest ? winner_rows<true, true, T>(p) : winner_rows<false, true, T>(p);
+  else
+    smallest ? winner_rows<true, false, T>(p) : winner_rows<false, false, T>(p);
+}
+
+// Stores element 2 j + 0 and 2 j + 1 of a row of n, for each lane j.
+template <class T> NN_INLINE void store_pairs(T* y, int64_t j, int64_t n, vec<T> a, vec<T> b) {
+  constexpr int w = vec<T>::width;
+  vec<T> low, high;
+  interleave(a, b, low, high);
+  const int64_t left = n - 2 * j;
+  if (left >= 2 * w) return store(y + 2 * j, low), store(y + 2 * j + w, high);
+  store(y + 2 * j, low, left < w ? int(left) : w);
+  store(y + 2 * j + w, high, int(left - w));
+}
+
+// Where an element j * stride + phase meets tap t, in windows: j + shift; false if it meets none.
+template <class T> NN_INLINE bool meets(const PoolRows<T>& p, int64_t phase, int64_t t, int64_t& shift) {
+  const int64_t away = phase + p.low - t * p.dilation;
+  if (p.stride == 2 && (away & 1)) return false;
+  shift = p.stride == 2 ? away >> 1 : away;
+  return true;
+}
+
+template <class T> void pool_average_grad(const PoolRows<T>& p) {
+  constexpr int w = vec<T>::width;
+  const bool plain = p.kernel == 1 && p.stride == 1 && p.low == 0;
+  const int64_t reach = p.dilation * (p.kernel - 1), tail = p.in + p.low + 2 * w;
+  T* q = p.scratch + reach;  // the gradient of a pooled row, zeros around it
+  if (!plain) {
+    fill(p.scratch, T(0), reach);
+    if (tail > p.out) fill(q + p.out, T(0), tail - p.out);
+  }
+  for (int64_t i = 0; i < p.rows; ++i) {
+    T* y = p.y + i * p.in;
+    each_strip<w>(p.out, [&](int64_t j, auto wide, int m) {
+      constexpr int k = decltype(wide)::value;
+      vec<T> a[k];
+      for (int l = 0; l < k; ++l) a[l] = set1(T(0));
+      for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+        for (int l = 0; l < k; ++l) a[l] = fma(load(p.x[e] + j + l * w, m), set1(p.scale[e]), a[l]);
+      for (int l = 0; l < k; ++l) {
+        if (p.divisor) a[l] = select(first<T>(m), a[l] / load(p.divisor + j + l * w, m), a[l]);
+        store((plain ? y : q) + j + l * w, a[l], m);
+      }
+    });
+    if (plain) continue;
+    if (p.stride != 1 && p.stride != 2) {
+      fill(y, T(0), p.in);
+      for (int64_t o = 0; o < p.out; ++o)
+        for (int64_t t = p.windows[o].first; t < p.windows[o].last; ++t)
+          y[p.windows[o].start + t * p.dilation] += q[o];
+      continue;
+    }
+    for (int64_t j = 0; j * p.stride < p.in; j += w) {
+      vec<T> a[2] = {set1(T(0)), set1(T(0))};
+      int64_t shift = 0;
+      for (int64_t phase = 0; phase < p.stride; ++phase)
+        for (int64_t t = 0; t < p.kernel; ++t)
+          if (meets(p, phase, t, shift)) a[phase] = a[phase] + load(q + j + shift);
+      if (p.stride == 2)
+        store_pairs(y, j, p.in, a[0], a[1]);
+      else
+        store(y + j, a[0], p.in - j < w ? int(p.in - j) : w);
+    }
+  }
+}
+
+// What windows j + shift, j + shift + 1, ... of row i's sources send to tap t.
+template <class T>
+NN_INLINE vec<T> sent(const PoolRows<T>& p, int64_t i, int64_t j, int64_t t, int64_t shift, vec<T> a) {
+  constexpr int w = vec<T>::width;
+  const int64_t o = j + shift;
+  if (o <= -w || o >= p.out) return a;
+  const int from = o < 0 ? int(-o) : 0, to = p.out - o < w ? int(p.out - o) : w;
+  for (int e = p.begin[i]; e < p.begin[i + 1]; ++e) {
+    const vec<T> g = from == 0 ? load(p.x[e] + o, to) : load_range(p.x[e] + o, 1, from, to);
+    const vec<T> at = load_u8<T>(p.winner[e] + o, from, to);
+    a = select(eq(at, set1(T(p.tap[e] + t))), a + g, a);
+  }
+  return a;
+}
+
+template <class T> NN_INLINE void winner_grad_scalar(const PoolRows<T>& p, int64_t i, T* y) {
+  fill(y, T(0), p.in);
+  for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+    for (int64_t o = 0; o < p.out; ++o) {
+      const int at = p.wide ? reinterpret_cast<const int32_t*>(p.winner[e])[o] : p.winner[e][o];
+      const int64_t t = at - p.tap[e];
+      const PoolWindow& s = p.windows[o];
+      if (t >= s.first && t < s.last) y[s.start + t * p.dilation] += p.x[e][o];
+    }
+}
+
+template <class T> void pool_winner_grad(const PoolRows<T>& p) {
+  constexpr int w = vec<T>::width;
+  for (int64_t i = 0; i < p.rows; ++i) {
+    T* y = p.y + i * p.in;
+    if (p.wide || p.stride == 0 || p.stride > 2) {
+      winner_grad_scalar(p, i, y);
+      continue;
+    }
+    for (int64_t j = 0; j * p.stride < p.in; j += w) {
+      vec<T> a[2] = {set1(T(0)), set1(T(0))};
+      int64_t shift = 0;
+      for (int64_t phase = 0; phase < p.stride; ++phase)
+        for (int64_t t = 0; t < p.kernel; ++t)
+          if (meets(p, phase, t, shift)) a[phase] = sent(p, i, j, t, shift, a[phase]);
+      if (p.stride == 2)
+        store_pairs(y, j, p.in, a[0], a[1]);
+      else
+        store(y + j, a[0], p.in - j < w ? int(p.in - j) : w);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nn
