@@ -31,7 +31,7 @@ SAMPLE_SECONDS = 0.002  # one sample repeats a call until it takes about so long
 ROUNDS = (5, 60)  # at least, at most
 FEWEST = 3  # rounds of a row that takes far more than its time
 SHORTEST, LONGEST = 0.1, 1.5  # seconds for the samples of one row
-TRIES = 4  # of a sample that another program disturbs
+TRIES = 8  # of a sample that another program disturbs
 LAYOUTS = ("torch", "torch (channels_last)")  # the faster one of these is 'torch' in the row
 
 
