@@ -74,11 +74,13 @@ def test_nan_and_inf():
         "sigmoid": (1, 0, 0.5),
         "tanh": (1, -1, 0),
         "softplus": (np.inf, 0, np.log(2)),
+        "gelu": (np.inf, 0, 0),
     }
     for isa in each_isa():
         for name, (high, low, zero) in limits.items():
             y = getattr(_cpu, f"{name}_forward")(x)
             np.testing.assert_allclose(y, [np.nan, high, low, zero], rtol=1e-6, err_msg=f"{isa} {name}")
+        assert np.isnan(_cpu.gelu_grad_forward(x, x)[0]), isa
 
 
 def test_errors():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import DTYPES, SIZES, check_gradient, check_kernels, check_torch, each_isa, randn
 from test_arithmetic import LAYOUTS, SHAPES
-from ulp import EXACT, POSITIVE, worst_ulp
+from ulp import EXACT, POSITIVE, worst_pow_ulp, worst_ulp
 
 import nnkern
 from nnkern import Tensor, _cpu
@@ -97,6 +97,43 @@ def test_pow_equals_torch():
     for y in (0, 0.5, 1, 2, 3, -1, 2.5):
         check_torch(lambda x, y=y: nnkern.pow(x, y), lambda x, y=y: torch.pow(x, y), x)
     check_torch(lambda x: nnkern.pow(2.0, x), lambda x: torch.pow(2.0, x), randn(9), kind="math")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pow_ulp(dtype):
+    for isa in each_isa():
+        assert worst_pow_ulp(dtype) <= 2.5, isa
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pow_at_the_edges(dtype):
+    """Zeros with sign, infinities, NaN, negative bases, whole exponents even and odd, overflow: as in NumPy (and C)."""
+    values = [
+        0.0,
+        1.0,
+        2.0,
+        3.0,
+        0.5,
+        1.5,
+        np.inf,
+        33.0,
+        1e7 + 1,
+        2.0**24 + 2,
+        1e30,
+        1e-30,
+        1 + 2**-20,
+        1 - 2**-20,
+    ]
+    values = np.array([*values, *(-v for v in values), np.nan], dtype)
+    x, y = np.meshgrid(values, values)
+    with np.errstate(all="ignore"):
+        expected = np.power(x, y)
+    expected = np.where(np.abs(expected) < np.finfo(dtype).tiny, np.copysign(dtype(0), expected), expected)
+    for isa in each_isa():
+        actual = _cpu.pow_forward(x, y)
+        np.testing.assert_allclose(actual, expected, rtol=3 * np.finfo(dtype).eps, err_msg=isa)
+        known = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(actual[known]), np.signbit(expected[known]), err_msg=isa)
 
 
 ERRORS = [

@@ -13,8 +13,18 @@ EXACT = {
     "log2": lambda x: mpmath.log(x, 2), "log10": mpmath.log10, "log1p": mpmath.log1p, "sin": mpmath.sin, "cos": mpmath.cos,
     "tan": mpmath.tan, "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "erf": mpmath.erf,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "sqrt": mpmath.sqrt, "rsqrt": lambda x: 1 / mpmath.sqrt(x),
-    "silu": lambda x: x / (1 + mpmath.exp(-x)), "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "silu": lambda x: x / (1 + mpmath.exp(-x)), "softplus": lambda x: mpmath.log1p(mpmath.exp(x)), "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
 }  # fmt: skip
+
+
+def _worst(results, true_values, dtype):
+    """The largest error among the true values that are normal numbers of dtype."""
+    info, worst = np.finfo(dtype), 0.0
+    for y, true in zip(results, true_values):
+        if 100 * float(info.tiny) < abs(true) < float(info.max):
+            error = abs(true - mpmath.mpf(float(y))) / float(np.spacing(dtype(abs(float(true)))))
+            worst = max(worst, float(error))
+    return worst
 
 
 def worst_ulp(name, dtype, count=1500):
@@ -25,14 +35,19 @@ def worst_ulp(name, dtype, count=1500):
     else:
         x = np.concatenate([g.uniform(-30, 30, count), g.uniform(-1, 1, count), g.uniform(-80, 80, count)])
     x = x.astype(dtype)
-    y = getattr(_cpu, f"{name}_forward")(x)
-    worst = 0.0
     with mpmath.workdps(40):
-        for a, b in zip(x, y):
-            true = EXACT[name](mpmath.mpf(float(a)))
-            if abs(true) > 1e-36 and abs(true) < 3e38:  # normal float32 results
-                worst = max(
-                    worst,
-                    float(abs(true - mpmath.mpf(float(b))) / float(np.spacing(dtype(abs(float(true)))))),
-                )
-    return worst
+        exact = (EXACT[name](mpmath.mpf(float(a))) for a in x)
+        return _worst(getattr(_cpu, f"{name}_forward")(x), exact, dtype)
+
+
+def worst_pow_ulp(dtype, count=1500):
+    """The same for x^y: bases of all sizes and close to 1, exponents that fill the range of results."""
+    g, top = rng(8), np.log2(np.finfo(dtype).max) - 1
+    near = 1 + g.choice([-1, 1], count) * 10 ** g.uniform(-6, -1, count)
+    x = np.concatenate([np.exp(g.uniform(-60, 60, count)), np.exp(g.uniform(-0.7, 0.7, count)), near]).astype(
+        dtype
+    )
+    y = (g.uniform(-top, top, x.size) / np.log2(x.astype(np.float64))).astype(dtype)
+    with mpmath.workdps(40):
+        exact = (mpmath.power(mpmath.mpf(float(a)), mpmath.mpf(float(b))) for a, b in zip(x, y))
+        return _worst(_cpu.pow_forward(x, y), exact, dtype)

@@ -41,16 +41,6 @@ NN_UNARY(silu, silu(x))
 NN_UNARY(softplus, softplus(x))
 #undef NN_UNARY
 
-NN_INLINE float libm_pow(float x, float y) { return powf(x, y); }
-NN_INLINE double libm_pow(double x, double y) { return ::pow(x, y); }
-template <class T> NN_INLINE vec<T> lanes_pow(vec<T> x, vec<T> y) {
-  T a[vec<T>::width], b[vec<T>::width];
-  store(a, x);
-  store(b, y);
-  for (int i = 0; i < vec<T>::width; ++i) a[i] = libm_pow(a[i], b[i]);
-  return load(a);
-}
-
 #define NN_BINARY(name, body)                                                         \
   struct binary_##name {                                                              \
     template <class T> static NN_INLINE vec<T> f(vec<T> x, vec<T> y) { return body; } \
@@ -61,7 +51,7 @@ NN_BINARY(mul, x* y)
 NN_BINARY(div, x / y)
 NN_BINARY(maximum, (select(is_nan(x), x, max(x, y))))
 NN_BINARY(minimum, (select(is_nan(x), x, min(x, y))))
-NN_BINARY(pow, (lanes_pow(x, y)))
+NN_BINARY(pow, (pow(x, y)))
 NN_BINARY(relu_grad, (select(gt(y, set1(T(0))), x, set1(T(0)))))  // y: x or y of relu
 NN_BINARY(tanh_grad, (x * fnma(y, y, set1(T(1)))))                // y: y of tanh
 NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))               // y: y of sigmoid

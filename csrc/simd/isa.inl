@@ -8,6 +8,7 @@
 #include "copy.inl"
 #include "math.inl"
 
+#include "activation.inl"
 #include "conv.inl"
 #include "dropout.inl"
 #include "elementwise.inl"

@@ -7,11 +7,24 @@
 namespace nn {
 namespace {
 
+// c[0] + x (c[1] + c[2] x + ...). Long ones run as two chains in x^2, since each step waits for the one
+// before it; the step that c[0] ends stays alone, so that its rounding is the only large one.
 template <class T, int N> NN_INLINE vec<T> polynomial(vec<T> x, const double (&c)[N]) {
-  vec<T> y = set1(T(c[N - 1]));
-#pragma GCC unroll 24
-  for (int i = N - 2; i >= 0; --i) y = fma(y, x, set1(T(c[i])));
-  return y;
+  if constexpr (N < 8) {
+    vec<T> y = set1(T(c[N - 1]));
+#pragma GCC unroll 8
+    for (int i = N - 2; i >= 0; --i) y = fma(y, x, set1(T(c[i])));
+    return y;
+  } else {
+    const vec<T> square = x * x;
+    vec<T> a = set1(T(c[N - 1])), b = set1(T(c[N - 2]));
+#pragma GCC unroll 12
+    for (int i = N - 3; i >= 1; i -= 2) {
+      a = fma(a, square, set1(T(c[i])));
+      if (i > 1) b = fma(b, square, set1(T(c[i - 1])));
+    }
+    return fma(N % 2 ? fma(a, x, b) : fma(b, x, a), x, set1(T(c[0])));
+  }
 }
 
 template <class T> struct Limits;
@@ -46,13 +59,19 @@ template <class T> NN_INLINE vec<T> split_ln2(vec<T> x, vec<T>& n) {
   return fnma(n, set1(T(lo)), fnma(n, set1(T(hi)), x));
 }
 
-// e^x * 2^shift; NaN stays NaN.
-template <class T> NN_INLINE vec<T> exp_scaled(vec<T> x, T shift) {
+// r and n of e^x = e^r 2^n, also beyond the range; NaN stays NaN.
+template <class T> NN_INLINE vec<T> exp_argument(vec<T> x, vec<T>& n) {
   const T top = T(Limits<T>::max_exp + 2);
+  return split_ln2(min(set1(top), max(set1(-2 * top), x)), n);  // a NaN comes through, as the second operand
+}
+template <class T> NN_INLINE vec<T> exp_parts(vec<T> r, vec<T> n) {
+  return scale2(fma(r * r, expm1_tail(r), r) + set1(T(1)), n);
+}
+// e^x * 2^shift
+template <class T> NN_INLINE vec<T> exp_scaled(vec<T> x, T shift) {
   vec<T> n;
-  const vec<T> r =
-      split_ln2(min(set1(top), max(set1(-2 * top), x)), n);  // a NaN comes through, as the second operand
-  return scale2(fma(r * r, expm1_tail(r), r) + set1(T(1)), n + set1(shift));
+  const vec<T> r = exp_argument(x, n);
+  return exp_parts(r, n + set1(shift));
 }
 template <class T> NN_INLINE vec<T> exp(vec<T> x) { return exp_scaled(x, T(0)); }
 
@@ -60,7 +79,7 @@ template <class T> NN_INLINE vec<T> exp2(vec<T> x) {
   const T top = T(Limits<T>::max_exp + 2);
   const vec<T> c = min(set1(top), max(set1(-2 * top), x)), n = round(c);
   const vec<T> r = (c - n) * set1(T(0.6931471805599453));
-  return scale2(fma(r * r, expm1_tail(r), r) + set1(T(1)), n);
+  return exp_parts(r, n);
 }
 
 template <class T> NN_INLINE vec<T> expm1(vec<T> x) {
@@ -145,8 +164,6 @@ template <class T> NN_INLINE vec<T> log2(vec<T> x) { return log_base(x, 1.442695
 template <class T> NN_INLINE vec<T> log10(vec<T> x) {
   return log_base(x, 0.4342944819032518, 0.30102999566398120);
 }
-
-template <class T> NN_INLINE vec<T> sigmoid(vec<T> x) { return set1(T(1)) / (set1(T(1)) + exp(-x)); }
 
 template <class T> NN_INLINE vec<T> tanh(vec<T> x) {
   const vec<T> a = min(abs(x), set1(T(24)));
@@ -295,44 +312,69 @@ template <class T> NN_INLINE vec<T> erf(vec<T> x) {
   return select(is_nan(x), x, y);
 }
 
-// The normal distribution function: erfc(-x / sqrt2) / 2, accurate in the lower tail, too.
-template <class T> NN_INLINE vec<T> normal_cdf(vec<T> x) {
-  const vec<T> u = x * set1(T(0.7071067811865476)), a = abs(u);
-  const mask<T> small = lt(a, set1(T(1)));
-  vec<T> y = fma(set1(T(0.5)) * u, erf_small(u * u), set1(T(0.5)));
-  if (!all(small)) {
-    const vec<T> tail = set1(T(0.5)) * erfc_large(max(a, set1(T(1))));
-    y = select(small, y, select(lt(x, set1(T(0))), tail, set1(T(1)) - tail));
+// --- powers: x^y = 2^(y log2 |x|), the logarithm and the product in two pieces
+// -----------------------------------------
+
+// log2(a) = hi + lo for a > 0, to 10 bits more than one piece holds: an error in it is multiplied by up to
+// 2^10. With s = (m - 1)/(m + 1): log(m) = 2s (1 + z t), z = s^2, t = 1/3 + z (1/5 + z/7 + ...); s, z, t and
+// their products carry the rounding errors of their leading pieces along.
+NN_INLINE vec<float> atanh_tail(vec<float> z) {
+  const double c[] = {1 / 5., 1 / 7., 1 / 9., 1 / 11., 1 / 13.};
+  return z * polynomial(z, c);
+}
+NN_INLINE vec<double> atanh_tail(vec<double> z) {
+  const double c[] = {1 / 5.,  1 / 7.,  1 / 9.,  1 / 11., 1 / 13., 1 / 15.,
+                      1 / 17., 1 / 19., 1 / 21., 1 / 23., 1 / 25.};
+  return z * polynomial(z, c);
+}
+template <class T> NN_INLINE vec<T> log2_two(vec<T> a, vec<T>& lo) {
+  constexpr double third_lo = sizeof(T) == 4 ? -0x1.555556p-27 : 0x1.5555555555555p-56;
+  constexpr double c_hi = sizeof(T) == 4 ? 0x1.715476p+1 : 0x1.71547652b82fep+1;  // 2 / ln2
+  constexpr double c_lo = sizeof(T) == 4 ? 0x1.4ae0cp-25 : 0x1.777d0ffda0d24p-55;
+  const vec<T> one = set1(T(1));
+  vec<T> e, unused;
+  const vec<T> f = log_parts(a, e, unused);
+  const vec<T> u = f + set1(T(2)), u_lo = f - (u - set1(T(2))), inverse = one / u;
+  const vec<T> s = f * inverse, s_lo = fnma(s, u_lo, fnma(s, u, f)) * inverse;
+  const vec<T> z = s * s, z_lo = fma(s, s, -z) + (s + s) * s_lo;
+  const vec<T> third = set1(T(1 / 3.)), tail = atanh_tail(z);
+  const vec<T> t = third + tail, t_lo = (third - t) + tail + set1(T(third_lo));
+  const vec<T> w = z * t, w_lo = fma(z, t, -w) + fma(z, t_lo, z_lo * t);
+  const vec<T> v = one + w, v_lo = (one - v) + w + w_lo;
+  const vec<T> p = s * v, p_lo = fma(s, v, -p) + fma(s, v_lo, s_lo * v);
+  const vec<T> q = p * set1(T(c_hi)),
+               q_lo = fma(p, set1(T(c_hi)), -q) + fma(p, set1(T(c_lo)), p_lo * set1(T(c_hi)));
+  const vec<T> hi = e + q;
+  lo = (e - hi) + q + q_lo;
+  return hi;
+}
+
+// C's rules at the edges: x^0 = 1^y = 1, also for NaN; a negative x needs an integral y, whose oddness gives
+// the sign.
+template <class T> NN_INLINE vec<T> pow(vec<T> x, vec<T> y) {
+  const vec<T> zero = set1(T(0)), one = set1(T(1)), inf = set1(Limits<T>::inf),
+               top = set1(T(Limits<T>::max_exp + 2));
+  const vec<T> a = abs(x);
+  vec<T> lo, hi = log2_two(a, lo);
+  const mask<T> edge = eq(a, zero) | eq(a, inf);
+  hi = select(eq(a, zero), -inf, select(edge | is_nan(a), a, hi));
+  const vec<T> p = y * hi;
+  const mask<T> inside = lt(abs(p), top);  // beyond, the result is 0 or Inf (or NaN), whatever the low part
+  const vec<T> p_lo = select(inside, fma(y, hi, -p) + y * select(edge, zero, lo), zero);
+  const vec<T> bounded = min(top, max(-(top + top), p)), n = round(bounded);
+  const vec<T> r = fma(bounded - n, set1(T(0.6931471805599453)), p_lo * set1(T(0.6931471805599453)));
+  vec<T> power = exp_parts(r, n);
+  power = select(eq(a, one) & ~is_nan(y), one, power);
+  const mask<T> negative = lt(copysign(one, x), zero);
+  if (any(negative)) {
+    const vec<T> half = y * set1(T(0.5));
+    const mask<T> odd = eq(floor(y), y) & ne(floor(half), half);
+    power = select(negative & odd, -power, power);
+    power =
+        select(lt(x, zero) & ne(floor(y), y) & ~eq(a, inf) & ~eq(abs(y), inf), set1(Limits<T>::nan), power);
   }
-  return select(is_nan(x), x, y);
+  return select(eq(y, zero) | eq(x, one), one, power);
 }
-template <class T> NN_INLINE vec<T> gelu(vec<T> x) { return x * normal_cdf(x); }
-// d gelu / dx = cdf(x) + x pdf(x)
-template <class T> NN_INLINE vec<T> gelu_slope(vec<T> x) {
-  const vec<T> pdf = exp(x * x * set1(T(-0.5))) * set1(T(0.3989422804014327));
-  return fma(x, pdf, normal_cdf(x));
-}
-
-template <class T> NN_INLINE vec<T> gelu_tanh_inner(vec<T> x) {
-  return set1(T(0.7978845608028654)) * fma(set1(T(0.044715)) * x * x, x, x);
-}
-// 0.5 (1 + tanh(u)) = sigmoid(2u)
-template <class T> NN_INLINE vec<T> gelu_tanh(vec<T> x) {
-  const vec<T> u = gelu_tanh_inner(x);
-  return x * sigmoid(u + u);
-}
-template <class T> NN_INLINE vec<T> gelu_tanh_slope(vec<T> x) {
-  const vec<T> u = gelu_tanh_inner(x), s = sigmoid(u + u);
-  const vec<T> du = set1(T(0.7978845608028654)) * fma(set1(T(3 * 0.044715)) * x, x, set1(T(1)));
-  return fma(x * s * (set1(T(1)) - s), du + du, s);
-}
-
-template <class T> NN_INLINE vec<T> silu(vec<T> x) { return x / (set1(T(1)) + exp(-x)); }
-template <class T> NN_INLINE vec<T> silu_slope(vec<T> x) {
-  const vec<T> s = sigmoid(x);
-  return s * fma(x, set1(T(1)) - s, set1(T(1)));
-}
-template <class T> NN_INLINE vec<T> softplus(vec<T> x) { return max(x, set1(T(0))) + log1p(exp(-abs(x))); }
 
 }  // namespace
 }  // namespace nn

@@ -241,22 +241,16 @@ NN_INLINE vd pow2(vd n) {
   __m256d shifted = _mm256_add_pd(n.v, _mm256_set1_pd(6755399441055744.0 + 1023.0));
   return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(shifted), 52))};
 }
-// In two halves, because 2^n itself may leave the range when a * 2^n does not.
+// In three parts, because 2^n itself may leave the range when a * 2^n does not.
 NN_INLINE vf scale2(vf a, vf n) {
   n = max(set1(-300.f), min(set1(300.f), n));
-  vf h = {_mm256_floor_ps((n * set1(0.5f)).v)};
-  vf q = {_mm256_floor_ps((h * set1(0.5f)).v)};
-  vf r = n - h;
-  vf s = {_mm256_floor_ps((r * set1(0.5f)).v)};
-  return a * pow2(q) * pow2(h - q) * pow2(s) * pow2(r - s);
+  const vf third = floor(n * set1(1 / 3.f)), part = pow2(third);
+  return a * part * part * pow2(n - third - third);
 }
 NN_INLINE vd scale2(vd a, vd n) {
   n = max(set1(-2200.), min(set1(2200.), n));
-  vd h = {_mm256_floor_pd((n * set1(0.5)).v)};
-  vd q = {_mm256_floor_pd((h * set1(0.5)).v)};
-  vd r = n - h;
-  vd s = {_mm256_floor_pd((r * set1(0.5)).v)};
-  return a * pow2(q) * pow2(h - q) * pow2(s) * pow2(r - s);
+  const vd third = floor(n * set1(1 / 3.)), part = pow2(third);
+  return a * part * part * pow2(n - third - third);
 }
 NN_INLINE vf exponent(vf a) {
   __m256i e = _mm256_srli_epi32(_mm256_castps_si256(abs(a).v), 23);

@@ -198,16 +198,16 @@ NN_INLINE vf pow2(vf n) {
 NN_INLINE vd pow2(vd n) {
   return {vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtq_s64_f64(n.v), vdupq_n_s64(1023)), 52))};
 }
-// In quarters, because 2^n itself may leave the range when a * 2^n does not.
+// In three parts, because 2^n itself may leave the range when a * 2^n does not.
 NN_INLINE vf scale2(vf a, vf n) {
   n = max(set1(-300.f), min(set1(300.f), n));
-  vf h = floor(n * set1(0.5f)), q = floor(h * set1(0.5f)), r = n - h, s = floor(r * set1(0.5f));
-  return a * pow2(q) * pow2(h - q) * pow2(s) * pow2(r - s);
+  const vf third = floor(n * set1(1 / 3.f)), part = pow2(third);
+  return a * part * part * pow2(n - third - third);
 }
 NN_INLINE vd scale2(vd a, vd n) {
   n = max(set1(-2200.), min(set1(2200.), n));
-  vd h = floor(n * set1(0.5)), q = floor(h * set1(0.5)), r = n - h, s = floor(r * set1(0.5));
-  return a * pow2(q) * pow2(h - q) * pow2(s) * pow2(r - s);
+  const vd third = floor(n * set1(1 / 3.)), part = pow2(third);
+  return a * part * part * pow2(n - third - third);
 }
 NN_INLINE vf exponent(vf a) {
   int32x4_t e = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(abs(a).v), 23));

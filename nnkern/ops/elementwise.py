@@ -302,7 +302,10 @@ class Pow(Function):
 
 
 def pow(x: Any, y: Any) -> Any:
-    """x ** y. Small whole exponents and 0.5 take the short way."""
+    """x ** y. Small whole exponents and 0.5 take the short way.
+
+    As in C, x**0 and 1**y are 1, also for NaN; a negative x has a power for whole y only, else NaN.
+    """
     if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
         if y == 2:
             return square(x)

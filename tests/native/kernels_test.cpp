@@ -83,6 +83,11 @@ template <class T> int check_all() {
   bad += check_unary<T>("cos", cpu::cos_forward, cos, false);
   bad += check_unary<T>("erf", cpu::erf_forward, erf, false);
   bad += check_unary<T>("log1p", cpu::log1p_forward, log1p, true);
+  bad += check_unary<T>(
+      "gelu", cpu::gelu_forward, [](double v) { return double(0.5L * v * erfcl(-v / sqrtl(2))); }, false);
+  bad += check_unary<T>(
+      "pow", [](const View& x, const OptView& out) { return cpu::pow_forward(Operand{x}, Operand{x}, out); },
+      [](double v) { return pow(v, v); }, true);
   bad += check_unary<T>("floor", cpu::floor_forward, floor, false);
   return bad;
 }

@@ -11,6 +11,10 @@ def _cdf(x):
     return 0.5 * np.vectorize(math.erfc, otypes=[np.float64])(-x.astype(np.float64) / math.sqrt(2))
 
 
+def _gelu(x):
+    return np.maximum(x, -100) * _cdf(x)  # -Inf * 0 would be NaN
+
+
 def _sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -29,7 +33,7 @@ def _gelu_slope(x):
 
 
 UNARY = {
-    "tanh": np.tanh, "sigmoid": _sigmoid, "relu": lambda x: np.maximum(x, 0), "gelu": lambda x: x * _cdf(x),
+    "tanh": np.tanh, "sigmoid": _sigmoid, "relu": lambda x: np.maximum(x, 0), "gelu": _gelu,
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(_gelu_inner(x))), "silu": lambda x: x * _sigmoid(x),
     "softplus": lambda x: np.logaddexp(0, x),
 }  # fmt: skip
