@@ -13,7 +13,7 @@ NAMES = {"nnkern": "nnkern", "numpy": "NumPy", "numpy (usual)": "NumPy, usual id
 GROUPS = {
     "matrix products": ("matmul",),
     "convolution": ("conv", "fold"),
-    "pooling, norms, softmax, losses": ("pool", "norm", "softmax", "loss"),
+    "pooling, norms, softmax, losses": ("pool", "unpool", "norm", "softmax", "loss"),
     "elementwise": ("arithmetic", "compare", "elementwise", "activation", "dropout"),
     "reductions": ("reduce",),
     "moving data": ("index", "join", "shape"),

@@ -125,7 +125,9 @@ def _table(rows: list[dict], machine: dict) -> str:
     for name, some in _grouped(rows):
         body.append(f'<tr><th colspan="7">{_e(name)}</th></tr>')
         for r in some:
-            line = f"<td>{_e(charts.label(r))}</td><td>{microseconds(r['seconds']['nnkern'])}</td>"
+            other = r["seconds"].get("nnkern (channels_last)")
+            last = f" <small>NHWC {microseconds(other)}</small>" if other else ""
+            line = f"<td>{_e(charts.label(r))}</td><td>{microseconds(r['seconds']['nnkern'])}{last}</td>"
             line += f"<td>{rate(r, machine)}</td><td>{share(r, machine)}</td>"
             for rival in ("numpy", "numpy (usual)", "torch"):
                 x = r["ratios"].get(rival)

@@ -26,6 +26,10 @@ class Layer(NamedTuple):
     def bytes(self) -> float:
         return 4.0 * float(np.prod(self.shape) + np.prod(self.out))
 
+    @property
+    def flops(self) -> float:
+        return float(np.prod(self.out)) * self.kernel**2
+
 
 # name: layer, and whether the short run has it
 LAYERS = {
@@ -42,12 +46,49 @@ def _channels_last(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 
+def _padded(kind: str, x: np.ndarray, l: Layer) -> np.ndarray:  # noqa: E741
+    sides = ((0, 0), (0, 0), (l.padding, l.padding), (l.padding, l.padding))
+    return np.pad(x, sides, constant_values=-np.inf if kind == "max" else 0) if l.padding else x
+
+
+def _shifted(kind: str, x: np.ndarray, l: Layer) -> np.ndarray:  # noqa: E741
+    """The best idiom: one pass over the image per place in the window."""
+    x, combine = _padded(kind, x, l), np.maximum if kind == "max" else np.add
+    rows, columns = (l.stride * (m - 1) + 1 for m in l.out[2:])
+    parts = [
+        x[:, :, i : i + rows : l.stride, j : j + columns : l.stride]
+        for i in range(l.kernel)
+        for j in range(l.kernel)
+    ]
+    y = combine(parts[0], parts[1])
+    for part in parts[2:]:
+        combine(y, part, out=y)
+    if kind == "avg":
+        y *= np.float32(1 / l.kernel**2)
+    return y
+
+
+def _windows(kind: str, x: np.ndarray, l: Layer) -> Any:  # noqa: E741
+    """The usual idioms: reshape where windows tile the image, else a view of all windows."""
+    reduce = np.max if kind == "max" else np.mean
+    if l.kernel == l.stride and not l.padding:
+        n, c, h, w = l.out
+        return reduce(x.reshape(n, c, h, l.kernel, w, l.kernel), axis=(3, 5))
+    view = np.lib.stride_tricks.sliding_window_view(_padded(kind, x, l), (l.kernel, l.kernel), (2, 3))
+    return reduce(view[:, :, :: l.stride, :: l.stride], axis=(4, 5))
+
+
 def _forward(kind: str, l: Layer) -> Any:  # noqa: E741
     def candidates() -> dict:
         x, ours = random(*l.shape), getattr(nnkern, f"{kind}_pool2d")
         options = (l.kernel, l.stride, l.padding)
         last = _channels_last(x)
-        found = {"nnkern": lambda: ours(x, *options), "nnkern (channels_last)": lambda: ours(last, *options)}
+        found = {
+            "nnkern": lambda: ours(x, *options),
+            "nnkern (channels_last)": lambda: ours(last, *options),
+            "numpy": lambda: _shifted(kind, x, l),
+            "numpy (usual)": lambda: _windows(kind, x, l),
+        }
         if torch := torch_module():
             pool = getattr(torch.nn.functional, f"{kind}_pool2d")
             tx = torch.from_numpy(x)
@@ -89,7 +130,13 @@ def _global(kind: str, shape: tuple[int, ...]) -> Any:
     def candidates() -> dict:
         x, ours = random(*shape), getattr(nnkern, f"adaptive_{kind}_pool2d")
         last = _channels_last(x)
-        found = {"nnkern": lambda: ours(x, 1), "nnkern (channels_last)": lambda: ours(last, 1)}
+        reduce = np.max if kind == "max" else np.mean
+        found = {
+            "nnkern": lambda: ours(x, 1),
+            "nnkern (channels_last)": lambda: ours(last, 1),
+            "numpy": lambda: reduce(x.reshape(*shape[:2], -1), axis=2).reshape(*shape[:2], 1, 1),
+            "numpy (usual)": lambda: reduce(x, axis=(2, 3), keepdims=True),
+        }
         if torch := torch_module():
             pool = getattr(torch.nn.functional, f"adaptive_{kind}_pool2d")
             tx = torch.from_numpy(x)
@@ -106,11 +153,18 @@ def cases() -> list[Case]:
     for kind in ("max", "avg"):
         op = f"{kind}_pool2d"
         for name, (layer, short) in LAYERS.items():
-            found.append(Case(op, name, _forward(kind, layer), bytes=layer.bytes, full=not short))
+            found.append(Case(op, name, _forward(kind, layer), layer.flops, layer.bytes, full=not short))
             found.append(
-                Case(f"{op} training", name, _training(kind, layer), bytes=2 * layer.bytes, full=not short)
+                Case(
+                    f"{op} training",
+                    name,
+                    _training(kind, layer),
+                    2 * layer.flops,
+                    2 * layer.bytes,
+                    full=not short,
+                )
             )
         for name, shape in GLOBAL.items():
-            bytes = 4.0 * float(np.prod(shape))
-            found.append(Case(f"adaptive_{op}", f"global, {name}", _global(kind, shape), bytes=bytes))
+            n = float(np.prod(shape))
+            found.append(Case(f"adaptive_{op}", f"global, {name}", _global(kind, shape), n, 4 * n))
     return found

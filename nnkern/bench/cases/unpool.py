@@ -31,9 +31,14 @@ def _fractional() -> dict[str, Any]:
 
 
 def cases() -> list[Case]:
+    n = 8.0 * 64 * 112**2
     return [
-        Case("max_unpool2d", "2x2, 8 x 64 x 112 x 112", _unpool, bytes=4.0 * 8 * 64 * 112**2 * 1.75),
+        Case("max_unpool2d", "2x2, 8 x 64 x 112 x 112", _unpool, n / 4, 4 * n + (4 + 8) * n / 4),
         Case(
-            "fractional_max_pool2d", "47 to 31, 16 x 32", _fractional, bytes=4.0 * 16 * 32 * (47**2 + 31**2)
+            "fractional_max_pool2d",
+            "47 to 31, 16 x 32",
+            _fractional,
+            16.0 * 32 * 31**2 * 4,
+            4.0 * 16 * 32 * (47**2 + 31**2),
         ),
     ]
