@@ -83,6 +83,16 @@ def test_a_missing_package_is_named(package, tmp_path):
     )
 
 
+def test_train_lenet5(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    done = nnkern("train", "lenet5", "--epochs", "1", "--out", str(tmp_path))
+    assert done.returncode == 0 and "test accuracy" in done.stdout, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "lenet5.safetensors", "loss.png", "confusion.png", "filters.png"
+    }  # fmt: skip
+
+
 def test_without_the_extra_it_says_what_to_install():
     done = nnkern(code="import sys; sys.modules['typer'] = None; from nnkern.cli import main; main()")
     assert (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -160,19 +161,18 @@ def _folder(path: Path) -> Path:
     return path
 
 
-@train_app.command()
-def mlp(
-    epochs: Annotated[int, typer.Option(min=1)] = 40,
-    seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")] = Path(
-        "nnkern-mlp"
-    ),
-    as_json: AsJson = False,
-) -> None:
-    """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
-    from nnkern.training.mlp import train_digits
-    from nnkern.training.plots import confusion_matrix, loss_curve
+Picture = Callable[[Any, Path], Any]  # of a result of training, into a file
 
+
+def _train(train: Any, name: str, epochs: int, seed: int, out: Path, as_json: bool, **more: Picture) -> None:
+    """Trains under a progress bar and saves the checkpoint and pictures."""
+    from nnkern.training import confusion_matrix, loss_curve
+
+    pictures: dict[str, Picture] = {
+        "loss": lambda result, path: loss_curve(result.history, path=path),
+        "confusion": lambda result, path: confusion_matrix(result.confusion, path=path),
+        **more,
+    }
     _folder(out)
     console = _console(as_json)
     columns = (
@@ -182,21 +182,18 @@ def mlp(
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
+    files = {"checkpoint": out / f"{name}.safetensors"} | {k: out / f"{k}.png" for k in pictures}
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=epochs)
 
         def show(record: dict[str, Any]) -> None:
-            progress.update(task, advance=1, description=f"loss {record['loss']:.4f}")
+            text = f"loss {record['loss']:.4f}, test accuracy {100 * record['accuracy']:.1f} %"
+            progress.update(task, advance=1, description=text)
 
-        files = {
-            "checkpoint": out / "mlp.safetensors",
-            "loss": out / "loss.png",
-            "confusion": out / "confusion.png",
-        }
         try:
-            result = train_digits(epochs=epochs, seed=seed, progress=show, checkpoint=files["checkpoint"])
-            loss_curve(result.history, path=files["loss"])
-            confusion_matrix(result.confusion, path=files["confusion"])
+            result = train(epochs=epochs, seed=seed, progress=show, checkpoint=files["checkpoint"])
+            for picture, draw in pictures.items():
+                draw(result, files[picture])
         except ImportError as e:
             typer.echo(str(e), err=True)
             raise typer.Exit(1) from None
@@ -208,3 +205,28 @@ def mlp(
         f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on"
     )
     console.print(f"saved: {', '.join(str(path) for path in files.values())}")
+
+
+Epochs = Annotated[int, typer.Option(min=1)]
+Out = Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")]
+
+
+@train_app.command()
+def mlp(epochs: Epochs = 40, seed: int = 0, out: Out = Path("nnkern-mlp"), as_json: AsJson = False) -> None:
+    """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
+    from nnkern.training import train_digits
+
+    _train(train_digits, "mlp", epochs, seed, out, as_json)
+
+
+@train_app.command()
+def lenet5(
+    epochs: Epochs = 60, seed: int = 0, out: Out = Path("nnkern-lenet5"), as_json: AsJson = False
+) -> None:
+    """The digits at 28x28: trains LeNet-5, saves a checkpoint and pictures, one of them the first layer's filters."""
+    from nnkern.training import filters, train_lenet5
+
+    def draw(result: Any, path: Path) -> None:
+        filters(result.model.conv1.weight.data, path=path)
+
+    _train(train_lenet5, "lenet5", epochs, seed, out, as_json, filters=draw)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .. import nn, ops, optim
-from ..data import Batches, load_digits
+from .. import ops
+from ..data import load_digits
 from ..models import MLP
 from ..random import generator, manual_seed
-from ..serialization import save
-from .loop import accuracy, fit, predict
-
-
-class DigitsResult(NamedTuple):
-    """history: one dict per epoch, see fit; test_accuracy in [0, 1]; confusion[true, predicted] counts."""
-
-    model: MLP
-    history: list[dict[str, Any]]
-    test_accuracy: float
-    confusion: np.ndarray
-
+from .digits import DigitsResult, learn
 
 # The 64 places of an 8 x 8 window in a 10 x 10 image, for each of its 9 positions.
 _WINDOWS = np.array(
@@ -38,11 +26,6 @@ def jitter(x: np.ndarray) -> np.ndarray:
     window = np.where(g.random(len(x)) < 0.5, g.integers(0, 9, len(x)), _CENTRE)
     padded = ops.pad(x.reshape(-1, 8, 8), (1, 1, 1, 1)).reshape(-1, 100)
     return ops.gather(padded, 1, _WINDOWS[window])
-
-
-def cosine(done: float) -> float:
-    """From 1 down to 0 (Loshchilov and Hutter 2017)."""
-    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def train_digits(
@@ -69,24 +52,13 @@ def train_digits(
     x_train, x_test = digits.x_train.astype(dtype, copy=False), digits.x_test.astype(dtype, copy=False)
     model = MLP(64, *hidden, 10, dropout=dropout)
     model.to(dtype)
-    history = fit(
+    return learn(
         model,
-        Batches(x_train, digits.y_train, batch_size=batch_size),
-        nn.CrossEntropyLoss(),
-        optim.Adam(model.parameters(), lr=lr),
+        digits._replace(x_train=x_train, x_test=x_test),
         epochs,
-        augment=jitter,
-        schedule=cosine,
-        evaluate=lambda: accuracy(model, x_test, digits.y_test),
-        progress=progress,
+        batch_size,
+        lr,
+        jitter,
+        progress,
+        checkpoint,
     )
-    confusion = np.zeros((10, 10), np.int64)
-    np.add.at(confusion, (digits.y_test, predict(model, x_test)), 1)
-    test_accuracy = float(np.trace(confusion) / confusion.sum())
-    if checkpoint is not None:
-        save(
-            model.state_dict(),
-            checkpoint,
-            metadata={"model": repr(model), "test_accuracy": f"{test_accuracy:.4f}"},
-        )
-    return DigitsResult(model, history, test_accuracy, confusion)

@@ -51,3 +51,23 @@ def confusion_matrix(confusion: np.ndarray, ax: Any = None, path: Any = None) ->
     if path is not None:
         ax.figure.savefig(path)
     return ax
+
+
+def filters(weight: np.ndarray, ax: Any = None, path: Any = None) -> Any:
+    """The filters (K, C, R, S) of a convolution, one row per input channel: blue below zero, red above."""
+    weight = np.asarray(weight)
+    k, c, r, s = weight.shape
+    ax = _axes(ax, (1.2 * k + 1, 1.2 * c + 0.6))
+    sheet = np.full((c * (r + 1) - 1, k * (s + 1) - 1), np.nan)
+    for i, j in np.ndindex(k, c):
+        sheet[j * (r + 1) : j * (r + 1) + r, i * (s + 1) : i * (s + 1) + s] = weight[i, j]
+    most = float(np.abs(weight).max(initial=0)) or 1.0
+    image = ax.imshow(sheet, cmap="coolwarm", vmin=-most, vmax=most)
+    ax.set(xlabel="filter", ylabel="input channel")
+    ax.set_xticks((s - 1) / 2 + (s + 1) * np.arange(k), range(k))
+    ax.set_yticks((r - 1) / 2 + (r + 1) * np.arange(c), range(c))
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(image, ax=ax, fraction=0.05)
+    if path is not None:
+        ax.figure.savefig(path)
+    return ax

@@ -15,6 +15,7 @@ NETS = {
     "digits MLP 64-256-128-10, batch 64": ((64, 256, 128, 10), 64),
 }
 RATE = 0.1
+IMAGE_RATE = 1e-3
 
 
 def _mlp(library: Any, dims: tuple[int, ...]) -> Any:
@@ -24,9 +25,9 @@ def _mlp(library: Any, dims: tuple[int, ...]) -> Any:
     return library.nn.Sequential(*layers)
 
 
-def _stepper(library: Any, model: Any, x: Any, y: Any) -> Any:
+def _stepper(library: Any, model: Any, x: Any, y: Any, rate: float = RATE) -> Any:
     parameters = list(model.parameters())
-    optimiser = library.optim.SGD(parameters, lr=RATE)
+    optimiser = library.optim.SGD(parameters, lr=rate)
     criterion = library.nn.CrossEntropyLoss()
 
     def step() -> Any:
@@ -90,6 +91,71 @@ def _step(dims: tuple[int, ...], batch: int) -> Any:
     return candidates
 
 
+def _lenet5(nn: Any) -> Any:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def _vgg(nn: Any) -> Any:
+    layers: list[Any] = []
+    for c, k in ((3, 64), (64, 128), (128, 256)):
+        layers += [nn.Conv2d(c, k, 3, padding=1), nn.ReLU(), nn.Conv2d(k, k, 3, padding=1), nn.ReLU()]
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4096, 10))
+
+
+def _resnet18(nn: Any) -> Any:
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self, c: int, k: int, stride: int) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(c, k, 3, stride, 1, bias=False), nn.BatchNorm2d(k)
+            self.conv2, self.bn2 = nn.Conv2d(k, k, 3, 1, 1, bias=False), nn.BatchNorm2d(k)
+            self.relu, self.short = nn.ReLU(), nn.Sequential()
+            if stride > 1:
+                self.short = nn.Sequential(nn.Conv2d(c, k, 1, stride, bias=False), nn.BatchNorm2d(k))
+
+        def forward(self, x: Any) -> Any:
+            y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+            return self.relu(y + self.short(x))
+
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    for c, k in ((64, 64), (64, 128), (128, 256), (256, 512)):
+        layers += [Block(c, k, 1 if c == k else 2), Block(k, k, 1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
+
+
+# name: network, images, classes; millions of multiplications of the forward pass, of weights, and of activations, per image
+IMAGE_NETS = {
+    "LeNet-5, batch 64": (_lenet5, (64, 1, 28, 28), 10, 0.42, 0.062, 0.016),
+    "VGG-like, 6 convolutions, CIFAR, batch 32": (_vgg, (32, 3, 32, 32), 10, 152.9, 1.19, 0.54),
+    "ResNet-18, 224 x 224, batch 2": (_resnet18, (2, 3, 224, 224), 1000, 1814.0, 11.7, 6.3),
+}
+
+
+def _image_step(make: Any, shape: tuple[int, ...], classes: int) -> Any:
+    def candidates() -> dict:
+        x, y = random(*shape), np.random.default_rng(0).integers(0, classes, shape[0])
+        nnkern.manual_seed(0)
+        model = make(nnkern.nn)
+        start = {k: np.array(v) for k, v in model.state_dict().items()}
+        found = {"nnkern": _stepper(nnkern, model, nnkern.Tensor(x), nnkern.Tensor(y), IMAGE_RATE)}
+        if torch := torch_module():
+            for name, memory in (
+                ("torch", torch.contiguous_format),
+                ("torch (channels_last)", torch.channels_last),
+            ):
+                theirs = make(torch.nn)
+                theirs.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in start.items()})
+                images = torch.from_numpy(x).contiguous(memory_format=memory)
+                theirs = theirs.to(memory_format=memory)
+                found[name] = _stepper(torch, theirs, images, torch.from_numpy(y), IMAGE_RATE)
+        return found
+
+    return candidates
+
+
 def _values(result: Any) -> list[np.ndarray]:
     loss, parameters = result
     arrays = [a.detach() if hasattr(a, "detach") else a for a in (loss, *parameters)]
@@ -105,5 +171,12 @@ def cases() -> list[Case]:
         size = 8.0 * (weights + batch * sum(dims))
         found.append(
             Case("training step", name, _step(dims, batch), flops, size, compared=_values, tolerance=1e-5)
+        )
+    for name, (make, shape, classes, products, weights, activations) in IMAGE_NETS.items():
+        flops, size = 6e6 * shape[0] * products, 8e6 * (weights + shape[0] * activations)
+        step = _image_step(make, shape, classes)
+        full = make is not _lenet5
+        found.append(
+            Case("training step", name, step, flops, size, compared=_values, tolerance=1e-3, full=full)
         )
     return found
