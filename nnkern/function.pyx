@@ -203,6 +203,11 @@ cdef _like_inputs(y, tuple inputs):
 # --- in-place changes ------------------------------------------------------------------------------------------
 
 
+def newest():
+    """The sequence number of the newest op or change: what runs from now on has a larger one."""
+    return _sequence
+
+
 def record_change(TensorBase t, str op):
     """Notes that t's memory was changed, and by which line of the user's code."""
     record_changes((t,), op)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .function import Function, grad_mode, record_change
+from .function import Function, grad_mode, newest, record_change
 from .tensor import Tensor
 
 _new = Tensor.__new__
@@ -24,7 +24,7 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
         )
     if t._base is not None:
         refresh_view(t)
-    old = _alias(t)
+    old, start = _alias(t), newest()
     result = value(old) if callable(value) else value
     if isinstance(result, Tensor) and result.dtype != t.dtype:
         raise TypeError(f"{op}: the result is {result.dtype} but the tensor changed in place is {t.dtype}")
@@ -41,11 +41,11 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
     if not t.data.flags.writeable:
         raise ValueError(f"{op}: the tensor's array is read-only (shape {t.shape})")
     if taped:
-        _keep_saved(result._fn, t.data)
+        _keep_saved(result._fn, start, old)
     np.copyto(t.data, array, casting="same_kind")
     record_change(t, op)
     if taped:
-        _rewrite(t, result)
+        _rewrite(t, Moved(t.data)(result) if t._base is None else result)
     return t
 
 
@@ -102,13 +102,20 @@ def _expanded(value: Any, t: Tensor, op: str) -> Tensor:
     return value.expand(*t.shape)
 
 
-def _keep_saved(fn: Function, changed: np.ndarray) -> None:
-    """The op that computes the change may itself need the old values: it gets a copy of them."""
-
-    def copy(a: Any) -> Any:
-        return a.copy() if isinstance(a, np.ndarray) and np.may_share_memory(a, changed) else a
-
-    fn.saved = tuple(copy(a) for a in fn.saved) if isinstance(fn.saved, tuple) else copy(fn.saved)
+def _keep_saved(fn: Function | None, start: int, old: Tensor) -> None:
+    """The ops that compute the change (those after `start`) may need the old values: they and `old` get a copy."""
+    before, kept = old.data, None
+    todo = [fn]
+    while todo:
+        fn = todo.pop()
+        if fn is None or fn.sequence <= start:
+            continue
+        if isinstance(fn.saved, tuple) and any(a is before for a in fn.saved):
+            if kept is None:
+                kept, old._base = before.copy(), None  # memory of its own, which nobody changes
+                old.data = kept
+            fn.saved = tuple(kept if a is before else a for a in fn.saved)
+        todo += [x._fn for x in fn.inputs if isinstance(x, Tensor)]
 
 
 def _rewrite(t: Tensor, result: Tensor) -> None:
@@ -116,7 +123,6 @@ def _rewrite(t: Tensor, result: Tensor) -> None:
     base = t._base
     if base is None:
         t._fn, t._index, t.requires_grad = result._fn, result._index, True
-        t._fn._out_id = id(t.data) if t._fn._out_id == id(result.data) else t._fn._out_id
         return
     if base.requires_grad and base._fn is None:
         raise RuntimeError(
@@ -139,6 +145,9 @@ def refresh_view(t: Tensor) -> None:
     t._view_sequence = view._fn.sequence
 
 
+# --- what a change means to gradients: linear functions of them, so that their gradients are of the same kind ---------
+
+
 class Layout:
     """Where a view lies in its C-contiguous base: enough to take the same view of the base's gradient."""
 
@@ -153,18 +162,74 @@ class Layout:
     def of(self, array: np.ndarray) -> np.ndarray:
         return np.ndarray(self.shape, array.dtype, array, self.offset, self.strides)
 
-    def put(self, shape: tuple[Any, ...], part: np.ndarray) -> np.ndarray:
-        whole = np.zeros(shape, part.dtype)
-        self.of(whole)[...] = part
+    def take(self, array: np.ndarray) -> np.ndarray:
+        return self.of(array).copy()
+
+    def clear(self, array: np.ndarray) -> None:
+        self.of(array)[...] = 0
+
+    def add(self, array: np.ndarray, part: np.ndarray) -> None:
+        self.of(array)[...] += part
+
+
+class Index:
+    """The elements at [index], as a Layout."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def take(self, array: np.ndarray) -> np.ndarray:
+        return np.array(array[self.index])
+
+    def clear(self, array: np.ndarray) -> None:
+        array[self.index] = 0
+
+    def add(self, array: np.ndarray, part: np.ndarray) -> None:
+        np.add.at(array, self.index, part)
+
+
+class Take(Function):
+    """x -> a copy of the elements at a place."""
+
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.shape = x.shape
+        return self.place.take(np.ascontiguousarray(x))
+
+    def backward(self, gy: Any) -> Any:
+        return Put(self.place, self.shape)(gy)
+
+
+class Put(Function):
+    """part -> zeros with `part` at a place."""
+
+    def __init__(self, place: Any, shape: tuple[int, ...]) -> None:
+        self.place, self.shape = place, shape
+
+    def forward(self, part: np.ndarray) -> np.ndarray:
+        whole = np.zeros(self.shape, part.dtype)
+        self.place.add(whole, part)
         return whole
 
+    def backward(self, gy: Any) -> Any:
+        return Take(self.place)(gy)
 
-def _raw(g: Any) -> np.ndarray:
-    if isinstance(g, Tensor):
-        raise NotImplementedError(
-            "create_graph through an in-place change of a view; use out-of-place ops there"
-        )
-    return np.ascontiguousarray(g)
+
+class Clear(Function):
+    """x -> a copy of it with zeros at a place."""
+
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        y = np.array(x, order="C")
+        self.place.clear(y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        return Clear(self.place)(gy)
 
 
 class ViewUpdate(Function):
@@ -177,10 +242,7 @@ class ViewUpdate(Function):
         return base
 
     def backward(self, gy: Any) -> tuple[Any, ...]:
-        g = _raw(gy).copy()
-        part = self.layout.of(g).copy()
-        self.layout.of(g)[...] = 0
-        return g, part
+        return Clear(self.layout)(gy), Take(self.layout)(gy)
 
 
 class TakeView(Function):
@@ -194,7 +256,20 @@ class TakeView(Function):
         return self.layout.of(base)
 
     def backward(self, gy: Any) -> Any:
-        return self.layout.put(self.shape, _raw(gy))
+        return Put(self.layout, self.shape)(gy)
+
+
+class Moved(Function):
+    """A result, in the memory of the tensor that it replaces."""
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory = memory
+
+    def forward(self, result: np.ndarray) -> np.ndarray:
+        return self.memory
+
+    def backward(self, gy: Any) -> Any:
+        return gy
 
 
 class Overwrite(Function):
@@ -211,18 +286,16 @@ class SetItem(Function):
     """old, value -> old with value at [index]; old's memory is written by the caller."""
 
     def __init__(self, index: Any) -> None:
-        self.index = index
+        self.place = Index(index)
 
     def forward(self, old: np.ndarray, value: np.ndarray) -> np.ndarray:
         self.value_shape = value.shape
         return old
 
     def backward(self, gy: Any) -> tuple[Any, ...]:
-        g = _raw(gy).copy()
-        part = g[self.index].copy()
-        g[self.index] = 0
+        part = Take(self.place)(gy)
         extra = part.ndim - len(self.value_shape)
         axes = tuple(range(extra)) + tuple(
             i + extra for i, n in enumerate(self.value_shape) if n == 1 and part.shape[i + extra] != 1
         )
-        return g, part.sum(axis=axes, keepdims=False).reshape(self.value_shape) if axes else part
+        return Clear(self.place)(gy), part.sum(axes).reshape(self.value_shape) if axes else part

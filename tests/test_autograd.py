@@ -275,6 +275,12 @@ IN_PLACE = {
     "view mul": lambda y, w: y[0].mul_(w[1]),
     "view of view": lambda y, w: y[1:][:, ::2].mul_(3.0),
     "+=": lambda y, w: y.__iadd__(w),
+    "pow_": lambda y, w: y.pow_(3),  # two ops that save the old values
+    "by itself": lambda y, w: y.mul_(y * 2),
+    "two changes": lambda y, w: y.mul_(2.0).sub_(w),
+    "copy_ into a row": lambda y, w: y[1].copy_(w[0] ** 2),
+    "set rows": lambda y, w: y.__setitem__([0, 2], w[1] ** 2),
+    "view of a change": lambda y, w: y.neg_()[:, 1].mul_(w[:, 0]),
 }
 
 
@@ -294,6 +300,23 @@ def test_in_place_equals_torch(name):
     np.testing.assert_allclose(x.grad.numpy(), tx.grad.numpy(), err_msg="x")
     if tw.grad is not None:
         np.testing.assert_allclose(w.grad.numpy(), tw.grad.numpy(), err_msg="w")
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_second_derivatives_through_in_place_changes_equal_torch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    a, b = randn(3, 4).astype(np.float64), randn(3, 4, seed=1).astype(np.float64)
+
+    def derivatives(x, w, grad):
+        y = x * x
+        IN_PLACE[name](y, w)
+        first = grad((y * y * w).sum(), [x, w], create_graph=True)
+        return [*first, *grad((first[0] ** 2).sum() + (first[1] ** 2).sum(), [x, w])]
+
+    ours = derivatives(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True), nnkern.grad)
+    tensors = torch.tensor(a, requires_grad=True), torch.tensor(b, requires_grad=True)
+    for g, theirs in zip(ours, derivatives(*tensors, torch.autograd.grad)):
+        np.testing.assert_allclose(g.data, theirs.detach().numpy(), rtol=1e-10)
 
 
 def test_errors():
