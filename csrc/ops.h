@@ -19,7 +19,9 @@
 
 namespace nn {
 using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in a result
-}
+using Array3 = std::tuple<Array, Array, Array>;
+using Array4 = std::tuple<Array, Array, Array, Array>;
+}  // namespace nn
 
 #define NN_OPS(NN_OP)                                                                      \
   NN_ELEMENTWISE_OPS(NN_OP)                                                                \
@@ -32,7 +34,8 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
   NN_REDUCE_OPS(NN_OP)                                                                     \
   NN_OPTIM_OPS(NN_OP)                                                                      \
-  NN_SOFTMAX_OPS(NN_OP)
+  NN_SOFTMAX_OPS(NN_OP)                                                                    \
+  NN_NORM_OPS(NN_OP)
 
 // clang-format off
 #define NN_UNARY_ROW(NN_OP, name) NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")
@@ -152,6 +155,27 @@ using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in 
   NN_OP(cross_entropy_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,              \
         const View& statistics, int64_t ignore_index, int64_t reduction, double label_smoothing),                              \
         "gy", "x", "target", "weight", "statistics", "ignore_index", "reduction", "label_smoothing")
+
+// x (N, C, ...), statistics per channel; mean and var (biased) are (C,), or (N, groups) of group_norm. Training writes
+// running_mean and running_var in place. y: the result of a fused relu, which gradients go through. Backward gives gx,
+// gw, gb, and the gradient behind the relu if `residual` asks for it. Results have x's layout.
+#define NN_NORM_OPS(NN_OP)                                                                                                     \
+  NN_OP(batch_norm_forward, Array3, (const View& x, const OptView& w, const OptView& b, const OptView& running_mean,           \
+        const OptView& running_var, const OptView& residual, bool training, double momentum, double eps, bool relu),           \
+        "x", "w", "b", "running_mean", "running_var", "residual", "training", "momentum", "eps", "relu")                       \
+  NN_OP(batch_norm_backward, Array4, (const View& gy, const View& x, const OptView& w, const View& mean, const View& var,      \
+        const OptView& y, bool training, double eps, bool residual),                                                           \
+        "gy", "x", "w", "mean", "var", "y", "training", "eps", "residual")                                                     \
+  NN_OP(group_norm_forward, Array3, (const View& x, const OptView& w, const OptView& b, int64_t groups, double eps),           \
+        "x", "w", "b", "groups", "eps")                                                                                        \
+  NN_OP(group_norm_backward, Array3, (const View& gy, const View& x, const OptView& w, const View& mean, const View& var,      \
+        int64_t groups, double eps),                                                                                           \
+        "gy", "x", "w", "mean", "var", "groups", "eps")                                                                        \
+  NN_OP(local_response_norm_forward, Array, (const View& x, int64_t size, double alpha, double beta, double k),                \
+        "x", "size", "alpha", "beta", "k")                                                                                     \
+  NN_OP(local_response_norm_backward, Array, (const View& gy, const View& x, int64_t size, double alpha, double beta,          \
+        double k),                                                                                                             \
+        "gy", "x", "size", "alpha", "beta", "k")
 
 // In place on params and states; the lists of states that an option leaves out are empty.
 #define NN_OPTIM_OPS(NN_OP)                                                                                                    \

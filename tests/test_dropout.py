@@ -84,3 +84,18 @@ def test_errors():
         nnkern.dropout(randn(3), -0.5)
     with pytest.raises(TypeError, match="dropout: x is int64; float32 or float64"):
         nnkern.dropout(np.arange(3), 0.5)
+
+
+def test_channels_drop_as_a_whole():
+    nnkern.manual_seed(1)
+    x = Tensor(randn(40, 30, 3, 4), requires_grad=True)
+    y = nnkern.dropout2d(x, 0.25)
+    scale = y.data / x.data
+    np.testing.assert_array_equal(scale == 0, np.broadcast_to(scale[:, :, :1, :1] == 0, scale.shape))
+    assert 0.2 < (scale == 0).mean() < 0.3
+    np.testing.assert_allclose(scale[scale != 0], 1 / 0.75, rtol=1e-6)
+    (gx,) = nnkern.grad(y, x, np.ones_like(x.data))
+    np.testing.assert_allclose(gx.data, scale, rtol=1e-6)
+    assert nn.Dropout2d(0.5).eval()(x) is x
+    with pytest.raises(ValueError, match=r"dropout2d: input must be \(N, C, ...\)"):
+        nnkern.dropout2d(randn(3, 4))

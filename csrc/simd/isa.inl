@@ -20,6 +20,8 @@
 #include "winograd.inl"
 
 #include "pool.inl"  // stands on reduce.inl
+#include "norm.inl"
+#include "response_norm.inl"
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)

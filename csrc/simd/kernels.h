@@ -42,6 +42,28 @@ struct Segment {
   int lane, count;
 };
 
+// A tile of a norm: `rows` rows of n numbers. Coefficients stand one per row (coefficient_step apart) in the
+// _rows kernels, one per column in the _cols kernels.
+template <class T> struct NormRows {
+  T* p = nullptr;
+  int64_t step = 0;
+};
+template <class T> struct NormTile {
+  int64_t rows = 0, n = 0;
+  NormRows<const T> x, gy, residual;
+  NormRows<const T> y;  // the result of a fused relu, or null
+  NormRows<T> out, gz;  // gz may be null
+  const T *mean = nullptr, *scale = nullptr, *shift = nullptr, *slope = nullptr;
+  int64_t coefficient_step = 0;
+  bool relu = false;
+};
+
+// Local response normalisation of n positions; alpha is divided by the window's size.
+template <class T> struct ResponseNorm {
+  int64_t channels, n, low, high;
+  T alpha, beta, k;
+};
+
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
 // block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
 // wide.
@@ -91,7 +113,8 @@ template <class T> struct PoolRows {
   NN_POOL_KERNELS(NN_KERNEL)                                                                         \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
-  NN_SOFTMAX_KERNELS(NN_KERNEL)
+  NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                      \
+  NN_NORM_KERNELS(NN_KERNEL)
 
 // clang-format off
 /* elementwise.inl: op from elementwise.h; a step is 1, or 0 for a single number */
@@ -164,6 +187,20 @@ template <class T> struct PoolRows {
   NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))                                \
   NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
                                         const T* scale, T* y))
+
+/* norm.inl, response_norm.inl: moments and sums are pairs of doubles, or two rows of them */
+#define NN_NORM_KERNELS(NN_KERNEL)                                                                                             \
+  NN_KERNEL(moments_rows, void, (const T* x, int64_t step, int64_t rows, int64_t n, double* out))                              \
+  NN_KERNEL(moments_cols, void, (const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares))         \
+  NN_KERNEL(norm_rows, void, (const NormTile<T>& t))                                                                           \
+  NN_KERNEL(norm_cols, void, (const NormTile<T>& t))                                                                           \
+  NN_KERNEL(norm_sums_rows, void, (const NormTile<T>& t, double* out))                                                         \
+  NN_KERNEL(norm_sums_cols, void, (const NormTile<T>& t, double* g_sum, double* gx_sum))                                       \
+  NN_KERNEL(norm_grad_rows, void, (const NormTile<T>& t))                                                                      \
+  NN_KERNEL(norm_grad_cols, void, (const NormTile<T>& t))                                                                      \
+  NN_KERNEL(response_norm, void, (const ResponseNorm<T>& p, const T* x, int64_t step, T* y, int64_t y_step))                   \
+  NN_KERNEL(response_norm_grad, void, (const ResponseNorm<T>& p, const T* gy, int64_t gy_step, const T* x, int64_t step,       \
+                                       T* t, T* gx, int64_t gx_step))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

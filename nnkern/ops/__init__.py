@@ -16,6 +16,7 @@ from .index import *
 from .join import *
 from .loss import *
 from .matmul import *
+from .norm import *
 from .pool import *
 from .reduce import *
 from .shape import *
@@ -99,7 +100,7 @@ def _friendly(function: _Any) -> _Any:
 
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
-for _family in ("conv", "fold", "index", "loss", "matmul", "pool", "reduce", "shape", "unpool"):
+for _family in ("conv", "fold", "index", "loss", "matmul", "norm", "pool", "reduce", "shape", "unpool"):
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])

@@ -11,6 +11,7 @@ from .index import *
 from .join import *
 from .loss import *
 from .matmul import *
+from .norm import *
 from .optim import *
 from .pool import *
 from .reduce import *

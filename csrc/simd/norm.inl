@@ -1,0 +1,169 @@
+// Norms: moments of a tile, y = act((x - mean) scale + shift + residual), and the two halves of its gradient.
+//
+// A tile is `rows` rows of n numbers. In the _rows kernels a coefficient belongs to a row (channels first: a
+// row is a piece of a plane), in the _cols kernels to a column (channels last). Moments are taken twice over
+// a tile that stays in cache: first the sum, then deviations from that mean and their squares, so that a
+// large mean costs no digits. Bound by bytes.
+namespace nn {
+namespace {
+
+// f(i, slot, k): lanes i .. i + k - 1, four registers at a time in slots 0 to 3
+template <int w, class F> NN_INLINE void each_slot(int64_t n, F&& f) {
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) f(i, 0, w), f(i + w, 1, w), f(i + 2 * w, 2, w), f(i + 3 * w, 3, w);
+  for (; i + w <= n; i += w) f(i, 0, w);
+  if (i < n) f(i, 1, int(n - i));
+}
+template <class T> NN_INLINE T sum4(const vec<T>* a) { return sum((a[0] + a[1]) + (a[2] + a[3])); }
+// a in its first k lanes, else 0
+template <class T> NN_INLINE vec<T> only(vec<T> a, int k) {
+  return k < vec<T>::width ? select(first<T>(k), a, set1(T(0))) : a;
+}
+
+// out = mean, sum of squared deviations from it
+template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int64_t n, double* out) {
+  constexpr int w = vec<T>::width;
+  const vec<T> zero = set1(T(0));
+  vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
+  for (int64_t r = 0; r < rows; ++r)
+    each_slot<w>(n, [&](int64_t i, int s, int k) { a[s] = a[s] + load(x + r * step + i, k); });
+  const T centre = sum4(a) / T(rows * n);
+  const vec<T> c = set1(centre);
+  for (vec<T>& v : a) v = zero;
+  for (int64_t r = 0; r < rows; ++r)
+    each_slot<w>(n, [&](int64_t i, int s, int k) {
+      const vec<T> d = only(load(x + r * step + i, k) - c, k);
+      a[s] = a[s] + d, b[s] = fma(d, d, b[s]);
+    });
+  const double rest = double(sum4(a)), count = double(rows * n);
+  out[0] = double(centre) + rest / count, out[1] = double(sum4(b)) - rest * rest / count;
+}
+
+// The same of each column.
+template <class T>
+void moments_cols(const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> a[k], b[k], c[k];
+    for (int i = 0; i < k; ++i) a[i] = b[i] = c[i] = set1(T(0));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int i = 0; i < k; ++i) c[i] = c[i] + load(x + r * step + j + i * w, m);
+    for (int i = 0; i < k; ++i) c[i] = c[i] / set1(T(rows));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int i = 0; i < k; ++i) {
+        const vec<T> d = load(x + r * step + j + i * w, m) - c[i];
+        a[i] = a[i] + d, b[i] = fma(d, d, b[i]);
+      }
+    T centre[k * w], rest[k * w], square[k * w];
+    for (int i = 0; i < k; ++i)
+      store(centre + i * w, c[i]), store(rest + i * w, a[i]), store(square + i * w, b[i]);
+    const double count = double(rows);
+    for (int i = 0; i < (k == 1 ? m : k * w); ++i) {
+      const double d = double(rest[i]);
+      mean[j + i] = double(centre[i]) + d / count, squares[j + i] = double(square[i]) - d * d / count;
+    }
+  });
+}
+
+// A coefficient: one number for a row, or one for each column.
+template <bool columns, class T> struct Coefficient {
+  const T* p;
+  vec<T> all;
+  NN_INLINE Coefficient(const T* c, int64_t row) : p(c), all(set1(columns ? T(0) : c[row])) {}
+  NN_INLINE vec<T> at(int64_t j, int k) const { return columns ? load(p + j, k) : all; }
+};
+
+template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_of(const NormTile<T>& t) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const int64_t at = r * t.coefficient_step;
+    const Coefficient<columns, T> mean(t.mean, at), scale(t.scale, at), shift(t.shift, at);
+    const T *x = t.x.p + r * t.x.step, *extra = t.residual.p + r * t.residual.step;
+    T* out = t.out.p + r * t.out.step;
+    each_vector<w>(t.n, [&](int64_t i, int k) {
+      vec<T> v = fma(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
+      if (residual) v = v + load(extra + i, k);
+      store(out + i, relu ? max(set1(T(0)), v) : v, k);
+    });
+  }
+}
+template <bool columns, class T> NN_INLINE void norm(const NormTile<T>& t) {
+  if (t.residual.p) return t.relu ? norm_of<columns, true, true>(t) : norm_of<columns, false, true>(t);
+  t.relu ? norm_of<columns, true, false>(t) : norm_of<columns, false, false>(t);
+}
+template <class T> void norm_rows(const NormTile<T>& t) { norm<false>(t); }
+template <class T> void norm_cols(const NormTile<T>& t) { norm<true>(t); }
+
+// gy where the result y of the relu is positive
+template <class T> NN_INLINE vec<T> masked(const T* gy, const T* y, int k) {
+  return y ? select(gt(load(y, k), set1(T(0))), load(gy, k), set1(T(0))) : load(gy, k);
+}
+
+// out = sum of gz, sum of gz (x - mean); gz is gy behind the relu
+template <bool relu, class T> NN_INLINE void norm_sums_rows_of(const NormTile<T>& t, double* out) {
+  constexpr int w = vec<T>::width;
+  const vec<T> zero = set1(T(0)), mean = set1(*t.mean);
+  vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const T *x = t.x.p + r * t.x.step, *gy = t.gy.p + r * t.gy.step, *y = t.y.p + r * t.y.step;
+    each_slot<w>(t.n, [&](int64_t i, int s, int k) {
+      const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
+      a[s] = a[s] + g, b[s] = fma(g, load(x + i, k) - mean, b[s]);
+    });
+  }
+  out[0] = double(sum4(a)), out[1] = double(sum4(b));
+}
+template <class T> void norm_sums_rows(const NormTile<T>& t, double* out) {
+  t.y.p ? norm_sums_rows_of<true>(t, out) : norm_sums_rows_of<false>(t, out);
+}
+
+// The same of each column.
+template <bool relu, class T>
+NN_INLINE void norm_sums_cols_of(const NormTile<T>& t, double* g_sum, double* gx_sum) {
+  constexpr int w = vec<T>::width;
+  each_strip<w>(t.n, [&](int64_t j, auto wide, int m) {
+    constexpr int k = decltype(wide)::value;
+    vec<T> a[k], b[k], mean[k];
+    for (int i = 0; i < k; ++i) a[i] = b[i] = set1(T(0)), mean[i] = load(t.mean + j + i * w, m);
+    for (int64_t r = 0; r < t.rows; ++r)
+      for (int i = 0; i < k; ++i) {
+        const int64_t at = j + i * w;
+        const vec<T> g = masked(t.gy.p + r * t.gy.step + at, relu ? t.y.p + r * t.y.step + at : nullptr, m);
+        a[i] = a[i] + g, b[i] = fma(g, load(t.x.p + r * t.x.step + at, m) - mean[i], b[i]);
+      }
+    T g[k * w], gx[k * w];
+    for (int i = 0; i < k; ++i) store(g + i * w, a[i]), store(gx + i * w, b[i]);
+    for (int i = 0; i < (k == 1 ? m : k * w); ++i) g_sum[j + i] = double(g[i]), gx_sum[j + i] = double(gx[i]);
+  });
+}
+template <class T> void norm_sums_cols(const NormTile<T>& t, double* g_sum, double* gx_sum) {
+  t.y.p ? norm_sums_cols_of<true>(t, g_sum, gx_sum) : norm_sums_cols_of<false>(t, g_sum, gx_sum);
+}
+
+// out = scale gz + slope (x - mean) + shift; gz is kept where somebody wants it
+template <bool columns, bool relu, class T> NN_INLINE void norm_grad_of(const NormTile<T>& t) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const int64_t at = r * t.coefficient_step;
+    const Coefficient<columns, T> mean(t.mean, at), scale(t.scale, at), shift(t.shift, at),
+        slope(t.slope, at);
+    const T *x = t.x.p + r * t.x.step, *gy = t.gy.p + r * t.gy.step, *y = t.y.p + r * t.y.step;
+    T *out = t.out.p + r * t.out.step, *gz = t.gz.p ? t.gz.p + r * t.gz.step : nullptr;
+    each_vector<w>(t.n, [&](int64_t i, int k) {
+      const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
+      if (gz) store(gz + i, g, k);
+      const vec<T> rest = fma(load(x + i, k) - mean.at(i, k), slope.at(i, k), shift.at(i, k));
+      store(out + i, fma(g, scale.at(i, k), rest), k);
+    });
+  }
+}
+template <class T> void norm_grad_rows(const NormTile<T>& t) {
+  t.y.p ? norm_grad_of<false, true>(t) : norm_grad_of<false, false>(t);
+}
+template <class T> void norm_grad_cols(const NormTile<T>& t) {
+  t.y.p ? norm_grad_of<true, true>(t) : norm_grad_of<true, false>(t);
+}
+
+}  // namespace
+}  // namespace nn
