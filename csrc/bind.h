@@ -9,7 +9,10 @@
 #include <pybind11/pybind11.h>
 
 #include <numpy/arrayobject.h>
+#include <unistd.h>
 
+#include <cmath>
+#include <deque>
 #include <iterator>
 #include <optional>
 #include <vector>
@@ -51,17 +54,37 @@ inline bool dtype_from(int type_num, Dtype& out) {
   }
 }
 
-[[noreturn]] inline void refuse(py::handle src) {
-  throw type_error("expected a float32, float64, int32, int64, uint8 or bool array, got " +
-                   std::string(PyArray_Check(src.ptr()) ? py::str(src.attr("dtype"))
-                                                        : py::str(py::type::of(src).attr("__name__"))));
+// Casters don't know the op's name: they mark what they refuse, and guarded() below says it with all names.
+inline bool refuse(py::handle src, View& v) {
+  v.refused = true;
+  v.owner = src.ptr();
+  return true;
+}
+
+[[noreturn]] inline void refuse(const char* op, const std::string& argument, void* owner) {
+  const py::handle src(static_cast<PyObject*>(owner));
+  const bool is_array = PyArray_Check(src.ptr());
+  if (is_array && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(src.ptr())) > kMaxDims)
+    fail_type(op, argument + " has more than 32 dimensions");
+  fail_type(op, argument + " must be a float32, float64, int32, int64, uint8 or bool array, got " +
+                    std::string(is_array ? py::str(src.attr("dtype"))
+                                         : py::str(py::type::of(src).attr("__name__"))));
+}
+
+template <class T> void demand(const char* op, const char* argument, const T& a) {
+  if constexpr (std::is_base_of_v<View, T>) {
+    if (a.refused) refuse(op, argument, a.owner);
+  } else if constexpr (std::is_same_v<Views, T>) {
+    for (int i = 0; i < a.count; ++i)
+      if (a[i].refused) refuse(op, std::string(argument) + "[" + std::to_string(i) + "]", a[i].owner);
+  }
 }
 
 // Fills v from an ndarray. `keep` holds a native, aligned copy for the rare array that kernels can't read in
 // place.
 inline void load_view(PyObject* src, View& v, py::object& keep) {
   auto* a = reinterpret_cast<PyArrayObject*>(src);
-  if (!dtype_from(PyArray_TYPE(a), v.dtype)) refuse(src);
+  if (!dtype_from(PyArray_TYPE(a), v.dtype) || PyArray_NDIM(a) > kMaxDims) return void(refuse(src, v));
   const int64_t item = itemsize(v.dtype);
   bool in_place = PyArray_ISBEHAVED_RO(a);
   for (int i = 0; in_place && i < PyArray_NDIM(a); ++i) in_place = PyArray_STRIDES(a)[i] % item == 0;
@@ -77,7 +100,6 @@ inline void load_view(PyObject* src, View& v, py::object& keep) {
   v.shape = reinterpret_cast<const int64_t*>(PyArray_DIMS(a));
   v.strides = reinterpret_cast<const int64_t*>(PyArray_STRIDES(a));
   v.owner = src;
-  if (v.ndim > kMaxDims) throw type_error("arrays of more than 32 dimensions are not supported");
 }
 
 // Blocks of memory.h as NumPy's allocator: the ndarrays that kernels return own and free their block (NEP
@@ -141,6 +163,25 @@ inline int64_t bytes_of(const Views& v) {
 }
 template <class T> int64_t bytes_of(const T&) { return 0; }
 
+// Lets other Python threads run. When the interpreter ends meanwhile, Python ends a daemon thread that asks
+// for the GIL by unwinding its stack, which C++ takes for a fatal error: such a thread sleeps until the
+// process is gone.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      for (;;) pause();
+    }
+  }
+  WithoutGil(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
 class CallScope {
  public:
   explicit CallScope(int64_t bytes) {
@@ -148,15 +189,23 @@ class CallScope {
   }
 
  private:
-  std::optional<py::gil_scoped_release> unlocked_;
+  std::optional<WithoutGil> unlocked_;
   FlushDenormals flush_;
 };
 
-template <class R, class... A> auto guarded(R (*f)(A...)) {
-  return [f](A... a) -> R {
+template <class R, class... A, class... Names> auto guarded(const char* op, R (*f)(A...), Names... names) {
+  return [=](A... a) -> R {
+    (demand(op, names, a), ...);
     CallScope scope((bytes_of(a) + ... + 0));
     return f(a...);
   };
+}
+
+// "exp_forward" -> "exp", for messages; lives as long as the module.
+inline const char* op_name(const std::string& kernel) {
+  static std::deque<std::string> names;
+  const size_t end = kernel.rfind("_forward");
+  return names.emplace_back(end == std::string::npos ? kernel : kernel.substr(0, end)).c_str();
 }
 
 // One row of the op table. A last OptView (`out`) defaults to None.
@@ -168,7 +217,7 @@ template <class A, bool Last> auto argument(const char* name) {
 }
 template <class R, class... A, class... Names, size_t... I>
 void def(py::module_& m, const char* name, R (*f)(A...), std::index_sequence<I...>, Names... names) {
-  m.def(name, guarded(f), argument<A, I + 1 == sizeof...(A)>(names)...);
+  m.def(name, guarded(op_name(name), f, names...), argument<A, I + 1 == sizeof...(A)>(names)...);
 }
 template <class R, class... A, class... Names>
 void def(py::module_& m, const char* name, R (*f)(A...), Names... names) {
@@ -194,7 +243,7 @@ template <> struct type_caster<nn::View> {
   PYBIND11_TYPE_CASTER(nn::View, const_name("numpy.ndarray"));
   object keep;
   bool load(handle src, bool) {
-    if (!PyArray_Check(src.ptr())) nn::bind::refuse(src);
+    if (!PyArray_Check(src.ptr())) return nn::bind::refuse(src, value);
     nn::bind::load_view(src.ptr(), value, keep);
     return true;
   }
@@ -205,9 +254,10 @@ template <> struct type_caster<nn::OptView> {
   object keep;
   bool load(handle src, bool) {
     if (src.is_none()) return true;
-    if (!PyArray_Check(src.ptr())) nn::bind::refuse(src);
+    value.given = true;
+    if (!PyArray_Check(src.ptr())) return nn::bind::refuse(src, value);
     nn::bind::load_view(src.ptr(), value, keep);
-    return value.given = true;
+    return true;
   }
 };
 
@@ -220,10 +270,21 @@ template <> struct type_caster<nn::Operand> {
       return true;
     }
     if (!PyFloat_Check(src.ptr()) && !PyLong_Check(src.ptr()) && !PyArray_CheckScalar(src.ptr()))
-      nn::bind::refuse(src);
+      return nn::bind::refuse(src, value);
     value.is_scalar = true;
     value.scalar = PyFloat_AsDouble(src.ptr());
     if (value.scalar == -1 && PyErr_Occurred()) throw error_already_set();
+    if (PyFloat_Check(src.ptr())) {
+      value.is_whole =
+          value.scalar >= -0x1p63 && value.scalar < 0x1p63 && value.scalar == std::floor(value.scalar);
+      if (value.is_whole) value.whole = int64_t(value.scalar);
+    } else if (PyIndex_Check(src.ptr())) {
+      const object number = reinterpret_steal<object>(PyNumber_Index(src.ptr()));
+      if (!number) throw error_already_set();
+      int overflow;
+      value.whole = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+      value.is_whole = overflow == 0;
+    }
     return true;
   }
 };
@@ -239,8 +300,10 @@ template <> struct type_caster<nn::Views> {
     keep.resize(size_t(n));
     for (Py_ssize_t i = 0; i < n; ++i) {
       PyObject* item = PySequence_Fast_GET_ITEM(src.ptr(), i);
-      if (!PyArray_Check(item)) nn::bind::refuse(item);
-      nn::bind::load_view(item, views[size_t(i)], keep[size_t(i)]);
+      if (PyArray_Check(item))
+        nn::bind::load_view(item, views[size_t(i)], keep[size_t(i)]);
+      else
+        nn::bind::refuse(item, views[size_t(i)]);
     }
     value.items = views.data();
     value.count = int(n);

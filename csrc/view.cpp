@@ -7,7 +7,7 @@
 namespace nn {
 
 std::string text(const View& v) {
-  if (v.is_scalar) return std::to_string(v.scalar);
+  if (v.is_scalar) return v.is_whole ? std::to_string(v.whole) : std::to_string(v.scalar);
   std::string s = "(";
   for (int i = 0; i < v.ndim; ++i)
     s += std::to_string(v.shape[i]) + (i + 1 < v.ndim ? ", " : v.ndim == 1 ? "," : "");
@@ -52,7 +52,9 @@ Array output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const 
     if (!same) fail(op, "out has the wrong shape", {{"out", *out}, {"result", wanted}});
     if (out->dtype != dtype)
       fail_type(op, std::string("out is ") + name(out->dtype) + " but the result is " + name(dtype));
-    if (!out->writeable) throw std::invalid_argument(std::string(op) + ": out is read-only");
+    if (!out->writeable)
+      throw std::invalid_argument(std::string(op) +
+                                  ": out is read-only (or unaligned, or not in native byte order)");
     for (int i = 0; i < ndim; ++i) y.shape[i] = shape[i], y.strides[i] = out->strides[i];
     y.data = out->data;
     y.owner = out->owner;
@@ -67,7 +69,12 @@ Array output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const 
       fail(op, "the result is too large to allocate",
            {{"result", View{nullptr, dtype, true, false, ndim, shape, shape}}});
   }
-  y.data = allocate(size_t(y.size() * itemsize(dtype)));
+  try {
+    y.data = allocate(size_t(y.size() * itemsize(dtype)));
+  } catch (const std::bad_alloc&) {
+    throw memory_error(std::string(op) + ": no memory for a result of shape " + text(y.view()) + ", " +
+                       std::to_string(bytes) + " bytes");
+  }
   return y;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -52,6 +53,9 @@ struct View {
   void* owner =
       nullptr;        // the Python object behind the view, opaque here; given back when an `out` is returned
   double scalar = 0;  // its value when is_scalar
+  bool is_whole = false;  // whether `whole` is its exact value
+  int64_t whole = 0;
+  bool refused = false;  // `owner` is nothing that kernels read: the binding says so before a kernel runs
 
   int64_t size() const {
     int64_t n = 1;
@@ -117,6 +121,14 @@ struct Array {
 // Errors: invalid_argument becomes ValueError, type_error becomes TypeError, std::bad_alloc MemoryError.
 struct type_error : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+struct memory_error : std::bad_alloc {
+  explicit memory_error(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
 };
 
 std::string text(const View& v);  // "(2, 3)", or the number itself

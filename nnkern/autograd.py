@@ -7,6 +7,7 @@ are taped in their turn.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,13 +25,14 @@ class set_grad_enabled:
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
+        self.before: list[bool] = []  # one instance may be entered again inside itself
 
     def __enter__(self) -> None:
-        self.before = grad_mode.enabled
+        self.before.append(grad_mode.enabled)
         grad_mode.enabled = self.mode
 
     def __exit__(self, *exc: object) -> None:
-        grad_mode.enabled = self.before
+        grad_mode.enabled = self.before.pop()
 
     def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
         mode = self.mode
@@ -40,7 +42,21 @@ class set_grad_enabled:
             with set_grad_enabled(mode):
                 return f(*args, **kwargs)
 
-        return wrapper
+        @functools.wraps(f)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            steps, sent = f(*args, **kwargs), None
+            try:
+                while True:
+                    with set_grad_enabled(mode):  # while it runs, not while its caller does
+                        try:
+                            item = steps.send(sent)
+                        except StopIteration as end:
+                            return end.value
+                    sent = yield item
+            finally:
+                steps.close()
+
+        return generator if inspect.isgeneratorfunction(f) else wrapper
 
 
 class no_grad(set_grad_enabled):

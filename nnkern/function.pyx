@@ -53,7 +53,7 @@ cdef class TensorBase:
 
     cdef public object data  # the ndarray
     cdef public bint requires_grad
-    cdef public object grad  # a Tensor, or None
+    cdef object _grad
     cdef public Function _fn  # the Function that made this tensor, None for leaves
     cdef public int _index  # which of its outputs
     cdef public TensorBase _base  # the tensor whose memory this one views
@@ -61,6 +61,24 @@ cdef class TensorBase:
     cdef public Version _version  # the last in-place change (on bases only)
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
     cdef object __weakref__
+
+    @property
+    def grad(self):
+        """The gradient that backward() accumulated: a Tensor like this one, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        cdef TensorBase g
+        if value is not None:
+            if not isinstance(value, TensorBase):
+                raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
+            g = <TensorBase>value
+            if g.data.shape != self.data.shape or g.data.dtype != self.data.dtype:
+                raise ValueError(
+                    f"grad is {g.data.dtype} {g.data.shape} but its tensor {self.data.dtype} {self.data.shape}"
+                )
+        self._grad = value
 
 
 cdef class Version:
@@ -113,6 +131,8 @@ cdef class Function:
         cdef bint any_tensor = False, taped = False
         cdef list arrays = [], targets = [], target_index = []
         cdef TensorBase t, out
+        if self.inputs is not None:
+            raise RuntimeError(f"{self.name}: this Function was applied before; make a new one for each call")
         for x in inputs:
             if isinstance(x, TensorBase):
                 t = <TensorBase>x
@@ -138,6 +158,8 @@ cdef class Function:
             y = self.forward(arrays[0])
         else:
             y = self.forward(*arrays)
+        if type(y) is not ndarray and type(y) is not tuple:
+            y = _as_array(y, self, "forward")
         if not any_tensor:
             return _like_inputs(y, inputs)
         self.targets, self.target_index = targets, target_index
@@ -188,6 +210,15 @@ cdef class Function:
         ):
             out._base = base
             out._view_sequence = self.sequence
+
+
+cdef _as_array(y, Function fn, str method):
+    """What a user's Function returned, as an array: NumPy's scalars are welcome, too."""
+    if isinstance(y, ndarray):
+        return y
+    if isinstance(y, np.generic):
+        return np.asarray(y)
+    raise TypeError(f"{method} of {fn.name} must return arrays, got {type(y).__name__}")
 
 
 cdef _like_inputs(y, tuple inputs):
@@ -316,9 +347,22 @@ def run_hooks(dict hooks, g, bint create_graph):
     """g after every hook had its say."""
     for hook in list(hooks.values()):
         result = hook(g if create_graph else Tensor(g))
-        if result is not None:
-            g = result if create_graph or not isinstance(result, TensorBase) else (<TensorBase>result).data
+        if result is None:
+            continue
+        array = (<TensorBase>result).data if isinstance(result, TensorBase) else result
+        if not isinstance(array, ndarray):
+            raise TypeError(f"a hook must return None, a Tensor or an array, got {type(result).__name__}")
+        if array.shape != g.shape or array.dtype != g.dtype:
+            raise RuntimeError(f"a hook returned {array.dtype} {array.shape} for a gradient of {g.dtype} {g.shape}")
+        g = (result if isinstance(result, TensorBase) else Tensor(result)) if create_graph else array
     return g
+
+
+cdef _as_gradient(g, Function fn, bint create_graph):
+    """What fn.backward returned, as what the walk carries: an array, or a Tensor under create_graph."""
+    if create_graph:
+        return g if isinstance(g, TensorBase) else Tensor(_as_array(g, fn, "backward"))
+    return (<TensorBase>g).data if isinstance(g, TensorBase) else _as_array(g, fn, "backward")
 
 
 cdef class Walk:
@@ -418,9 +462,13 @@ cdef class Walk:
             if not retain_graph and fn.saved is not _NOTHING:
                 fn.saved = None
             targets, i = fn.targets, 0
+            if len(gxs) != len(targets):
+                raise RuntimeError(f"backward of {fn.name} gave {len(gxs)} gradients for {len(targets)} inputs")
             for g in gxs:
                 target = targets[i]
                 if g is not None and target is not None:
+                    if type(g) is not ndarray:
+                        g = _as_gradient(g, fn, self.create_graph)
                     shape = (<TensorBase>fn.inputs[i]).data.shape
                     if g.shape != shape:
                         raise RuntimeError(f"backward of {fn.name} gave shape {g.shape} for an input of {shape}")
@@ -429,6 +477,8 @@ cdef class Walk:
             gys = gxs = g = None
         self.owned = None
         for key, (x, g) in self.leaves.items():
+            if g.dtype != (<TensorBase>x).data.dtype:
+                raise RuntimeError(f"a gradient of {g.dtype} arrived at a tensor of {(<TensorBase>x).data.dtype}")
             if (<TensorBase>x)._hooks:
                 g = run_hooks((<TensorBase>x)._hooks, g, self.create_graph)
             self.found[key] = (x, g)

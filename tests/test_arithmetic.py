@@ -102,3 +102,39 @@ ERRORS = [
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_numbers_beside_integers_are_exact_or_refused():
+    x = np.array([1, 2])
+    assert nnkern.add(x, 2**53 + 1).tolist() == [2**53 + 2, 2**53 + 3]
+    assert nnkern.add(x.astype(np.int32), 3.0).tolist() == [4, 5]
+    assert nnkern.where(np.array([True, False]), x, 2**60 + 1).tolist() == [1, 2**60 + 1]
+    for dtype, number in (
+        (np.int64, 2**63),
+        (np.int64, np.inf),
+        (np.int64, 0.5),
+        (np.int32, 2**40),
+        (np.uint8, -1),
+    ):
+        with pytest.raises(TypeError, match=f"add: the number .* does not fit an array of {np.dtype(dtype)}"):
+            nnkern.add(x.astype(dtype), number)
+
+
+def test_what_is_no_array_is_named():
+    for f, text in (
+        (lambda: nnkern.add(randn(2), np.zeros(2, complex)), "add: y must be a float32, .* got complex128"),
+        (lambda: nnkern.exp(None), "exp: x must be .* got NoneType"),
+        (lambda: nnkern.exp(np.zeros(2, np.float16)), "exp: x must be .* got float16"),
+        (lambda: nnkern.cat([randn(2), np.zeros(2, np.float16)]), r"cat: .*\[1\] must be .* got float16"),
+        (lambda: nnkern.exp(np.zeros((1,) * 40)), "exp: x has more than 32 dimensions"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            f()
+
+
+def test_results_that_no_memory_holds():
+    huge = np.broadcast_to(np.float32(0), (1 << 40,))
+    with pytest.raises(MemoryError, match=r"exp: no memory for a result of shape \(1099511627776,\)"):
+        nnkern.exp(huge)
+    with pytest.raises(ValueError, match="add: the result is too large to allocate"):
+        nnkern.add(np.broadcast_to(np.float32(0), (1 << 29, 1 << 31)), 1.0)

@@ -330,3 +330,109 @@ def test_errors():
         Tensor(np.arange(3), requires_grad=True)
     with pytest.raises(ValueError, match="add_.*shape"):
         Tensor(np.ones(3)).add_(np.ones((2, 3)))
+
+
+def test_hooks_that_raise_or_return_nonsense():
+    for result, error, message in (
+        (
+            lambda g: Tensor(np.zeros(5)),
+            RuntimeError,
+            r"hook returned float64 \(5,\) for a gradient of float64 \(3,\)",
+        ),
+        (lambda g: Tensor(np.zeros(3, np.float32)), RuntimeError, "hook returned float32"),
+        (lambda g: "much", TypeError, "a hook must return None, a Tensor or an array, got str"),
+        (lambda g: 1 / 0, ZeroDivisionError, "zero"),
+    ):
+        for on_leaf in (False, True):
+            x = leaf(3)
+            y = x * 2.0
+            (x if on_leaf else y).register_hook(result)
+            with pytest.raises(error, match=message):
+                y.sum().backward()
+            assert x.grad is None
+    x = leaf(3)  # nothing of it remains for the next pass
+    (x * 2.0).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 2, 2])
+
+
+BAD_BACKWARDS = {
+    "gave 2 gradients for 1 inputs": lambda g: (g, g),
+    "gave 0 gradients for 1 inputs": lambda g: (),
+    "must return arrays, got float": lambda g: 1.0,
+    "must return arrays, got list": lambda g: [g],
+    "gave shape": lambda g: g[:1],
+    "gradient of float32 arrived at a tensor of float64": lambda g: g.astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("message", BAD_BACKWARDS)
+def test_a_wrong_backward_is_an_error_not_a_crash(message):
+    class Double(Function):
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, gy):
+            return BAD_BACKWARDS[message](gy)
+
+    with pytest.raises((RuntimeError, TypeError), match=message):
+        Double()(leaf(3)).sum().backward()
+
+
+def test_what_a_users_function_may_do():
+    class Total(Function):
+        def forward(self, x):
+            self.shape = x.shape
+            return np.sum(x)  # a NumPy scalar
+
+        def backward(self, gy):
+            return Tensor(np.full(self.shape, gy))  # a Tensor is taken, too
+
+    x = leaf(3)
+    total = Total()
+    total(x).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [1, 1, 1])
+    with pytest.raises(RuntimeError, match="total: this Function was applied before"):
+        total(x)
+
+    class Nothing(Function):
+        def forward(self, x):
+            return None
+
+    with pytest.raises(TypeError, match="forward of nothing must return arrays, got NoneType"):
+        Nothing()(x)
+
+
+def test_grad_takes_only_a_tensor_of_the_same_kind():
+    x = leaf(3)
+    for wrong in (np.zeros(3), Tensor(np.zeros(4)), Tensor(np.zeros(3, np.float32))):
+        with pytest.raises((TypeError, ValueError), match="grad"):
+            x.grad = wrong
+    x.grad = Tensor(np.ones(3))
+    (x * 2.0).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 3, 3])
+    x.grad = None
+
+
+def test_grad_mode_inside_itself_and_in_generators():
+    mode = nnkern.no_grad()
+    with mode:
+        with mode:
+            assert not nnkern.is_grad_enabled()
+        assert not nnkern.is_grad_enabled()
+    assert nnkern.is_grad_enabled()
+
+    @nnkern.no_grad()
+    def steps():
+        got = yield nnkern.is_grad_enabled()
+        yield got, nnkern.is_grad_enabled()
+        return "end"
+
+    it = steps()
+    assert next(it) is False and nnkern.is_grad_enabled()  # the caller of a generator keeps its own mode
+    assert it.send(5) == (5, False) and nnkern.is_grad_enabled()
+    with pytest.raises(StopIteration, match="end"):
+        next(it)
+    it = steps()
+    next(it)
+    it.close()
+    assert nnkern.is_grad_enabled()

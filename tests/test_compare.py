@@ -1,5 +1,7 @@
 """Comparisons, logic and choice: kernels on every ISA, layouts, integers, bools, NaN, gradients, PyTorch, errors."""
 
+import operator
+
 import numpy as np
 import pytest
 from support import SIZES, check_gradient, check_kernels, check_torch, each_isa, randn, rng
@@ -94,3 +96,13 @@ def test_errors():
         ValueError, match=r"lt: shapes do not broadcast: axis -1 is 3 and 4.*\(2, 3\).*\(4,\)"
     ):
         nnkern.lt(randn(2, 3), randn(4))
+
+
+def test_numbers_beside_integers_are_exact():
+    big = 2**53 + 1  # no double
+    x = np.array([big, np.iinfo(np.int64).max, np.iinfo(np.int64).min])
+    for number in (big, big - 1, float(big - 1), 2**63 - 1, 2**63, -(2**63), 1e300, -np.inf, 0.5):
+        for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+            # Python compares whole numbers with floats exactly
+            expected = [bool(getattr(operator, name)(int(v), number)) for v in x]
+            assert getattr(nnkern, name)(x, number).tolist() == expected, (name, number)

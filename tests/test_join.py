@@ -97,6 +97,7 @@ def test_torch_in_torch_out():
 ERRORS = [
     (lambda x: nn.narrow(x, 1, 3, 2), IndexError, r"narrow: \[3, 5\) does not lie in dim 1"),
     (lambda x: nn.split(x, [1, 2], 1), ValueError, r"split: lengths \[1, 2\] must sum to 4"),
+    (lambda x: nn.split(x, [-1, 5], 1), ValueError, "none below 0"),
     (lambda x: nn.split(x, 0), ValueError, "split_size must be positive"),
     (lambda x: nn.chunk(x, 0), ValueError, "chunks must be positive"),
     (lambda x: nn.stack((x, x[:2])), ValueError, r"stack: tensors\[1\] .* \(tensors\[0\].shape=\(3, 4\)"),

@@ -166,3 +166,46 @@ print("fine")
 """
     done = python(code)
     assert done.stdout.strip() == "fine", done.stderr
+
+
+def test_a_fork_while_another_thread_computes():
+    """The first calls of a process: whatever is made once must not be half made in the child."""
+    code = """
+import os, threading, numpy as np, nnkern
+a, stop = np.ones((200, 200), np.float32), []
+def run():
+    while not stop:
+        nnkern.matmul(a, a)
+thread = threading.Thread(target=run)
+thread.start()
+for _ in range(10):
+    pid = os.fork()
+    if pid == 0:
+        import signal
+        signal.alarm(20)
+        nnkern.matmul(a, a), nnkern.exp(a), nnkern.empty_cache()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+stop.append(1)
+thread.join()
+print("fine")
+"""
+    for _ in range(3):
+        assert python(code).stdout.strip() == "fine"
+
+
+def test_a_daemon_thread_may_compute_while_the_interpreter_ends():
+    code = """
+import threading, time, numpy as np, nnkern
+a = np.ones((400, 400), np.float32)
+def run():
+    while True:
+        nnkern.matmul(a, a)
+for _ in range(2):
+    threading.Thread(target=run, daemon=True).start()
+time.sleep(0.05)
+print("fine")
+"""
+    for _ in range(5):
+        done = python(code)
+        assert done.returncode == 0 and done.stdout.strip() == "fine", done.stderr

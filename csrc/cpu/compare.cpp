@@ -44,7 +44,7 @@ template <class T> bool compare_one(Compare op, T x, T y) {
 }
 
 Array compare(const char* op, Compare which, const View& x, const View& y, const OptView& out) {
-  // An integer array meets a fraction: compared as what they are, in double.
+  // An integer array meets any number: compared as what they are.
   const bool mixed = (x.is_scalar != y.is_scalar) && !is_float((x.is_scalar ? y : x).dtype);
   const Dtype dt = mixed ? (x.is_scalar ? y : x).dtype : operand_dtype(op, x, y);
   const Named args[] = {{"x", x}, {"y", y}};
@@ -68,16 +68,24 @@ Array compare(const char* op, Compare which, const View& x, const View& y, const
     dispatch_integer(dt, [&](auto t) {
       using T = decltype(t);
       if (mixed) {
-        const double number = x.is_scalar ? x.scalar : y.scalar;
         const bool left = x.is_scalar;
+        const View& number = left ? x : y;
         const T* p = (left ? y : x).as<const T>();
         const T none = 0;
-        run_loop(w, left ? &none : p, left ? p : &none, z.as<uint8_t>(),
-                 [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
-                   for (int64_t i = 0; i < n; ++i)
-                     c[i] = left ? compare_one(which, number, double(b[i * bs]))
-                                 : compare_one(which, double(a[i * as]), number);
-                 });
+        auto against = [&](auto value) {
+          using N = decltype(value);
+          run_loop(w, left ? &none : p, left ? p : &none, z.as<uint8_t>(),
+                   [=](const T* a, int as, const T* b, int bs, uint8_t* c, int64_t n) {
+                     for (int64_t i = 0; i < n; ++i)
+                       c[i] = left ? compare_one(which, value, N(b[i * bs]))
+                                   : compare_one(which, N(a[i * as]), value);
+                   });
+        };
+        if (number.is_whole) return against(number.whole);
+        // A fraction; or beyond all integers, where rounding must not make the largest of them equal.
+        const bool beyond = std::fabs(number.scalar) >= 0x1p63;
+        against(beyond ? std::copysign(std::numeric_limits<double>::infinity(), number.scalar)
+                       : number.scalar);
         return;
       }
       run_loop(w, x.as<const T>(), y.as<const T>(), z.as<uint8_t>(),
@@ -101,7 +109,7 @@ Array logic(const char* op, Logic which, const View& x, const View& y) {
     run_loop(element_walk(z, inputs, 2), x.as<const uint8_t>(), y.as<const uint8_t>(), z.as<uint8_t>(),
              [=](const uint8_t* a, int as, const uint8_t* b, int bs, uint8_t* c, int64_t n) {
                for (int64_t i = 0; i < n; ++i) {
-                 const uint8_t u = a[i * as], v = b[i * bs];
+                 const bool u = a[i * as], v = b[i * bs];
                  c[i] = which == Logic::and_ ? u & v : which == Logic::or_ ? u | v : u ^ v;
                }
              });

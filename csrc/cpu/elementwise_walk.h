@@ -207,14 +207,30 @@ template <class F> void dispatch_integer(Dtype t, F&& f) {
   }
 }
 
+// Whether a number is one of the values of an integer dtype.
+inline bool fits(const View& number, Dtype t) {
+  if (!number.is_whole) return false;
+  const int64_t n = number.whole;
+  switch (t) {
+    case Dtype::i32:
+      return n == int32_t(n);
+    case Dtype::u8:
+      return n == uint8_t(n);
+    case Dtype::b8:
+      return n == 0 || n == 1;
+    default:
+      return true;
+  }
+}
+
 // The dtype of two operands: numbers take that of the array beside them; arrays must agree.
 inline Dtype operand_dtype(const char* op, const View& x, const View& y) {
   if (x.is_scalar && y.is_scalar) return Dtype::f32;
   if (x.is_scalar || y.is_scalar) {
     const View &array = x.is_scalar ? y : x, &number = x.is_scalar ? x : y;
-    if (!is_float(array.dtype) && number.scalar != std::floor(number.scalar))
-      fail_type(op, "the number " + std::to_string(number.scalar) + " does not fit an array of " +
-                        name(array.dtype) + "; convert the array: .astype('float32')");
+    if (!is_float(array.dtype) && !fits(number, array.dtype))
+      fail_type(op, "the number " + text(number) + " does not fit an array of " + name(array.dtype) +
+                        "; convert the array: .astype('float32')");
     return array.dtype;
   }
   if (x.dtype != y.dtype)
@@ -226,7 +242,7 @@ inline Dtype operand_dtype(const char* op, const View& x, const View& y) {
 // A number as an array of one element of type T, an array as it is.
 template <class T> const T* data_or(const View& v, T& number) {
   if (!v.is_scalar) return v.as<const T>();
-  number = T(v.scalar);
+  number = std::is_integral_v<T> ? T(v.whole) : T(v.scalar);
   return &number;
 }
 

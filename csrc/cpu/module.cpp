@@ -29,8 +29,13 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
                                 "' is not one of: " + nn::available_isas());
       },
       py::arg("name"));
-  nn::isa();  // a bad NNKERN_ISA or NNKERN_NUM_THREADS fails here, at import
+  // Whatever is made once is made here, at import: a fork while another thread made it would leave the child
+  // waiting for ever. And a bad NNKERN_ISA or NNKERN_NUM_THREADS fails here.
+  nn::isa();
+  nn::available_isas();
   nn::num_threads();
+  nn::memory_stats();
+  nn::bind::memory_handler();
 
   m.def("probe_flops", &nn::cpu::probe_flops, py::arg("is_double"), py::arg("threads"),
         py::call_guard<py::gil_scoped_release>());

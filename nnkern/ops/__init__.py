@@ -42,7 +42,7 @@ broadcast_to expand flip permute repeat reshape tile view
 
 _OPERATORS = {
     "__neg__": "neg", "__abs__": "abs", "__invert__": "logical_not", "__getitem__": "getitem",
-    "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
+    "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
     "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__pow__": "pow", "__matmul__": "matmul",
     "__and__": "logical_and", "__or__": "logical_or", "__xor__": "logical_xor",
 }  # fmt: skip
@@ -69,6 +69,13 @@ def _reflected(function: _Any) -> _Any:
     return operator
 
 
+def _equality(function: _Any, beside_none: bool) -> _Any:
+    def operator(self: Tensor, other: _Any) -> _Any:
+        return beside_none if other is None else function(self, other)
+
+    return operator
+
+
 def _attach() -> None:
     for name in _METHODS.split():
         setattr(Tensor, name, globals()[name])
@@ -78,6 +85,8 @@ def _attach() -> None:
         setattr(Tensor, operator, globals()[name])
     for operator, name in _REFLECTED_OPERATORS.items():
         setattr(Tensor, operator, _reflected(globals()[name]))
+    Tensor.__eq__ = _equality(globals()["eq"], False)  # type: ignore[method-assign]
+    Tensor.__ne__ = _equality(globals()["ne"], True)  # type: ignore[method-assign]
 
 
 _attach()

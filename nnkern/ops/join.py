@@ -106,9 +106,10 @@ def split(x: Any, split_size: Any, dim: int = 0) -> Any:
         if split_size <= 0:
             raise ValueError(f"split: split_size must be positive, got {split_size}")
         split_size = [min(split_size, total - i) for i in range(0, max(total, 1), split_size)]
-    if sum(split_size) != total:
+    if sum(split_size) != total or min(split_size, default=0) < 0:
         raise ValueError(
-            f"split: lengths {list(split_size)} must sum to {total} (x.shape={tuple(x.shape)}, dim={dim})"
+            f"split: lengths {list(split_size)} must sum to {total}, none below 0 "
+            f"(x.shape={tuple(x.shape)}, dim={dim})"
         )
     return Split(dim, split_size)(x)
 
