@@ -175,8 +175,10 @@ def cases() -> list[Case]:
     for name, (make, shape, classes, products, weights, activations) in IMAGE_NETS.items():
         flops, size = 6e6 * shape[0] * products, 8e6 * (weights + shape[0] * activations)
         step = _image_step(make, shape, classes)
-        full = make is not _lenet5
+        # after one step the biases of BatchNorm are gradients: an input that rounds to the other side of a ReLU shows
+        tolerance = 3e-2 if make is _resnet18 else 1e-3
         found.append(
-            Case("training step", name, step, flops, size, compared=_values, tolerance=1e-3, full=full)
-        )
+            Case("training step", name, step, flops, size, compared=_values, tolerance=tolerance,
+                 full=make is not _lenet5)
+        )  # fmt: skip
     return found

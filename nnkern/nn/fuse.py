@@ -1,0 +1,131 @@
+"""Folding BatchNorm into the convolution before it, for inference."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..autograd import no_grad
+from ..tensor import Tensor
+from .container import Sequential
+from .conv import Conv1d, Conv2d, Conv3d
+from .module import Module
+from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from .parameter import Parameter
+
+_CONVS = (Conv1d, Conv2d, Conv3d)
+_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+
+
+class Folded(Module):
+    """Stands where a BatchNorm was: y = activation(x + residual)."""
+
+    def forward(self, x: Any, residual: Any = None, activation: str | None = None) -> Any:
+        y = x if residual is None else ops.add(x, residual)
+        return ops.relu(y) if activation == "relu" else y
+
+
+def fuse_conv_bn(model: Module, *inputs: Any) -> Module:
+    """A copy of model for inference: each BatchNorm that a convolution feeds is folded into its weight and bias.
+
+    w' = w * gamma / sqrt(var + eps),  b' = (b - mean) * gamma / sqrt(var + eps) + beta
+
+    Without inputs only neighbours in a Sequential are folded: nothing else tells what feeds what. With inputs (an
+    example of the model's) the model runs once to see it, and once more to see that its results stayed the same. The
+    copy is in eval mode, a Folded stands where each BatchNorm was, and model is as it was. Raises ValueError if
+    the results differ, which means that something else uses a convolution's result, too.
+
+    >>> fuse_conv_bn(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    Sequential(
+      (0): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))
+      (1): Folded()
+    )
+    """
+    fused = copy.deepcopy(model).eval()
+    with no_grad():
+        before, pairs = _watch(fused, inputs) if inputs else (None, _neighbours(fused))
+        for conv, norm in pairs:
+            if norm.running_mean is not None:
+                _fold(conv, norm)
+                _replace(fused, norm, Folded())
+        if inputs:
+            _compare(before, fused(*inputs))
+    return fused
+
+
+def _neighbours(model: Module) -> list[tuple[Any, Any]]:
+    """Convolutions and the BatchNorm right after them in a Sequential, neither of them used elsewhere."""
+    uses = Counter(id(child) for module in model.modules() for child in module._modules.values())
+    pairs: list[tuple[Any, Any]] = []
+    for module in model.modules():
+        if isinstance(module, Sequential) and type(module).forward is Sequential.forward:
+            children = list(module._modules.values())
+            pairs += [
+                p
+                for p in zip(children, children[1:])
+                if isinstance(p[0], _CONVS) and isinstance(p[1], _NORMS)
+            ]
+    return [(conv, norm) for conv, norm in pairs if uses[id(conv)] == uses[id(norm)] == 1]
+
+
+def _watch(model: Module, inputs: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The model's results, and each BatchNorm with the convolution whose result it was given, both run once."""
+    made: dict[int, tuple[Any, Any]] = {}  # by id of the result, which stays alive here
+    fed: list[tuple[Any, Any]] = []
+    runs: Counter[int] = Counter()
+
+    def after_conv(conv: Any, args: Any, y: Any) -> None:
+        runs[id(conv)] += 1
+        made[id(y)] = conv, y
+
+    def before_norm(norm: Any, args: Any) -> None:
+        runs[id(norm)] += 1
+        if id(args[0]) in made:
+            fed.append((made[id(args[0])][0], norm))
+
+    handles = [m.register_forward_hook(after_conv) for m in model.modules() if isinstance(m, _CONVS)]
+    handles += [m.register_forward_pre_hook(before_norm) for m in model.modules() if isinstance(m, _NORMS)]
+    try:
+        y = model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return y, [(conv, norm) for conv, norm in fed if runs[id(conv)] == runs[id(norm)] == 1]
+
+
+def _fold(conv: Any, norm: Any) -> None:
+    mean, var = norm.running_mean.data, norm.running_var.data
+    scale = 1 / np.sqrt(var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight.data
+    bias = -mean * scale if conv.bias is None else (conv.bias.data - mean) * scale
+    if norm.bias is not None:
+        bias = bias + norm.bias.data
+    w = conv.weight.data
+    conv.weight = Parameter((w * scale.reshape(-1, *[1] * (w.ndim - 1))).astype(w.dtype))
+    conv.bias = Parameter(bias.astype(w.dtype))
+
+
+def _replace(model: Module, old: Module, new: Module) -> None:
+    for module in model.modules():
+        for name, child in module.named_children():
+            if child is old:
+                setattr(module, name, new)
+
+
+def _compare(before: Any, after: Any) -> None:
+    if isinstance(before, tuple | list):
+        for a, b in zip(before, after, strict=True):
+            _compare(a, b)
+    elif isinstance(before, Tensor):
+        scale = float(np.abs(before.data).max(initial=0))
+        error = float(np.abs(before.data - after.data).max(initial=0))
+        if not error <= 1e-3 * scale:
+            raise ValueError(
+                f"fuse_conv_bn: the results would change by {error:.3g} of {scale:.3g}: something else uses the result "
+                "of a convolution that feeds a BatchNorm"
+            )

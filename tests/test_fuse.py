@@ -1,0 +1,70 @@
+"""fuse_conv_bn: the same results with no BatchNorm left, or an error."""
+
+import numpy as np
+import pytest
+from support import randn
+
+from nnkern import Tensor, nn
+
+
+def settled(model):
+    """Statistics and affine parameters that are not the neutral ones."""
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            n = m.running_mean.shape[0]
+            m.running_mean.data[...] = randn(n, seed=1)
+            m.running_var.data[...] = 0.5 + np.abs(randn(n, seed=2))
+            if m.weight is not None:
+                m.weight.data[...], m.bias.data[...] = randn(n, seed=3), randn(n, seed=4)
+    return model
+
+
+def kinds(model):
+    return [type(m).__name__ for m in model.modules()]
+
+
+class Block(nn.Module):
+    def __init__(self, used_twice=False):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(8)  # registered first: order says nothing
+        self.conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.used_twice = used_twice
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.bn(y, residual=y if self.used_twice else x, activation="relu")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"groups": 2}])
+def test_neighbours_in_a_sequential(n, options):
+    conv, norm = getattr(nn, f"Conv{n}d"), getattr(nn, f"BatchNorm{n}d")
+    model = settled(
+        nn.Sequential(conv(4, 6, 3, **options), norm(6), nn.ReLU(), conv(6, 2, 1), norm(2, affine=False))
+    )
+    x = Tensor(randn(2, 4, *(7, 6, 5)[:n]))
+    fused = nn.fuse_conv_bn(model)
+    assert kinds(fused) == ["Sequential", kinds(model)[1], "Folded", "ReLU", kinds(model)[1], "Folded"]
+    assert not fused.training and model.training and kinds(model)[2].startswith("BatchNorm")
+    np.testing.assert_allclose(fused(x).data, model.eval()(x).data, rtol=1e-4, atol=1e-4)
+
+
+def test_an_example_shows_what_feeds_what():
+    x = Tensor(randn(2, 8, 6, 6))
+    model = settled(nn.Sequential(Block(), nn.ReLU(), Block()))
+    assert kinds(nn.fuse_conv_bn(model)) == kinds(model)  # nothing tells
+    fused = nn.fuse_conv_bn(model, x)
+    assert not any(k.startswith("BatchNorm") for k in kinds(fused))
+    np.testing.assert_allclose(fused(x).data, model.eval()(x).data, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="fuse_conv_bn: the results would change"):
+        nn.fuse_conv_bn(settled(nn.Sequential(Block(used_twice=True))), x)
+
+
+def test_what_is_shared_or_has_no_statistics_stays():
+    conv = nn.Conv2d(8, 8, 3, padding=1)
+    shared = settled(nn.Sequential(conv, nn.BatchNorm2d(8), conv, nn.BatchNorm2d(8)))
+    x = Tensor(randn(2, 8, 6, 6))
+    for fused in (nn.fuse_conv_bn(shared), nn.fuse_conv_bn(shared, x)):
+        assert kinds(fused) == kinds(shared)
+    loose = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8, track_running_stats=False))
+    assert kinds(nn.fuse_conv_bn(loose)) == kinds(loose)
