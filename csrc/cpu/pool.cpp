@@ -17,8 +17,9 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 16;  // elements read: about 20 us
-constexpr int64_t kBlock = 64;       // rows per kernel call
+constexpr int64_t kGrain = 1 << 16;   // elements read: about 20 us
+constexpr int64_t kBlock = 64;        // rows per kernel call where lists are not shared
+constexpr int64_t kShared = 1 << 14;  // sources of an image whose lists are made once
 
 // What each coordinate of the result meets along one axis: places of the source, and the taps they are.
 struct Links {
@@ -84,17 +85,15 @@ struct Sight {
   Sight(const Sight&) = delete;
 };
 
-// The lists of one block of rows, in memory that is used again for the next one.
+// The sources of rows, as offsets in elements from their image (channel).
 template <class T> struct Lists {
   std::vector<int> begin, tap;
-  std::vector<const T*> x;
-  std::vector<const uint8_t*> winner;
+  std::vector<int64_t> offset;
   std::vector<T> scale;
   Lists(int64_t rows, int64_t sources)
       : begin(size_t(rows) + 1),
         tap(size_t(rows * sources)),
-        x(tap.size()),
-        winner(tap.size()),
+        offset(tap.size()),
         scale(std::max(tap.size(), begin.size())) {}
 };
 
@@ -102,73 +101,80 @@ struct Job {
   const Sight& sight;
   const Links (&links)[3];
   const Laid& x;
-  const Laid* winner;                  // of a gradient by winners
+  const Laid* winner;                  // of a gradient by winners: laid out as x is
   const std::vector<double>* divisor;  // of each outer axis, where rows are divided (average, forward)
   bool gradient, wide;
+
+  int64_t rows() const {
+    return links[0].size() * links[1].size() * links[2].size();
+  }  // of an image (channel)
+  int64_t most() const { return links[0].most() * links[1].most() * links[2].most(); }
 };
 
-// Fills the lists for rows [from, to) of the result.
+// Fills the lists for rows [from, to) of one image (channel) of the result.
 template <class T> void list_rows(const Job& j, int64_t from, int64_t to, Lists<T>& l) {
   const Sight& s = j.sight;
   const int64_t m[3] = {j.links[0].size(), j.links[1].size(), j.links[2].size()};
-  int64_t at[5], rest = from;
-  for (int i = 2; i >= 0; --i) at[2 + i] = rest % m[i], rest /= m[i];
-  at[1] = rest % s.c, at[0] = rest / s.c;
+  const int64_t step[3] = {j.x.step[0] / int64_t(sizeof(T)), j.x.step[1] / int64_t(sizeof(T)),
+                           s.last ? j.x.step[2] / int64_t(sizeof(T)) : 0};
   size_t e = 0;
   l.begin[0] = 0;
   for (int64_t row = from; row < to; ++row) {
-    const int64_t plane = at[0] * j.x.n + at[1] * j.x.c;
-    const int64_t marks = j.winner ? at[0] * j.winner->n + at[1] * j.winner->c : 0;
+    const int64_t at[3] = {row / m[2] / m[1], row / m[2] % m[1], row % m[2]};
     const Links::Link *a[3], *end[3];
     for (int i = 0; i < 3; ++i) {
-      a[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[2 + i])];
-      end[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[2 + i]) + 1];
+      a[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[i])];
+      end[i] = j.links[i].links.data() + j.links[i].begin[size_t(at[i]) + 1];
     }
     for (const auto* u = a[0]; u < end[0]; ++u)
       for (const auto* v = a[1]; v < end[1]; ++v) {
-        const int64_t offset = plane + u->at * j.x.step[0] + v->at * j.x.step[1];
+        const int64_t offset = u->at * step[0] + v->at * step[1];
         const int64_t tap = (u->tap * s.outer[1]->kernel + v->tap) * s.outer[2]->kernel;
         for (const auto* w = a[2]; w < end[2]; ++w, ++e) {
-          l.x[e] = reinterpret_cast<const T*>(j.x.p + offset + (s.last ? w->at * j.x.step[2] : 0));
+          l.offset[e] = offset + w->at * step[2];
           l.tap[e] = int((tap + w->tap) * s.inner->kernel);
           if (j.gradient) l.scale[e] = T(u->factor * v->factor * w->factor);
-          if (j.winner)
-            l.winner[e] = reinterpret_cast<const uint8_t*>(j.winner->p + marks + u->at * j.winner->step[0] +
-                                                           v->at * j.winner->step[1] +
-                                                           (s.last ? w->at * j.winner->step[2] : 0));
         }
       }
     l.begin[size_t(row - from) + 1] = int(e);
-    if (j.divisor) {
-      double d = 1;
-      for (int i = 0; i < 3; ++i) d *= j.divisor[i][size_t(at[2 + i])];
-      l.scale[size_t(row - from)] = T(d);
-    }
-    for (int i = 4; i >= 0 && ++at[i] == (i == 0 ? s.n : i == 1 ? s.c : m[i - 2]) && i > 0; --i) at[i] = 0;
+    if (j.divisor)
+      l.scale[size_t(row - from)] =
+          T(j.divisor[0][size_t(at[0])] * j.divisor[1][size_t(at[1])] * j.divisor[2][size_t(at[2])]);
   }
 }
 
-// run(first row, PoolRows) for each block of rows of the result; y and y_winner are left to it.
+// run(first row, PoolRows) for each block of rows of the result; y and y_winner are left to it. The lists of
+// one channel serve all; those of whole channels-last images would be long and are made block by block.
 template <class T, class F> void each_block(const Job& j, const T* divisor, F&& run) {
   const Sight& s = j.sight;
   const PoolAxis& a = *s.inner;
-  const int64_t most = j.links[0].most() * j.links[1].most() * j.links[2].most();
-  const int64_t rows = s.n * s.c * j.links[0].size() * j.links[1].size() * j.links[2].size();
+  const int64_t most = j.most(), rows = j.rows();
   if (most == 0) return;
   const int64_t reach = a.dilation * (a.kernel - 1);
   const int64_t cost = most * (a.in + a.out) + a.out * std::min<int64_t>(a.kernel, 16) + 16;
-  parallel_for(rows, std::max<int64_t>(1, kGrain / cost), [&](int64_t begin, int64_t end) {
-    const int64_t size = std::min(std::max<int64_t>(1, std::min(kBlock, 8192 / most)), end - begin);
-    Lists<T> l(size, most);
+  const bool shared = rows * most <= kShared;
+  const int64_t size = shared ? rows : std::max<int64_t>(1, std::min(kBlock, 8192 / most));
+  Lists<T> all(shared ? rows : 0, most);
+  if (shared) list_rows(j, 0, rows, all);
+  parallel_for(s.n * s.c * rows, std::max<int64_t>(1, kGrain / cost), [&](int64_t begin, int64_t end) {
+    Lists<T> own(shared ? 0 : size, most);
+    Lists<T>& l = shared ? all : own;
     Workspace<T> scratch(size_t(a.in + a.out + 2 * reach + 4 * 16));
     PoolRows<T> p = {};
-    p.begin = l.begin.data(), p.x = l.x.data(), p.tap = l.tap.data(), p.winner = l.winner.data();
-    p.scale = l.scale.data(), p.divisor = divisor, p.scratch = scratch, p.wide = j.wide;
+    p.tap = l.tap.data(), p.offset = l.offset.data();
+    p.divisor = divisor, p.scratch = scratch, p.wide = j.wide;
     p.in = a.in, p.out = a.out, p.kernel = a.kernel, p.stride = a.stride, p.dilation = a.dilation;
     p.low = a.low, p.windows = a.windows.data();
-    for (int64_t row = begin; row < end; row += size) {
-      p.rows = std::min(size, end - row);
-      list_rows(j, row, row + p.rows, l);
+    for (int64_t row = begin; row < end; row += p.rows) {
+      const int64_t plane = row / rows, from = row % rows, n = plane / s.c, c = plane % s.c;
+      p.rows = std::min(std::min(size, end - row), rows - from);
+      if (!shared) list_rows(j, from, from + p.rows, l);
+      const int64_t skipped = shared ? from : 0;
+      p.begin = l.begin.data() + skipped;
+      p.scale = l.scale.data() + (j.gradient ? 0 : skipped);
+      p.x = reinterpret_cast<const T*>(j.x.p + n * j.x.n + c * j.x.c);
+      if (j.winner)
+        p.winner = reinterpret_cast<const uint8_t*>(j.winner->p + n * j.winner->n + c * j.winner->c);
       run(row, p);
     }
   });
@@ -257,7 +263,7 @@ Array max_pool_backward(const View& gy, const View& index, const Ints& input_siz
   const Sight sight(s, last);
   const Links links[3] = {unpooled_links(*sight.outer[0], {}), unpooled_links(*sight.outer[1], {}),
                           unpooled_links(*sight.outer[2], {})};
-  const Laid from(gy, last), marks(index, last);
+  const Laid from(gy, last, true), marks(index, last, true);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
     each_block<T>(Job{sight, links, from, &marks, nullptr, true, wide}, nullptr,
@@ -341,8 +347,8 @@ Array avg_pool_backward(const View& gy, const Ints& input_size, const Ints& kern
   const Laid from(gy, last);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    const std::vector<double> d = divisors(*sight.inner, count_all, divisor != 0);
-    const std::vector<T> within(d.begin(), d.end());
+    std::vector<T> within;
+    for (double d : divisors(*sight.inner, count_all, divisor != 0)) within.push_back(T(1 / d));
     each_block<T>(Job{sight, links, from, nullptr, nullptr, true, false}, last ? nullptr : within.data(),
                   [&](int64_t row, PoolRows<T>& p) {
                     p.y = gx.as<T>() + row * sight.inner->in;

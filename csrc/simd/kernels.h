@@ -77,22 +77,24 @@ struct PoolWindow {
   int64_t start, first, last;
 };
 
-// Rows to pool (or rows of a gradient to collect): row i comes from the rows x[begin[i]] .. x[begin[i + 1] -
-// 1], each one tap of the outer axes. Within a row, windows are `kernel` wide and `stride` apart; stride 0:
-// anywhere. Channels-last arrays have the channels in the row, and windows of one element.
+// Rows to pool (or rows of a gradient to collect): row i comes from the rows x + offset[e], begin[i] <= e <
+// begin[i + 1], each one tap of the outer axes. Within a row, windows are `kernel` wide and `stride` apart;
+// stride 0: anywhere. Channels-last arrays have the channels in the row, and windows of one element.
 template <class T> struct PoolRows {
   int64_t rows;
   const int* begin;
-  const T* const* x;
-  const int* tap;                // number of the source's first tap in the window
-  const uint8_t* const* winner;  // gradients: the taps that won, beside x (int32_t if wide)
+  const T* x;
+  const int64_t* offset;
+  const int* tap;         // number of the source's first tap in the window
+  const uint8_t* winner;  // gradients: the taps that won, at the same offsets (int32_t if wide)
   bool wide;
-  const T* scale;    // average: what row i is divided by; its gradient: the factor of each source
-  const T* divisor;  // average: what element o of the pooled row is divided by besides, or null
-  T* y;              // rows one after another
-  void* y_winner;    // uint8_t (int32_t if wide), or null
-  T* scratch;        // in + out + 2 * reach numbers and four registers
-  int64_t in, out;   // elements of an unpooled and of a pooled row
+  const T* scale;  // average: what row i is divided by; its gradient: the factor of each source
+  const T*
+      divisor;  // average: what element o of the pooled row is divided by besides (gradient: times), or null
+  T* y;         // rows one after another
+  void* y_winner;   // uint8_t (int32_t if wide), or null
+  T* scratch;       // in + out + 2 * reach numbers and four registers
+  int64_t in, out;  // elements of an unpooled and of a pooled row
   int64_t kernel, stride, dilation, low;
   const PoolWindow* windows;  // of the row's axis
 };
