@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 16;   // elements read: about 20 us
 constexpr int64_t kBlock = 64;        // rows per kernel call where lists are not shared
-constexpr int64_t kShared = 1 << 14;  // sources of an image whose lists are made once
+constexpr int64_t kShared = 1 << 16;  // sources of an image whose lists are made once
 
 // What each coordinate of the result meets along one axis: places of the source, and the taps they are.
 struct Links {

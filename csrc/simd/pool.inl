@@ -33,7 +33,7 @@ NN_INLINE void fold_columns(const T* x, const int64_t* offset, int count, int64_
 template <int op, bool inside, class T>
 NN_INLINE vec<T> fold_at(const PoolRows<T>& p, const int64_t* offset, int count, int64_t at) {
   constexpr int w = vec<T>::width;
-  if constexpr (inside) {
+  if (inside || (at >= 0 && at + w <= p.in)) {
     vec<T> a = load(p.x + offset[0] + at);
     for (int e = 1; e < count; ++e) a = combine<op, T>(a, load(p.x + offset[e] + at));
     return a;
@@ -43,6 +43,13 @@ NN_INLINE vec<T> fold_at(const PoolRows<T>& p, const int64_t* offset, int count,
   vec<T> a = load_range(p.x + offset[0] + at, 1, from, to);
   for (int e = 1; e < count; ++e) a = combine<op, T>(a, load_range(p.x + offset[e] + at, 1, from, to));
   return select(first<T>(to) & ~first<T>(from), a, set1(neutral<op, T>()));
+}
+
+// Elements that the registers of w windows reach over: pairs of registers begin at every tap, or every other
+// one.
+template <class T> NN_INLINE int64_t last_read(const PoolRows<T>& p) {
+  const int64_t taps = p.stride == 2 && p.dilation == 1 ? (p.kernel - 1) / 2 * 2 : p.kernel - 1;
+  return taps * p.dilation + p.stride * vec<T>::width;
 }
 
 // Windows of few elements need no scratch: each register of columns is folded down its rows, then along.
@@ -70,11 +77,11 @@ NN_INLINE vec<T> fold_small(const PoolRows<T>& p, const int64_t* offset, int cou
 template <int op, int stride, class T, class F>
 NN_INLINE void fold_few(const PoolRows<T>& p, const int64_t* offset, int count, F&& put) {
   constexpr int w = vec<T>::width;
-  const int64_t reach = p.dilation * (p.kernel - 1);
+  const int64_t ahead = last_read(p);
   for (int64_t j = 0; j < p.out; j += w) {
     const int m = p.out - j < w ? int(p.out - j) : w;
     const int64_t at = j * stride - p.low;
-    const bool inside = at >= 0 && at + stride * w + reach <= p.in;
+    const bool inside = at >= 0 && at + ahead <= p.in;
     put(j,
         inside ? fold_small<op, stride, true, T>(p, offset, count, at)
                : fold_small<op, stride, false, T>(p, offset, count, at),
@@ -162,34 +169,6 @@ template <class T> void pool_extreme(bool smallest, const PoolRows<T>& p) {
     pool_rows<kMax, T>(p);
 }
 
-// How the lanes of tap t of the windows j, j + 1, ... are read.
-enum { kStraight, kEveryOther, kEdge, kAnywhere };
-
-template <int how, class T>
-NN_INLINE vec<T> load_tap(const PoolRows<T>& p, const T* row, int64_t j, int m, int64_t t, T worst) {
-  constexpr int w = vec<T>::width;
-  const int64_t at = j * p.stride - p.low + t * p.dilation;
-  if constexpr (how == kStraight) return load(row + at, m);
-  if constexpr (how == kEveryOther) {
-    if (at + 2 * w <= p.in) return even(load(row + at), load(row + at + w));
-    return load_range(row + at, 2, 0, m);
-  }
-  if constexpr (how == kEdge) {
-    const int64_t before = at < 0 ? (-at + p.stride - 1) / p.stride : 0;
-    const int64_t inside = at < p.in ? (p.in - at + p.stride - 1) / p.stride : 0;
-    const int from = before < w ? int(before) : w, to = inside < m ? int(inside) : m;
-    return select(first<T>(to) & ~first<T>(from), load_range(row + at, p.stride, from, to), set1(worst));
-  }
-  T lanes[w];
-  for (int l = 0; l < w; ++l) {
-    lanes[l] = worst;
-    if (l >= m) continue;
-    const PoolWindow& s = p.windows[j + l];
-    if (t >= s.first && t < s.last) lanes[l] = row[s.start + t * p.dilation];
-  }
-  return load(lanes);
-}
-
 // Lanes that no element won hold nothing but the worst value (and NaN, if that is ignored): the first tap
 // wins.
 template <class T> void settle(const PoolRows<T>& p, int64_t i, int64_t j, int m, T* best, T* at) {
@@ -214,17 +193,31 @@ template <class T> NN_INLINE void store_winners(const PoolRows<T>& p, int64_t at
   for (int l = 0; l < m; ++l) static_cast<int32_t*>(p.y_winner)[at + l] = int32_t(lanes[l]);
 }
 
-template <bool smallest, bool ignore, int how, class T>
+template <bool smallest, bool ignore, class T>
+NN_INLINE void challenge(vec<T> v, T tap, vec<T>& best, vec<T>& at) {
+  mask<T> better = smallest ? lt(v, best) : gt(v, best);
+  if (!ignore) better = better | is_nan(v);
+  best = select(better, v, best), at = select(better, set1(tap), at);
+}
+
+// Windows j .. j + m - 1, one per lane.
+template <bool smallest, bool ignore, bool inside, class T>
 NN_INLINE void winners(const PoolRows<T>& p, int64_t i, int64_t j, int m) {
-  constexpr int w = vec<T>::width;
-  const T worst = smallest ? T(INFINITY) : -T(INFINITY);
-  vec<T> best = set1(worst), at = set1(T(-1));
+  constexpr int w = vec<T>::width, op = smallest ? kMin : kMax;
+  const int64_t d = p.dilation, from = j * p.stride - p.low;
+  const bool dense = p.stride == 2 && d == 1;
+  vec<T> best = set1(neutral<op, T>()), at = set1(T(-1));
   for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
-    for (int64_t t = 0; t < p.kernel; ++t) {
-      const vec<T> v = load_tap<how, T>(p, p.x + p.offset[e], j, m, t, worst);
-      mask<T> better = smallest ? lt(v, best) : gt(v, best);
-      if (!ignore) better = better | is_nan(v);
-      best = select(better, v, best), at = select(better, set1(T(p.tap[e] + t)), at);
+    for (int64_t t = 0; t < p.kernel; t += dense ? 2 : 1) {
+      const vec<T> x0 = fold_at<op, inside, T>(p, p.offset + e, 1, from + t * d);
+      const T tap = T(p.tap[e] + t);
+      if (p.stride == 1) {
+        challenge<smallest, ignore, T>(x0, tap, best, at);
+        continue;
+      }
+      const vec<T> x1 = fold_at<op, inside, T>(p, p.offset + e, 1, from + t * d + w);
+      challenge<smallest, ignore, T>(even(x0, x1), tap, best, at);
+      if (dense && t + 1 < p.kernel) challenge<smallest, ignore, T>(odd(x0, x1), tap + 1, best, at);
     }
   if (any(lt(at, set1(T(0))) & first<T>(m))) {
     T b[w], a[w];
@@ -236,23 +229,42 @@ NN_INLINE void winners(const PoolRows<T>& p, int64_t i, int64_t j, int m) {
   if (p.y_winner) store_winners(p, i * p.out + j, at, m);
 }
 
+// One window that lies anywhere.
+template <bool smallest, bool ignore, class T>
+NN_INLINE void winner_scalar(const PoolRows<T>& p, int64_t i, int64_t o) {
+  const PoolWindow& s = p.windows[o];
+  T best = neutral<smallest ? kMin : kMax, T>(), at = T(-1);
+  for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+    for (int64_t t = s.first; t < s.last; ++t) {
+      const T v = p.x[p.offset[e] + s.start + t * p.dilation];
+      if ((smallest ? v < best : v > best) || (!ignore && v != v)) best = v, at = T(p.tap[e] + t);
+    }
+  settle(p, i, o, 1, &best, &at);
+  p.y[i * p.out + o] = best;
+  if (!p.y_winner) return;
+  if (p.wide)
+    static_cast<int32_t*>(p.y_winner)[i * p.out + o] = int32_t(at);
+  else
+    static_cast<uint8_t*>(p.y_winner)[i * p.out + o] = uint8_t(at);
+}
+
 template <bool smallest, bool ignore, class T> NN_INLINE void winner_rows(const PoolRows<T>& p) {
   constexpr int w = vec<T>::width;
-  const int64_t reach = p.dilation * (p.kernel - 1);
-  for (int64_t i = 0; i < p.rows; ++i)
+  const int64_t ahead = last_read(p);
+  for (int64_t i = 0; i < p.rows; ++i) {
+    if (p.stride != 1 && p.stride != 2) {
+      for (int64_t o = 0; o < p.out; ++o) winner_scalar<smallest, ignore, T>(p, i, o);
+      continue;
+    }
     for (int64_t j = 0; j < p.out; j += w) {
       const int m = p.out - j < w ? int(p.out - j) : w;
       const int64_t at = j * p.stride - p.low;
-      const bool inside = at >= 0 && at + (m - 1) * p.stride + reach < p.in;
-      if (p.stride == 0 || p.stride > 2)
-        winners<smallest, ignore, kAnywhere, T>(p, i, j, m);
-      else if (!inside)
-        winners<smallest, ignore, kEdge, T>(p, i, j, m);
-      else if (p.stride == 1)
-        winners<smallest, ignore, kStraight, T>(p, i, j, m);
+      if (at >= 0 && at + ahead <= p.in)
+        winners<smallest, ignore, true, T>(p, i, j, m);
       else
-        winners<smallest, ignore, kEveryOther, T>(p, i, j, m);
+        winners<smallest, ignore, false, T>(p, i, j, m);
     }
+  }
 }
 
 template <class T> void pool_winner(bool smallest, bool ignore_nan, const PoolRows<T>& p) {

@@ -18,7 +18,7 @@ from ._pooling import MaxPoolGrad, Window, batched, ignores_nan, like_input, nam
 from ._windows import numbers
 from .arithmetic import mul
 from .elementwise import pow
-from .reduce import mean
+from .reduce import amax, mean
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
@@ -237,7 +237,10 @@ def _adaptive_max_pool(n: int) -> Any:
         images = batched(op, input, n)
         w = Window(_output_size(op, output_size, images.shape[2:]))
         index = _PLACES if return_indices else _TAPS if taped(input) else _NONE
-        return like_input(MaxPool(w, False, False, ignores_nan(op, nan), index)(images), input)
+        ignore = ignores_nan(op, nan)
+        if index == _NONE and math.prod(w.kernel_size) == 1 and not ignore:
+            return amax(input, tuple(range(-n, 0)), True)
+        return like_input(MaxPool(w, False, False, ignore, index)(images), input)
 
     return named(
         adaptive_max_pool, f"adaptive_max_pool{n}d",
@@ -281,7 +284,4 @@ def global_max_pool(input: Any, *, nan: str = "propagate") -> Any:
     (2, 3, 1, 1)
     """
     n = _spatial("global_max_pool", input)
-    w = Window((1,) * n)
-    return MaxPool(w, False, False, ignores_nan("global_max_pool", nan), _TAPS if taped(input) else _NONE)(
-        input
-    )
+    return (adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d)[n - 1](input, 1, nan=nan)
