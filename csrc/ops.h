@@ -34,6 +34,7 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
   NN_REDUCE_OPS(NN_OP)                                                                     \
   NN_OPTIM_OPS(NN_OP)                                                                      \
+  NN_SCAN_OPS(NN_OP)                                                                       \
   NN_SOFTMAX_OPS(NN_OP)                                                                    \
   NN_NORM_OPS(NN_OP)
 
@@ -146,6 +147,12 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
 
 // reduction: 0 none, 1 mean, 2 sum. target: class numbers, or probabilities of x's shape. statistics is (2, rows): the
 // maximum of each row and log(sum(exp(row - maximum))).
+/* scan.cpp: running sums and products along an axis */
+#define NN_SCAN_OPS(NN_OP)                                                                                                     \
+  NN_OP(cumsum_forward, Array, (const View& x, int64_t axis, bool reverse), "x", "axis", "reverse")                            \
+  NN_OP(cumprod_forward, Array, (const View& x, int64_t axis), "x", "axis")                                                    \
+  NN_OP(cumprod_backward, Array, (const View& gy, const View& x, const View& y, int64_t axis), "gy", "x", "y", "axis")
+
 #define NN_SOFTMAX_OPS(NN_OP)                                                                                                  \
   NN_OP(softmax_forward, Array, (const View& x, int64_t axis, bool log), "x", "axis", "log")                                   \
   NN_OP(softmax_backward, Array, (const View& gy, const View& y, int64_t axis, bool log), "gy", "y", "axis", "log")            \

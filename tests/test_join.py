@@ -107,6 +107,14 @@ ERRORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("f", [lambda: nn.split([1.0], 1), lambda: nn.stack([None]), lambda: nn.roll("x", 1)])
+def test_what_is_no_array_is_named(f):
+    with pytest.raises(
+        TypeError, match="(split|stack|roll): expected an array or Tensor, got (list|NoneType|str)"
+    ):
+        f()
+
+
 @pytest.mark.parametrize("f, error, message", ERRORS)
 def test_errors_say_what_is_wrong(f, error, message):
     with pytest.raises(error, match=message):

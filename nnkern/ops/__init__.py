@@ -19,6 +19,7 @@ from .matmul import *
 from .norm import *
 from .pool import *
 from .reduce import *
+from .scan import *
 from .shape import *
 from .softmax import *
 from .unpool import *
@@ -30,7 +31,7 @@ logical_and logical_not logical_or logical_xor lt maximum minimum mul ne neg pow
 sin sinh sqrt square sub tan tanh trunc
 matmul mm bmm mv outer
 chunk clone contiguous flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
-all amax amin any argmax argmin logsumexp max mean min prod std sum var
+all amax amin any argmax argmin cumprod cumsum logsumexp max mean min prod std sum var
 log_softmax softmax
 gather index_add index_select scatter scatter_add take_along_dim
 """
@@ -109,7 +110,9 @@ def _friendly(function: _Any) -> _Any:
 
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
-for _family in ("conv", "fold", "index", "loss", "matmul", "norm", "pool", "reduce", "shape", "unpool"):
+for _family in (
+    "conv", "fold", "index", "join", "loss", "matmul", "norm", "pool", "reduce", "scan", "shape", "unpool",
+):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])

@@ -15,6 +15,7 @@ from .norm import *
 from .optim import *
 from .pool import *
 from .reduce import *
+from .scan import *
 from .shape import *
 from .softmax import *
 from .unpool import *
