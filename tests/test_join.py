@@ -107,11 +107,9 @@ ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("f", [lambda: nn.split([1.0], 1), lambda: nn.stack([None]), lambda: nn.roll("x", 1)])
+@pytest.mark.parametrize("f", [lambda: nn.split([1.0], 1), lambda: nn.stack([None])])
 def test_what_is_no_array_is_named(f):
-    with pytest.raises(
-        TypeError, match="(split|stack|roll): expected an array or Tensor, got (list|NoneType|str)"
-    ):
+    with pytest.raises(TypeError, match="(split|stack): expected an array or Tensor, got (list|NoneType)"):
         f()
 
 

@@ -19,8 +19,8 @@
 #include "softmax.inl"
 #include "winograd.inl"
 
-#include "pool.inl"  // stands on reduce.inl
 #include "norm.inl"
+#include "pool.inl"  // stands on reduce.inl
 #include "response_norm.inl"
 
 #define NN_CONCAT_(a, b) a##b

@@ -32,7 +32,7 @@ def _per_channel(v: Any, x: Any) -> Any:
     return v if v is None else reshape(v, (1, -1) + (1,) * (x.ndim - 2))
 
 
-def _gradients(gz: Any, x: Any, w: Any, hat: Any) -> tuple:
+def _gradients(gz: Any, x: Any, w: Any, hat: Any) -> tuple[Any, ...]:
     """(w gz, gw, gb) in plain ops."""
     axes = (0, *range(2, x.ndim))
     return gz if w is None else mul(gz, _per_channel(w, x)), _sum(mul(gz, hat), axes), _sum(gz, axes)
@@ -66,7 +66,7 @@ class BatchNorm(Function):
         gz = (gz if keep else gy) if need_residual else None
         return gx if need_x else None, gw if need_w else None, gb if need_b else None, gz
 
-    def _plain(self, gz: Any, x: Any, w: Any, mean: Any, var: Any) -> tuple:
+    def _plain(self, gz: Any, x: Any, w: Any, mean: Any, var: Any) -> tuple[Any, ...]:
         axes = (0, *range(2, x.ndim))
         if self.training:
             var, mean = var_mean(x, axes, 0, True)
@@ -102,7 +102,7 @@ class GroupNorm(Function):
             gs = self.kernels.group_norm_backward(gy, x, w, mean, var, self.groups, self.eps)
         return tuple(g if needed else None for g, needed in zip(gs, need))
 
-    def _plain(self, gy: Any, x: Any, w: Any) -> tuple:
+    def _plain(self, gy: Any, x: Any, w: Any) -> tuple[Any, ...]:
         grouped = x.shape[0], self.groups, -1
         z = reshape(x, grouped)
         var, mean = var_mean(z, 2, 0, True)
@@ -146,7 +146,7 @@ def _window(v: Any, low: int, high: int) -> Any:
     return total
 
 
-def _running(op: str, mean: Any, var: Any) -> tuple:
+def _running(op: str, mean: Any, var: Any) -> tuple[Any, ...]:
     """The running statistics as arrays that can be written in place."""
     if (mean is None) != (var is None):
         raise ValueError(f"{op}: running_mean and running_var must be given together")
