@@ -8,11 +8,11 @@ import nnkern
 from nnkern import Tensor, _cpu
 from nnkern.backends import reference
 
-# Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), and each path: column, row, dot products, in place, packed.
+# Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), a block of columns, and each path: column, row, dot products, in place, packed.
 SIZES = [
     (1, 1, 1), (1, 40, 30), (40, 1, 30), (1, 1, 700), (2, 3, 0), (3, 5, 7), (13, 31, 16), (14, 32, 16), (15, 33, 17),
     (6, 16, 64), (7, 17, 65), (28, 64, 384), (29, 65, 385), (5, 1000, 64), (16, 300, 257), (64, 10, 785), (100, 100, 100),
-    (129, 257, 130),
+    (129, 257, 130), (33, 2100, 9),
 ]  # fmt: skip
 
 

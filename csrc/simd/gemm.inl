@@ -123,6 +123,7 @@ template <class T> GemmShape gemm_shape() {
   s.mc = s.mr * (sizeof(T) == 4 ? 32 : 24);
   s.nc = sizeof(T) == 4 ? 2048 : 1024;
 #endif
+  s.nc -= s.nc % s.nr;  // whole panels: the last one is filled up, and blocks have no room for more
   return s;
 }
 

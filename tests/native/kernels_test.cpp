@@ -71,6 +71,12 @@ template <class T> int check_unary(const char* name, Array (*f)(const View&, con
 
 template <class T> int check_all() {
   int bad = 0;
+  const GemmShape shape = kernels<T>().gemm_shape();
+  if (shape.nc % shape.nr || shape.mc % shape.mr) {
+    fprintf(stderr, "gemm: blocks of %d x %d are no whole panels of %d x %d\n", int(shape.mc), int(shape.nc),
+            int(shape.mr), int(shape.nr));
+    bad = 1;
+  }
   const int64_t sizes[][3] = {{1, 1, 1},    {1, 40, 30},    {40, 1, 30},   {3, 5, 7},
                               {8, 12, 16},  {13, 33, 17},   {16, 8, 64},   {31, 29, 9},
                               {65, 70, 81}, {100, 64, 300}, {20, 100, 700}};
