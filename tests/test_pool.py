@@ -23,6 +23,7 @@ CASES = [
     ((1, 2, 40, 40), (17, 16), (5, 2), (8, 8, 8, 8), (1, 1), False),  # more than 256 taps: int32 winners
     ((2, 17, 64), (3,), (2,), (1, 0), (1,), True),
     ((2, 18, 5, 6, 33), (2, 3, 2), (1, 2, 2), (1, 0, 1, 1, 0, 1), (1, 1, 1), True),
+    ((2, 3, 2), (3,), (2,), (0, 0), (1,), True),  # ceil_mode: the kernel is larger than the image
     ((0, 3, 8, 8), (2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False),  # no images
     # adaptive: kernel_size is the size of the result
     ((2, 3, 7, 7), (1, 1), (), (), (), False),
@@ -231,6 +232,7 @@ def test_gradients_and_their_gradients(layout):
         (lambda x: nnkern.min_pool1d(x, 3, 1), (2, 2, 7)),
         (lambda x: nnkern.avg_pool2d(x, 3, 2, 1, True, False), (2, 3, 6, 6)),
         (lambda x: nnkern.avg_pool3d(x, 2, 1, 1), (1, 2, 3, 4, 3)),
+        (lambda x: nnkern.max_pool2d(x, 3, 2, ceil_mode=True), (1, 2, 2, 4)),
         (lambda x: nnkern.adaptive_max_pool2d(x, (2, 3)), (1, 2, 5, 4)),
         (lambda x: nnkern.adaptive_avg_pool2d(x, (2, 3)), (1, 2, 5, 4)),
         (lambda x: nnkern.lp_pool2d(x, 3, 2), (1, 2, 4, 4)),

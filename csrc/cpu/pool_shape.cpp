@@ -110,12 +110,12 @@ PoolShape pool_shape(const char* op, int ndim, const int64_t* x_shape, const Poo
         a.kernel = o.kernel[given], a.stride = o.stride[given], a.dilation = o.dilation[given];
         a.low = o.padding[2 * given], a.high = o.padding[2 * given + 1];
         a.out = pooled_size(a, o.ceil_mode);
+        if (out && out[given] == pooled_size(a, true)) a.out = out[given];  // of a forward in ceil_mode
         if (a.out < 1)
           fail(op,
                "the kernel reaches over " + std::to_string(a.dilation * (a.kernel - 1) + 1) +
                    " elements but the padded axis has " + std::to_string(a.in + a.low + a.high),
                {{"x", x}});
-        if (out && out[given] == pooled_size(a, true)) a.out = out[given];
       }
       slide(a);
     }
