@@ -1,8 +1,7 @@
 // Batch and group norm (instance norm is a group per channel), forward and backward.
 //
-//   y = act((x - mean) / sqrt(var + eps) w + b + residual)      mean, var over N and L, or over a group of
-//   channels gx = w rstd (gz - mean(gz) - xhat mean(gz xhat))            gz = gy where y > 0 if the relu was
-//   fused
+//   y = act((x - mean) / sqrt(var + eps) w + b + residual)
+//   gx = w rstd (gz - mean(gz) - xhat mean(gz xhat))       gz = gy where y > 0, if the relu was fused
 //
 // Moments of each tile are merged in double by Chan's formula (Chan, Golub, LeVeque 1983). Channels first, a
 // set is folded and then written while it is in cache: one read and one write of memory (forward), two and
@@ -68,6 +67,7 @@ template <class T> struct Coefficients {
   void give(NormTile<T>& t, const NormTiles& g, int64_t first) const {
     t.mean = mean + first, t.scale = scale + first, t.shift = shift + first, t.slope = slope + first;
     t.coefficient_step = g.batch ? 0 : 1;
+    t.stream = g.size * int64_t(sizeof(T)) >= NormTiles::kStreamed;
   }
 };
 
@@ -75,7 +75,7 @@ NormTiles tiles(const View& x, int64_t groups) {
   NormTiles g;
   g.batch = groups == 0, g.groups = groups;
   g.n = x.shape[0], g.c = x.shape[1], g.l = plane_size(x);
-  g.columns = by_columns(x);
+  g.columns = by_columns(x), g.size = x.size();
   return g;
 }
 // Batch statistics of channels-last arrays: positions of all samples in one row of tiles, if the steps allow
@@ -94,10 +94,10 @@ template <class T> struct Affine {
   Coefficients<T>& to;
 
   double rstd(double var) const { return 1 / std::sqrt(var + eps); }
-  void set(int64_t statistic, double mean, double var) const {
+  void set(int64_t statistic, double mean, double r) const {
     for (int64_t i = 0; i < g.channels(); ++i) {
-      const int64_t k = statistic * g.channels() + i, c = k % g.c;
-      const double scale = w.at(c, 1) * rstd(var);
+      const int64_t k = statistic * g.channels() + i, c = g.channel(k);
+      const double scale = w.at(c, 1) * r;
       to.mean[k] = T(mean), to.scale[k] = T(scale);
       to.shift[k] = T(b.at(c, 0) - (mean - double(to.mean[k])) * scale);
     }
@@ -131,6 +131,10 @@ template <class T> class MomentFold {
     const double count = merge_columns(set);
     const double* channel = part(set, 0);
     const int64_t n = g_.c / g_.channels();
+    if (g_.channels() == 1) {
+      for (int64_t i = 0; i < n; ++i) each(set * n + i, Moments{channel[i], channel[g_.c + i], count});
+      return;
+    }
     for (int64_t i = 0; i < n; ++i) {
       Moments all;
       for (int64_t k = i * g_.channels(); k < (i + 1) * g_.channels(); ++k)
@@ -187,19 +191,20 @@ template <class T> void forward(NormTiles g, const View& vx, const OptView& vr, 
   if (!training) {
     for (int64_t c = 0; c < g.c; ++c) {
       mean[c] = T(running.mean.at(c, 0)), var[c] = T(running.var.at(c, 1));
-      affine.set(c, running.mean.at(c, 0), running.var.at(c, 1));
+      affine.set(c, running.mean.at(c, 0), affine.rstd(running.var.at(c, 1)));
     }
     return g.each_tile(apply);
   }
   const MomentFold<T> fold(g, x);
+  const double share = 1 / double(g.count()), unbiased = double(g.count()) / double(g.count() - 1);
   g.two_phases([&](int64_t set, int64_t block) { fold.tile(set, block); },
                [&](int64_t set) {
                  fold.finish(set, [&](int64_t k, const Moments& m) {
-                   const double variance = m.squares / m.count;
+                   const double variance = m.squares * share;
                    mean[k] = T(m.mean), var[k] = T(variance);
                    running.mean.blend(k, running.momentum, m.mean);
-                   running.var.blend(k, running.momentum, m.squares / (m.count - 1));
-                   affine.set(k, m.mean, variance);
+                   running.var.blend(k, running.momentum, variance * unbiased);
+                   affine.set(k, m.mean, affine.rstd(variance));
                  });
                },
                apply);
@@ -246,10 +251,14 @@ template <class T> void backward(NormTiles g, const View& vgy, const View& vx, c
   Coefficients<T> to(g.coefficients());
   const Affine<T> affine{g, PerChannel<T>(w), PerChannel<T>(OptView()), eps, to};
   const Dense dense_mean(mean), dense_var(var);
-  for (int64_t k = 0; k < g.statistics(); ++k)
-    affine.set(k, double(dense_mean.as<T>()[k]), double(dense_var.as<T>()[k]));
+  Workspace<double> rstds(size_t(g.statistics()));
+  for (int64_t k = 0; k < g.statistics(); ++k) {
+    rstds[k] = affine.rstd(double(dense_var.as<T>()[k]));
+    affine.set(k, double(dense_mean.as<T>()[k]), rstds[k]);
+  }
   Workspace<double> g_sum(size_t(g.coefficients())), gx_sum(size_t(g.coefficients()));
   const GradFold<T> fold(g);
+  const double share = training ? 1 / double(g.count()) : 0;  // running statistics are constants
   const auto tile = [&](int64_t set, int64_t block) {
     const NormPlace at = g.place(set, block);
     NormTile<T> t;
@@ -264,16 +273,15 @@ template <class T> void backward(NormTiles g, const View& vgy, const View& vx, c
     const int64_t statistics = g.statistics() / g.sets, n = g.channels();
     for (int64_t i = 0; i < statistics; ++i) {
       const int64_t statistic = set * statistics + i;
-      const double rstd = affine.rstd(double(dense_var.as<T>()[statistic]));
+      const double rstd = rstds[statistic];
       double a = 0, b = 0;
       for (int64_t c = i * n; c < (i + 1) * n; ++c) {
-        const double *s = fold.at(set, c), weight = affine.w.at((set * statistics * n + c) % g.c, 1);
+        const double *s = fold.at(set, c), weight = affine.w.at(g.channel(set * statistics * n + c), 1);
         a += weight * s[0], b += weight * s[fold.apart()];
         g_sum[set * statistics * n + c] = s[0], gx_sum[set * statistics * n + c] = s[fold.apart()] * rstd;
       }
-      const double count = training ? double(g.count()) : INFINITY;
       for (int64_t k = statistic * n; k < (statistic + 1) * n; ++k)
-        to.shift[k] = T(-rstd * a / count), to.slope[k] = T(-rstd * rstd * rstd * b / count);
+        to.shift[k] = T(-rstd * share * a), to.slope[k] = T(-rstd * rstd * rstd * share * b);
     }
   };
   g.two_phases([&](int64_t set, int64_t block) { fold.tile(set, block, tile(set, block)); }, finish,

@@ -109,12 +109,13 @@ struct NormPlace {
 
 struct NormTiles {
   bool columns = false, batch = false;
-  int64_t n = 0, c = 0, l = 0, groups = 1;
+  int64_t n = 0, c = 0, l = 0, groups = 1, size = 0;
   int64_t sets = 0, members = 0;  // members: rows of statistics in a set: planes, or none for columns
   int64_t blocks = 0, pieces = 1, planes = 1, length = 0;
 
   static constexpr int64_t kShared = 8, kLongestSum = 256;                          // sets; terms in one lane
   static constexpr int64_t kRowTile = 8192, kColumnTile = 16384, kGrain = 1 << 16;  // elements
+  static constexpr int64_t kStreamed = 16 << 20;                                    // bytes
 
   // max_planes: 1 where a sum of each plane is wanted
   void cut(int64_t max_planes) {
@@ -137,6 +138,7 @@ struct NormTiles {
   int64_t coefficients() const { return batch ? c : n * c; }
   int64_t statistics() const { return batch ? c : n * groups; }
   int64_t channels() const { return batch ? 1 : c / groups; }  // of one statistic
+  int64_t channel(int64_t coefficient) const { return batch ? coefficient : coefficient % c; }
   int64_t count() const { return batch ? n * l : c / groups * l; }
 
   NormPlace place(int64_t set, int64_t block) const {
@@ -155,13 +157,17 @@ struct NormTiles {
     return {a.p + at.n * a.n + at.c * a.c + at.i * a.l, columns ? a.l : batch ? a.n : a.c};
   }
 
+  // apply(set, block) of every tile, the newest first: it may still be in cache.
   template <class A> void each_tile(A&& apply) const {
     parallel_for(sets * blocks, std::max<int64_t>(1, kGrain / tile_size()), [&](int64_t begin, int64_t end) {
-      for (int64_t u = end; u-- > begin;) apply(u / blocks, u % blocks);
+      for (int64_t u = begin; u < end; ++u) {
+        const int64_t back = sets * blocks - 1 - u;
+        apply(back / blocks, back % blocks);
+      }
     });
   }
-  // fold(set, block) of every tile of a set, finish(set), then apply(set, block), newest tile first while it
-  // is in cache. Few sets share the threads tile by tile.
+  // fold(set, block) of every tile of a set, finish(set), then apply(set, block), newest first. Few sets
+  // share the threads tile by tile.
   template <class F, class D, class A> void two_phases(F&& fold, D&& finish, A&& apply) const {
     const int64_t tile_grain = std::max<int64_t>(1, kGrain / tile_size());
     if (sets < kShared) {

@@ -55,7 +55,7 @@ template <class T> struct NormTile {
   NormRows<T> out, gz;  // gz may be null
   const T *mean = nullptr, *scale = nullptr, *shift = nullptr, *slope = nullptr;
   int64_t coefficient_step = 0;
-  bool relu = false;
+  bool relu = false, stream = false;  // stream: out is too large for any cache
 };
 
 // Local response normalisation of n positions; alpha is divided by the window's size.

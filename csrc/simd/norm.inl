@@ -74,6 +74,15 @@ template <bool columns, class T> struct Coefficient {
   NN_INLINE vec<T> at(int64_t j, int k) const { return columns ? load(p + j, k) : all; }
 };
 
+// Results that no cache will hold go past it, which saves reading what they overwrite.
+template <class T> NN_INLINE bool streams(const NormTile<T>& t, const T* row) {
+  return t.stream && reinterpret_cast<uintptr_t>(row) % sizeof(vec<T>) == 0;
+}
+template <class T> NN_INLINE void put(bool streamed, T* p, vec<T> v, int k) {
+  if (streamed && k == vec<T>::width) return stream(p, v);
+  store(p, v, k);
+}
+
 template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_of(const NormTile<T>& t) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < t.rows; ++r) {
@@ -81,12 +90,14 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
     const Coefficient<columns, T> mean(t.mean, at), scale(t.scale, at), shift(t.shift, at);
     const T *x = t.x.p + r * t.x.step, *extra = t.residual.p + r * t.residual.step;
     T* out = t.out.p + r * t.out.step;
+    const bool streamed = streams(t, out);
     each_vector<w>(t.n, [&](int64_t i, int k) {
       vec<T> v = fma(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
       if (residual) v = v + load(extra + i, k);
-      store(out + i, relu ? max(set1(T(0)), v) : v, k);
+      put(streamed, out + i, relu ? max(set1(T(0)), v) : v, k);
     });
   }
+  if (t.stream) stream_fence();
 }
 template <bool columns, class T> NN_INLINE void norm(const NormTile<T>& t) {
   if (t.residual.p) return t.relu ? norm_of<columns, true, true>(t) : norm_of<columns, false, true>(t);
@@ -150,13 +161,15 @@ template <bool columns, bool relu, class T> NN_INLINE void norm_grad_of(const No
         slope(t.slope, at);
     const T *x = t.x.p + r * t.x.step, *gy = t.gy.p + r * t.gy.step, *y = t.y.p + r * t.y.step;
     T *out = t.out.p + r * t.out.step, *gz = t.gz.p ? t.gz.p + r * t.gz.step : nullptr;
+    const bool streamed = streams(t, out);
     each_vector<w>(t.n, [&](int64_t i, int k) {
       const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
       if (gz) store(gz + i, g, k);
       const vec<T> rest = fma(load(x + i, k) - mean.at(i, k), slope.at(i, k), shift.at(i, k));
-      store(out + i, fma(g, scale.at(i, k), rest), k);
+      put(streamed, out + i, fma(g, scale.at(i, k), rest), k);
     });
   }
+  if (t.stream) stream_fence();
 }
 template <class T> void norm_grad_rows(const NormTile<T>& t) {
   t.y.p ? norm_grad_of<false, true>(t) : norm_grad_of<false, false>(t);
