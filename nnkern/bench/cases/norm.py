@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 import nnkern
 
@@ -28,6 +31,25 @@ def _layouts(torch: Any, *arrays: Any) -> dict[str, tuple]:
     return found
 
 
+def _numpy(x: np.ndarray, w: np.ndarray, b: np.ndarray, residual: np.ndarray | None) -> np.ndarray:
+    """Scale and shift from sums, then passes in place."""
+    axes, place = (0, *range(2, x.ndim)), (slice(None), *(None,) * (x.ndim - 2))
+    mean = x.mean(axes)
+    square = np.einsum("nchw,nchw->c" if x.ndim == 4 else "nc,nc->c", x, x) / np.float32(x.size // x.shape[1])
+    scale = w / np.sqrt(square - mean * mean + np.float32(1e-5))
+    y = x * scale[place]
+    y += (b - mean * scale)[place]
+    if residual is not None:
+        y += residual
+    return np.maximum(y, 0, out=y)
+
+
+def _usual(x: np.ndarray, w: np.ndarray, b: np.ndarray, residual: np.ndarray | None) -> np.ndarray:
+    axes, place = (0, *range(2, x.ndim)), (slice(None), *(None,) * (x.ndim - 2))
+    y = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5) * w[place] + b[place]
+    return np.maximum(y if residual is None else y + residual, 0)
+
+
 def _fused(shape: tuple[int, ...], with_residual: bool) -> Any:
     """Training forward with ReLU."""
 
@@ -37,7 +59,9 @@ def _fused(shape: tuple[int, ...], with_residual: bool) -> Any:
         found = {
             "nnkern": lambda: nnkern.batch_norm(
                 x, None, None, w, b, True, activation="relu", residual=residual
-            )
+            ),
+            "numpy": lambda: _numpy(x, w, b, residual),
+            "numpy (usual)": lambda: _usual(x, w, b, residual),
         }
         if torch := torch_module():
             norm = torch.nn.functional.batch_norm
@@ -101,15 +125,26 @@ def _forward(op: str, shape: tuple[int, ...], option: int) -> Any:
 def cases() -> list[Case]:
     found = []
     for name, (shape, short) in SHAPES.items():
-        n = 4.0 * random(*shape).size
+        size = float(math.prod(shape))
+        n = 4 * size
         # Bytes that must move: x, gy, gx and twice y of a training step; x (and residual) and y forward.
         found.append(
-            Case("batch_norm training", name, _training(shape), bytes=5 * n, full=not short, tolerance=1e-3)
+            Case(
+                "batch_norm training",
+                name,
+                _training(shape),
+                13 * size,
+                5 * n,
+                full=not short,
+                tolerance=1e-3,
+            )
         )
-        found.append(Case("batch_norm + relu", name, _fused(shape, False), bytes=2 * n, full=not short))
+        found.append(Case("batch_norm + relu", name, _fused(shape, False), 6 * size, 2 * n, full=not short))
         if len(shape) == 4:
             found.append(
-                Case("batch_norm + residual + relu", name, _fused(shape, True), bytes=3 * n, full=not short)
+                Case(
+                    "batch_norm + residual + relu", name, _fused(shape, True), 7 * size, 3 * n, full=not short
+                )
             )
     images = 8 * 256 * 14 * 14 * 4.0
     found.append(
@@ -117,7 +152,8 @@ def cases() -> list[Case]:
             "group_norm",
             "32 groups, 256 x 14",
             _forward("group_norm", (8, 256, 14, 14), 32),
-            bytes=2 * images,
+            5 * images / 4,
+            2 * images,
         )
     )
     alexnet = 8 * 64 * 55 * 55 * 4.0
@@ -126,7 +162,8 @@ def cases() -> list[Case]:
             "local_response_norm",
             "AlexNet 64 x 55",
             _forward("local_response_norm", (8, 64, 55, 55), 5),
-            bytes=2 * alexnet,
+            15 * alexnet / 4,  # five squares and sums, a power that is two roots
+            2 * alexnet,
         )
     )
     return found
