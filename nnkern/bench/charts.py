@@ -15,7 +15,7 @@ GROUPS = {
     "convolution": ("conv", "fold"),
     "pooling, norms, softmax, losses": ("pool", "unpool", "norm", "softmax", "loss"),
     "elementwise": ("arithmetic", "compare", "elementwise", "activation", "dropout"),
-    "reductions": ("reduce",),
+    "reductions": ("reduce", "scan"),
     "moving data": ("index", "join", "shape"),
     "training steps": ("training",),
     "others": (),

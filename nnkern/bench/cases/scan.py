@@ -25,6 +25,6 @@ def _cumsum(rows: int, columns: int, dim: int) -> Any:
 
 def cases() -> list[Case]:
     return [
-        Case("cumsum", f"1024 x 1024, {name}", _cumsum(1024, 1024, dim), bytes=8.0 * 1024**2, full=True)
+        Case("cumsum", f"1024 x 1024, {name}", _cumsum(1024, 1024, dim), 1024.0**2, 8.0 * 1024**2, full=True)
         for name, dim in (("rows", 1), ("columns", 0))
     ]
