@@ -248,7 +248,10 @@ def roofline(rows: list[dict], limits: dict) -> str:
     if not at1 or not points:
         return ""
     lx = [math.log2(f(i for i, _, _ in points)) + d for f, d in ((min, -0.4), (max, 0.6))]
-    ly = (math.log2(min(g for _, g, _ in points)) - 0.7, math.log2(at1["float32"]) + 0.9)
+    ly = (
+        math.log2(min(g for _, g, _ in points)) - 0.7,
+        math.log2(max(at1["float32"], *(g for _, g, _ in points))) + 0.9,
+    )
 
     def draw(width: int) -> tuple[int, list[str]]:
         height = 520 if width == WIDE else 440

@@ -193,7 +193,8 @@ PyTorch runs in its better memory layout (NHWC where noted). All get the same nu
 <p>"Of limit" compares with the least time that this machine could take: the operations at the measured rate of the
 multiply-add units (FMA), or the operands and the result moved once at the measured rates of the cache that holds them, or of
 memory, whichever takes longer. A function value counts as the operations that nnkern spends on it; moving an element counts
-as one. Single rows may exceed 100 %: limits are measured, too.</p>"""
+as one. More than 100 % is possible: convolutions count as the textbook has them, and Winograd's algorithm multiplies less;
+and limits are measured, too.</p>"""
 
 
 def page(rows: list[dict], machine: dict) -> str:
