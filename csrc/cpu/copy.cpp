@@ -77,6 +77,19 @@ void turn(const uint8_t* x, int64_t xs, uint8_t* y, int64_t ys, int64_t rows, in
       for (int64_t i = i0; i < std::min(i0 + tile, rows); ++i) y[j * ys + i] = x[i * xs + j];
 }
 
+// Rows too short for memcpy to shine.
+void rows(const uint32_t* x, int64_t xs, uint32_t* y, int64_t ys, int64_t count, int64_t n) {
+  kernels<float>().copy_rows(reinterpret_cast<const float*>(x), xs, nullptr, reinterpret_cast<float*>(y), ys,
+                             count, n);
+}
+void rows(const uint64_t* x, int64_t xs, uint64_t* y, int64_t ys, int64_t count, int64_t n) {
+  kernels<double>().copy_rows(reinterpret_cast<const double*>(x), xs, nullptr, reinterpret_cast<double*>(y),
+                              ys, count, n);
+}
+void rows(const uint8_t* x, int64_t xs, uint8_t* y, int64_t ys, int64_t count, int64_t n) {
+  for (int64_t i = 0; i < count; ++i) memcpy(y + i * ys, x + i * xs, size_t(n));
+}
+
 // Planes into narrow rows (RGB images to channels-last): too few to fill a register block.
 template <int N, class U> void interleave(const U* x, int64_t xs, U* y, int64_t ys, int64_t cols) {
   for (int64_t j = 0; j < cols; ++j)
@@ -110,6 +123,8 @@ void copy_block(const U* x, U* y, const Axis& k, const Axis& last, int64_t k0, i
   if (turned && last.n == 3) return interleave<3>(x, last.x, y, k.y, k1 - k0);
   if (turned && last.n == 4) return interleave<4>(x, last.x, y, k.y, k1 - k0);
   if (turned) return turn(x, last.x, y, k.y, last.n, k1 - k0);
+  if (last.x == 1 && last.y == 1 && last.n * int64_t(sizeof(U)) <= 4096)
+    return rows(x, k.x, y, k.y, k1 - k0, last.n);
   for (int64_t i = k0; i < k1; ++i, x += k.x, y += k.y) copy_row(x, y, last);
 }
 

@@ -55,6 +55,9 @@ struct Indices {
       : count(index.size()), at(size_t(index.size())) {
     if (index.dtype != Dtype::i64 && index.dtype != Dtype::i32)
       fail_type(op, std::string("index is ") + nn::name(index.dtype) + "; int64 or int32 is needed");
+    if (index.contiguous() && (index.dtype == Dtype::i64 ? dense(index.as<const int64_t>(), size)
+                                                         : dense(index.as<const int32_t>(), size)))
+      return;
     int64_t place[kMaxDims] = {};
     const char* p = static_cast<const char*>(index.data);
     for (int64_t i = 0; i < count; ++i) {
@@ -68,6 +71,19 @@ struct Indices {
         place[d] = 0;
       }
     }
+  }
+
+ private:
+  // Without a branch per index; false if one is out of range, which the loop above then names.
+  template <class I> bool dense(const I* index, int64_t size) {
+    int64_t* to = at;
+    bool bad = false;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t v = index[i] < 0 ? index[i] + size : index[i];
+      bad |= uint64_t(v) >= uint64_t(size);
+      to[i] = v;
+    }
+    return !bad;
   }
 };
 
@@ -274,14 +290,20 @@ Array take_forward(const View& x, const View& index, int64_t axis) {
     });
     return y;
   }
-  parallel_for(fold.outer * rows.count, std::max<int64_t>(1, kGrainBytes / row),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t outer = i / rows.count;
-                   memcpy(y.as<char>() + i * row,
-                          packed.data() + (outer * n + rows.at[i - outer * rows.count]) * row, size_t(row));
-                 }
-               });
+  const int64_t grain = std::max<int64_t>(1, kGrainBytes / row);
+  for (int64_t o = 0; o < fold.outer; ++o)
+    parallel_for(rows.count, grain, [&](int64_t begin, int64_t end) {
+      const char* from = packed.data() + o * n * row;
+      char* to = y.as<char>() + (o * rows.count + begin) * row;
+      if (row <= 4096 && itemsize(x.dtype) == 4)
+        kernels<float>().copy_rows(reinterpret_cast<const float*>(from), row / 4, rows.at + begin,
+                                   reinterpret_cast<float*>(to), row / 4, end - begin, row / 4);
+      else if (row <= 4096 && itemsize(x.dtype) == 8)
+        kernels<double>().copy_rows(reinterpret_cast<const double*>(from), row / 8, rows.at + begin,
+                                    reinterpret_cast<double*>(to), row / 8, end - begin, row / 8);
+      else
+        for (int64_t i = begin; i < end; ++i, to += row) memcpy(to, from + rows.at[i] * row, size_t(row));
+    });
   return y;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../ops.h"
+#include "../parallel.h"
 #include "copy.h"
 
 namespace nn::cpu {
@@ -73,6 +74,11 @@ Array copy_forward(const View& x, const OptView& out) {
   return y;
 }
 
+namespace {
+constexpr int kMaxParts = 16;
+constexpr int64_t kPartBytes = 256 << 10;
+}  // namespace
+
 Array cat_forward(const Views& xs, int64_t axis) {
   if (xs.count == 0) throw std::invalid_argument("cat: needs at least one array");
   const View& first = xs[0];
@@ -95,8 +101,21 @@ Array cat_forward(const Views& xs, int64_t axis) {
   memcpy(shape, first.shape, sizeof(int64_t) * size_t(first.ndim));
   shape[axis] = total;
   Array y = output("cat", first.dtype, first.ndim, shape);
+  int64_t begin[kMaxParts];
+  const int64_t bytes = y.view().bytes();
+  // Large parts share their rows among threads; small ones are handed out whole.
+  const bool whole = xs.count <= kMaxParts && bytes <= kMaxParts * kPartBytes;
   for (int64_t i = 0, at = 0; i < xs.count; at += xs[int(i++)].shape[axis])
-    copy(xs[int(i)], Part(y.view(), int(axis), at, xs[int(i)].shape[axis]));
+    if (whole)
+      begin[i] = at;
+    else
+      copy(xs[int(i)], Part(y.view(), int(axis), at, xs[int(i)].shape[axis]));
+  if (whole)
+    parallel_for(xs.count, std::max<int64_t>(1, kPartBytes * xs.count / std::max<int64_t>(1, bytes)),
+                 [&](int64_t b, int64_t e) {
+                   for (int64_t i = b; i < e; ++i)
+                     copy(xs[int(i)], Part(y.view(), int(axis), begin[i], xs[int(i)].shape[axis]));
+                 });
   return y;
 }
 

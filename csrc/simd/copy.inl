@@ -47,6 +47,27 @@ void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t ro
     }
 }
 
+// y[i * y_step + j] = x[(at ? at[i] : i) * x_step + j] for i < rows, j < n: rows too short for memcpy to
+// shine.
+template <class T>
+void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n) {
+  constexpr int w = vec<T>::width;
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* from = x + (at ? at[i] : i) * x_step;
+    T* to = y + i * y_step;
+    if (at && i + 8 < rows)
+      for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + at[i + 8] * x_step + j);
+    int64_t j = 0;
+    for (; j + 4 * w <= n; j += 4 * w) {
+      const vec<T> a = load(from + j), b = load(from + j + w), c = load(from + j + 2 * w),
+                   d = load(from + j + 3 * w);
+      store(to + j, a), store(to + j + w, b), store(to + j + 2 * w, c), store(to + j + 3 * w, d);
+    }
+    for (; j < n; j += w)
+      store(to + j, load(from + j, int(n - j < w ? n - j : w)), int(n - j < w ? n - j : w));
+  }
+}
+
 // y[i] += x[i]
 template <class T> void add_to(const T* x, T* y, int64_t n) {
   constexpr int w = vec<T>::width;

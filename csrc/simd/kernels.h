@@ -104,6 +104,7 @@ template <class T> struct PoolRows {
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                               \
   NN_KERNEL(transpose_copy, void,                                                                    \
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))          \
+  NN_KERNEL(copy_rows, void, (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                             \
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                       \
   NN_KERNEL(dropout, void,                                                                           \
