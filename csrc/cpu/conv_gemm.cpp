@@ -35,19 +35,6 @@ template <class T> Field<const T> group_of(const Field<const T>& x, int64_t chan
   return f;
 }
 
-TapAxis forward_axis(const ConvAxis& a, PaddingMode mode) {
-  std::vector<int64_t> offsets;
-  for (int64_t t = 0; t < a.kernel; ++t) offsets.push_back(t * a.dilation - a.low);
-  return TapAxis(a.out, a.stride, a.in, std::move(offsets), mode);
-}
-
-template <class T> Patches<T> forward_patches(const ConvShape& s, const Field<const T>& x) {
-  return {
-      x,
-      s.c / s.groups,
-      {forward_axis(s.axis[0], s.mode), forward_axis(s.axis[1], s.mode), forward_axis(s.axis[2], s.mode)}};
-}
-
 // f(group), in parallel where a group is too small to share its own work.
 template <class F> void for_groups(const ConvShape& s, F&& f) {
   const double each = s.flops() / double(s.groups);
@@ -99,24 +86,6 @@ template <class T> void conv_gemm(const ConvForward<T>& p) {
 }
 
 namespace {
-
-// Positions r, r + stride, ... of an input axis, and the taps that reach them.
-struct Residue {
-  int64_t count, tap0, tap_step, taps;
-  std::vector<int64_t> offsets;  // of the source in gy
-  Residue(const ConvAxis& a, int64_t r)
-      : count(a.in > r ? (a.in - r - 1) / a.stride + 1 : 0), tap0(0), tap_step(1), taps(0) {
-    for (int64_t t = 0; t < a.kernel; ++t) {
-      const int64_t at = r + a.low - t * a.dilation;
-      if (at % a.stride != 0) continue;
-      if (taps == 0) tap0 = t;
-      if (taps == 1) tap_step = t - tap0;
-      ++taps;
-      offsets.push_back(at / a.stride);
-    }
-  }
-  TapAxis axis(const ConvAxis& a) const { return TapAxis(count, 1, a.out, offsets); }
-};
 
 template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Residue& d, const Residue& h,
                                            const Residue& w, const int64_t (&origin)[3]) {

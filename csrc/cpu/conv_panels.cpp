@@ -22,9 +22,10 @@ int64_t padding_source(PaddingMode mode, int64_t i, int64_t size) {
 TapAxis::TapAxis(int64_t count, int64_t step, int64_t in, std::vector<int64_t> offsets, PaddingMode mode)
     : count_(count),
       step_(step),
+      in_(in),
       first_all_(0),
       last_all_(count),
-      wraps_(mode != PaddingMode::zeros),
+      mode_(mode),
       offset_(std::move(offsets)) {
   source_.resize(size_t(count) * offset_.size());
   size_t at = 0;
@@ -40,6 +41,23 @@ TapAxis::TapAxis(int64_t count, int64_t step, int64_t in, std::vector<int64_t> o
     last_all_ = std::min(last_all_, last_.back());
   }
   last_all_ = std::max(first_all_, last_all_);
+}
+
+TapAxis forward_axis(const ConvAxis& a, PaddingMode mode) {
+  std::vector<int64_t> offsets;
+  for (int64_t t = 0; t < a.kernel; ++t) offsets.push_back(t * a.dilation - a.low);
+  return TapAxis(a.out, a.stride, a.in, std::move(offsets), mode);
+}
+
+Residue::Residue(const ConvAxis& a, int64_t r) : count(a.in > r ? (a.in - r - 1) / a.stride + 1 : 0) {
+  for (int64_t t = 0; t < a.kernel; ++t) {
+    const int64_t at = r + a.low - t * a.dilation;
+    if (at % a.stride != 0) continue;
+    if (taps == 0) tap0 = t;
+    if (taps == 1) tap_step = t - tap0;
+    ++taps;
+    offsets.push_back(at / a.stride);
+  }
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // Images as operands of the GEMM engine: matrices of patches that are never written down (im2col inside the
 // packing). Strides, dilations, padding and its modes live here and nowhere else.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "../memory.h"
@@ -18,17 +19,22 @@ class TapAxis {
   int64_t count() const { return count_; }
   int64_t step() const { return step_; }
   int taps() const { return int(offset_.size()); }
+  int64_t offset(int t) const { return offset_[size_t(t)]; }
+  int64_t lowest() const { return *std::min_element(offset_.begin(), offset_.end()); }
+  int64_t reach() const { return *std::max_element(offset_.begin(), offset_.end()) - lowest() + 1; }
+  // Element of the image at a coordinate that may lie outside; -1: a zero.
+  int64_t at(int64_t coordinate) const { return padding_source(mode_, coordinate, in_); }
   int64_t source(int64_t o, int t) const { return source_[size_t(o) * offset_.size() + size_t(t)]; }
   // Positions whose source lies inside the image for tap t; for every tap.
   int64_t first(int t) const { return first_[size_t(t)]; }
   int64_t last(int t) const { return last_[size_t(t)]; }
   int64_t first() const { return first_all_; }
   int64_t last() const { return last_all_; }
-  bool wraps() const { return wraps_; }  // positions outside have a source, too
+  bool wraps() const { return mode_ != PaddingMode::zeros; }  // positions outside have a source, too
 
  private:
-  int64_t count_, step_, first_all_, last_all_;
-  bool wraps_;
+  int64_t count_, step_, in_, first_all_, last_all_;
+  PaddingMode mode_;
   std::vector<int64_t> offset_, first_, last_;
   std::vector<int32_t> source_;
 };
@@ -39,6 +45,23 @@ template <class T> struct Patches {
   int64_t channels;
   TapAxis axis[3];
   int taps() const { return axis[0].taps() * axis[1].taps() * axis[2].taps(); }
+};
+
+TapAxis forward_axis(const ConvAxis& a, PaddingMode mode);
+template <class T> Patches<T> forward_patches(const ConvShape& s, const Field<const T>& x) {
+  return {
+      x,
+      s.c / s.groups,
+      {forward_axis(s.axis[0], s.mode), forward_axis(s.axis[1], s.mode), forward_axis(s.axis[2], s.mode)}};
+}
+
+// Positions r, r + stride, ... of an input axis and the taps that reach them: within one residue the input
+// gradient is a convolution of gy with unit stride.
+struct Residue {
+  int64_t count, tap0 = 0, tap_step = 1, taps = 0;
+  std::vector<int64_t> offsets;  // of the source in gy
+  Residue(const ConvAxis& a, int64_t r);
+  TapAxis axis(const ConvAxis& a) const { return TapAxis(count, 1, a.out, offsets); }
 };
 
 // Lanes are pixels, the depth runs over (channel, tap): for images whose rows are the fastest axis.
