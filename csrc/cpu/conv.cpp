@@ -6,6 +6,7 @@
 
 #include "../memory.h"
 #include "../ops.h"
+#include "../parallel.h"
 #include "copy.h"
 
 namespace nn::cpu {
@@ -143,6 +144,7 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
     case ConvAlgorithm::automatic:
       return winograd && s.c >= 16 && s.k >= 16 ? ConvAlgorithm::winograd4 : ConvAlgorithm::gemm;
     case ConvAlgorithm::gemm:
+    case ConvAlgorithm::direct:
       return a;
     case ConvAlgorithm::winograd4:
     case ConvAlgorithm::winograd2:
@@ -162,12 +164,28 @@ template <class P> void solve(ConvAlgorithm a, const P& p) {
       return conv_winograd(p, 4);
     case ConvAlgorithm::winograd2:
       return conv_winograd(p, 2);
+    case ConvAlgorithm::direct:
+      return conv_direct(p);
     default:
       return conv_gemm(p);
   }
 }
 
 }  // namespace
+
+template <class T> void finish(const ConvForward<T>& p) {
+  if (!late(p)) return;
+  // y is dense, and residual lies like it
+  T* y = p.y.p;
+  parallel_for(p.s.n * p.s.k * p.s.outputs(), 32768, [&](int64_t begin, int64_t end) {
+    if (p.residual) kernels<T>().add_to(p.residual + begin, y + begin, end - begin);
+    if (p.activation == Activation::relu)
+      kernels<T>().unary(int(Unary::relu), y + begin, y + begin, end - begin);
+    activate(p.activation, y + begin, 0, 1, end - begin);
+  });
+}
+template void finish(const ConvForward<float>&);
+template void finish(const ConvForward<double>&);
 
 Array conv_forward(const View& x, const View& w, const OptView& b, const OptView& residual,
                    const Ints& stride, const Ints& padding, const Ints& dilation, int64_t groups,

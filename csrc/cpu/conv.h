@@ -11,7 +11,7 @@
 namespace nn::cpu {
 
 enum class PaddingMode : int { zeros, reflect, replicate, circular };
-enum class ConvAlgorithm : int { automatic, gemm, winograd4, winograd2, depthwise };
+enum class ConvAlgorithm : int { automatic, gemm, winograd4, winograd2, depthwise, direct };
 
 struct ConvAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, low = 0, high = 0;
@@ -76,6 +76,17 @@ template <class T> struct ConvWeightGrad {
 template <class T> void conv_gemm(const ConvForward<T>& p);
 template <class T> void conv_gemm(const ConvInputGrad<T>& p);
 template <class T> void conv_gemm(const ConvWeightGrad<T>& p);
+
+// For algorithms that can't add the residual or apply every activation on the way out: late() says that they
+// have to be done by finish(), a pass over y.
+template <class T> bool late(const ConvForward<T>& p) {
+  return p.residual || (p.activation != Activation::none && p.activation != Activation::relu);
+}
+template <class T> void finish(const ConvForward<T>& p);
+
+template <class T> void conv_direct(const ConvForward<T>& p);
+template <class T> void conv_direct(const ConvInputGrad<T>& p);
+template <class T> void conv_direct(const ConvWeightGrad<T>& p);
 
 // 3 x 3 filters with stride and dilation 1 (conv_winograd.cpp); m = 4 or 2 results per tile and axis.
 bool winograd_serves(const ConvShape& s);

@@ -19,6 +19,7 @@ class TapAxis {
   int64_t count() const { return count_; }
   int64_t step() const { return step_; }
   int taps() const { return int(offset_.size()); }
+  int64_t in() const { return in_; }
   int64_t offset(int t) const { return offset_[size_t(t)]; }
   int64_t lowest() const { return *std::min_element(offset_.begin(), offset_.end()); }
   int64_t reach() const { return *std::max_element(offset_.begin(), offset_.end()) - lowest() + 1; }

@@ -236,7 +236,6 @@ template <class T> void conv_winograd(const ConvForward<T>& p, int m) {
   const ConvShape& s = p.s;
   const int64_t kernel[3] = {1, 3, 3};
   const TurnedFilter<T> filters(p.w, s.k, s.c, kernel, p.w.step, {0, 1, 2});
-  const bool late = p.residual || (p.activation != Activation::none && p.activation != Activation::relu);
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
   run(Plan<T>{Tiles(m, s.n, h.out, w.out),
               {p.x, s.c, h.in, w.in},
@@ -246,16 +245,8 @@ template <class T> void conv_winograd(const ConvForward<T>& p, int m) {
               filters,
               p.y,
               p.b,
-              late ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
-  if (!late) return;
-  // y is dense, and residual lies like it
-  const int64_t n = s.n * s.k * s.outputs();
-  parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
-    if (p.residual) kernels<T>().add_to(p.residual + begin, p.y.p + begin, end - begin);
-    if (p.activation == Activation::relu)
-      kernels<T>().unary(int(Unary::relu), p.y.p + begin, p.y.p + begin, end - begin);
-    activate(p.activation, p.y.p + begin, 0, 1, end - begin);
-  });
+              late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
+  finish(p);
 }
 
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, int m) {

@@ -1,4 +1,5 @@
-// Packing images into the panels of the GEMM engine.
+// Convolution's own kernels: packing images into the panels of the GEMM engine, and products that read padded
+// planes where they lie.
 //
 //   pack_segments  lanes are pixels of image rows: straight copies under a mask, one row of a panel per
 //   channel pack_lanes     lanes are pointers, the depth runs along them: squares are turned in registers
@@ -67,6 +68,169 @@ template <class T> void pack_lanes(const T* const* x, const int* first, const in
     for (int i = 0; i < width; i += W)
       pack_square(x + i, first + i, end + i, step, k, lanes - i, int(depth - k < W ? depth - k : W),
                   out + k * width + i, width, width - i);
+}
+
+template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<T>& t) {
+  constexpr int W = vec<T>::width;
+  const int64_t step = Step ? Step : t.x_step;
+  vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+  const T* w = t.w;
+  for (int64_t d = 0; d < t.k; ++d, w += t.w_step) {
+    const T* x = t.x + t.offset[d];
+    vec<T> wv[NV];
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) wv[j] = load(w + j * W);
+    __builtin_prefetch(w + 8 * t.w_step);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const vec<T> xv = set1(x[i * step]);
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, wv[j], acc[i][j]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < NV; ++j) {
+    const int channels = t.channels - j * W < W ? t.channels - j * W : W;
+    const vec<T> b = t.bias ? load(t.bias + j * W, channels) : set1(T(0)), floor = set1(t.floor);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) acc[i][j] = max(floor, acc[i][j] + b);
+    if (t.y_channel == 1) {
+      T* y = t.y + j * W;
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+        if (i < t.pixels) store(y + i * t.y_pixel, acc[i][j], channels);
+      continue;
+    }
+    // turned, so that pixels are side by side
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i += W) {
+      vec<T> r[W];
+#pragma GCC unroll 16
+      for (int l = 0; l < W; ++l) r[l] = i + l < MR ? acc[i + l][j] : set1(T(0));
+      transpose(r);
+      const int pixels = t.pixels - i;
+      if (t.y_pixel == 1) {
+        for (int l = 0; l < channels; ++l) store(t.y + (j * W + l) * t.y_channel + i, r[l], pixels);
+      } else {
+        for (int l = 0; l < channels; ++l) {
+          T row[W];
+          store(row, r[l]);
+          for (int p = 0; p < W && p < pixels; ++p)
+            t.y[(j * W + l) * t.y_channel + (i + p) * t.y_pixel] = row[p];
+        }
+      }
+    }
+  }
+}
+
+// Pixels of one conv_tile.
+template <class T> int conv_tile_pixels() { return TileLimit<T>::rows[2]; }
+
+// y[channel, pixel] = max(floor, sum over d of x[offset[d] + pixel * x_step] w[d * w_step + channel] + bias).
+template <class T> void conv_tile(int vectors, const ConvTile<T>& t) {
+  constexpr int MR = TileLimit<T>::rows[2];
+  if (vectors == 1) return t.x_step == 1 ? conv_tile_body<T, MR, 1, 1>(t) : conv_tile_body<T, MR, 1, 0>(t);
+  if (t.x_step == 1) return conv_tile_body<T, MR, 2, 1>(t);
+  if (t.x_step == 2) return conv_tile_body<T, MR, 2, 2>(t);
+  conv_tile_body<T, MR, 2, 0>(t);
+}
+
+// gw[i * gw_step + k] (+)= sum over rows r and pixels p of x[offset[i] + r * x_row + p * x_step] gy[(r * cols
+// + p) * gy_step + k], for i < taps <= conv_tile_pixels().
+template <class T, int MR, int NV> void conv_weight_body(const T* x, const int32_t* offset, int64_t x_row,
+                                                         int64_t x_step, const T* gy, int64_t gy_step,
+                                                         int64_t rows, int64_t cols, int taps,
+                                                         bool accumulate, T* gw, int64_t gw_step) {
+  constexpr int W = vec<T>::width;
+  vec<T> acc[MR][NV];
+  const T* at[MR];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    at[i] = x + offset[i < taps ? i : 0];
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t p = 0, o = r * x_row; p < cols; ++p, o += x_step, gy += gy_step) {
+      vec<T> g[NV];
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) g[j] = load(gy + j * W);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const vec<T> xv = set1(at[i][o]);
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, g[j], acc[i][j]);
+      }
+    }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    if (i < taps)
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) {
+        T* to = gw + i * gw_step + j * W;
+        store(to, accumulate ? load(to) + acc[i][j] : acc[i][j]);
+      }
+}
+template <class T> void conv_weight_tile(int vectors, const T* x, const int32_t* offset, int64_t x_row,
+                                         int64_t x_step, const T* gy, int64_t gy_step, int64_t rows,
+                                         int64_t cols, int taps, bool accumulate, T* gw, int64_t gw_step) {
+  constexpr int MR = TileLimit<T>::rows[2];
+  if (vectors == 1)
+    conv_weight_body<T, MR, 1>(x, offset, x_row, x_step, gy, gy_step, rows, cols, taps, accumulate, gw,
+                               gw_step);
+  else
+    conv_weight_body<T, MR, 2>(x, offset, x_row, x_step, gy, gy_step, rows, cols, taps, accumulate, gw,
+                               gw_step);
+}
+
+// y[p] = max(floor, sum over taps of w[t] x[offset[t] + p * step] + bias) for p < n.
+template <class T> void depthwise_row(const T* x, const int32_t* offset, const T* w, int taps, int64_t step,
+                                      int64_t n, T bias, T floor, T* y) {
+  constexpr int W = vec<T>::width;
+  int64_t p = 0;
+  if (step == 1)
+    for (; p + 4 * W <= n; p += 4 * W) {
+      vec<T> a[4] = {set1(bias), set1(bias), set1(bias), set1(bias)};
+      for (int t = 0; t < taps; ++t) {
+        const T* from = x + offset[t] + p;
+        const vec<T> wv = set1(w[t]);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) a[i] = fma(wv, load(from + i * W), a[i]);
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) store(y + p + i * W, max(set1(floor), a[i]));
+    }
+  for (; p < n; p += W) {
+    const int m = int(n - p < W ? n - p : W);
+    vec<T> a = set1(bias);
+    for (int t = 0; t < taps; ++t) a = fma(set1(w[t]), load_range(x + offset[t] + p * step, step, 0, m), a);
+    store(y + p, max(set1(floor), a), m);
+  }
+}
+
+// gw[t] += sum over p < n of gy[p] x[offset[t] + p * step].
+template <class T> void depthwise_weight(const T* x, const int32_t* offset, const T* gy, int taps,
+                                         int64_t step, int64_t rows, int64_t x_row, int64_t gy_row, int64_t n,
+                                         T* gw) {
+  constexpr int W = vec<T>::width, B = 9;
+  for (int t = 0; t < taps; t += B) {
+    const int some = taps - t < B ? taps - t : B;
+    vec<T> a[B];
+    for (int i = 0; i < B; ++i) a[i] = set1(T(0));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t p = 0; p < n; p += W) {
+        const int m = int(n - p < W ? n - p : W);
+        const vec<T> g = load(gy + r * gy_row + p, m);
+#pragma GCC unroll 9
+        for (int i = 0; i < B; ++i)
+          if (i < some) a[i] = fma(g, load_range(x + offset[t + i] + r * x_row + p * step, step, 0, m), a[i]);
+      }
+    for (int i = 0; i < some; ++i) gw[t + i] += sum(a[i]);
+  }
 }
 
 }  // namespace

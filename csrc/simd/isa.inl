@@ -9,19 +9,19 @@
 #include "math.inl"
 
 #include "activation.inl"
-#include "conv.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gemm.inl"
+#include "norm.inl"
 #include "optim.inl"
 #include "probe.inl"
 #include "reduce.inl"
+#include "response_norm.inl"
 #include "softmax.inl"
 #include "winograd.inl"
 
-#include "norm.inl"
+#include "conv.inl"  // stands on gemm.inl
 #include "pool.inl"  // stands on reduce.inl
-#include "response_norm.inl"
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)

@@ -42,6 +42,7 @@ struct Segment {
   int lane, count;
 };
 
+
 // A tile of a norm: `rows` rows of n numbers. Coefficients stand one per row (coefficient_step apart) in the
 // _rows kernels, one per column in the _cols kernels.
 template <class T> struct NormRows {
@@ -62,6 +63,21 @@ template <class T> struct NormTile {
 template <class T> struct ResponseNorm {
   int64_t channels, n, low, high;
   T alpha, beta, k;
+};
+
+// One call of conv_tile: `pixels` of a row of the result times `channels` filters.
+template <class T> struct ConvTile {
+  int64_t k;              // depth: channels and taps
+  const T* x;             // of the first pixel, without its taps
+  int64_t x_step;         // from pixel to pixel
+  const int32_t* offset;  // of each depth
+  const T* w;             // panel of filters: whole vectors per depth
+  int64_t w_step;
+  T* y;
+  int64_t y_channel, y_pixel;
+  int pixels, channels;
+  const T* bias;  // per channel, or null
+  T floor;
 };
 
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
@@ -150,7 +166,16 @@ template <class T> struct PoolRows {
   NN_KERNEL(pack_segments, void, (const T* x, int64_t channel_step, int64_t channels, const Segment* s, int count,             \
                                   int64_t lane_step, int width, T* out, int64_t out_step))                                     \
   NN_KERNEL(pack_lanes, void, (const T* const* x, const int* first, const int* end, int64_t step, int lanes, int width,        \
-                               int64_t depth, T* out))
+                               int64_t depth, T* out))                                                                         \
+  NN_KERNEL(conv_tile_pixels, int, ())                                                                                         \
+  NN_KERNEL(conv_tile, void, (int vectors, const ConvTile<T>& t))                                                              \
+  NN_KERNEL(conv_weight_tile, void, (int vectors, const T* x, const int32_t* offset, int64_t x_row, int64_t x_step,            \
+                                     const T* gy, int64_t gy_step, int64_t rows, int64_t cols, int taps, bool accumulate,      \
+                                     T* gw, int64_t gw_step))                                                                  \
+  NN_KERNEL(depthwise_row, void, (const T* x, const int32_t* offset, const T* w, int taps, int64_t step, int64_t n, T bias,    \
+                                  T floor, T* y))                                                                              \
+  NN_KERNEL(depthwise_weight, void, (const T* x, const int32_t* offset, const T* gy, int taps, int64_t step, int64_t rows,     \
+                                     int64_t x_row, int64_t gy_row, int64_t n, T* gw))
 
 /* winograd.inl: m is 4 or 2 */
 #define NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                                         \

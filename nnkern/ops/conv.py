@@ -24,7 +24,7 @@ __all__ = [
 
 # Numbers as in csrc/cpu/conv.h.
 _MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
-ALGORITHMS = {None: 0, "auto": 0, "gemm": 1, "winograd": 2, "winograd2": 3, "depthwise": 4}
+ALGORITHMS = {None: 0, "auto": 0, "gemm": 1, "winograd": 2, "winograd2": 3, "depthwise": 4, "direct": 5}
 
 
 class Options(NamedTuple):

@@ -1,0 +1,87 @@
+// Strips of padded planes: rows of an image, channel by channel, with their padding written out, as the
+// direct and the depthwise algorithm read them. They stay in L1 or L2; layout and padding modes end here.
+#pragma once
+#include "conv_panels.h"
+
+namespace nn::cpu {
+
+// Rows [first, first + rows) of the result of one image and one position along the depth axis, and where a
+// tap finds its numbers: plane (channel, depth tap), row, column.
+template <class T> class PlaneStrip {
+ public:
+  // Strips of up to `rows` rows of the result; `most` channels at a time; a row is read up to `pixels`
+  // results wide.
+  PlaneStrip(const Patches<T>& patches, int64_t channels, int64_t rows, int64_t pixels)
+      : g_(patches),
+        depths_(patches.axis[0].taps()),
+        height_((rows - 1) * patches.axis[1].step() + patches.axis[1].reach()),
+        width_((pixels - 1) * patches.axis[2].step() + patches.axis[2].reach()),
+        data_(size_t(channels * depths_ * height_ * width_)) {}
+
+  // Offsets of the taps of `channels` channels, channel by channel.
+  std::vector<int32_t> offsets(int64_t channels) const {
+    std::vector<int32_t> found;
+    const TapAxis &h = g_.axis[1], &w = g_.axis[2];
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t d = 0; d < depths_; ++d)
+        for (int i = 0; i < h.taps(); ++i)
+          for (int j = 0; j < w.taps(); ++j)
+            found.push_back(int32_t(((c * depths_ + d) * height_ + h.offset(i) - h.lowest()) * width_ +
+                                    w.offset(j) - w.lowest()));
+    return found;
+  }
+  int64_t row_step() const { return g_.axis[1].step() * width_; }  // from a row of the result to the next
+  int64_t plane() const { return depths_ * height_ * width_; }     // from channel to channel
+  const T* data() const { return data_; }
+
+  void load(int64_t n, int64_t depth, int64_t first, int64_t rows, int64_t c0, int64_t channels) {
+    const TapAxis &d = g_.axis[0], &h = g_.axis[1];
+    const int64_t height = (rows - 1) * h.step() + h.reach();
+    for (int64_t t = 0; t < depths_; ++t)
+      for (int64_t i = 0; i < height; ++i) {
+        const int64_t at_d = d.at(depth * d.step() + d.offset(int(t))),
+                      at_h = h.at(first * h.step() + h.lowest() + i);
+        T* out = data_ + (t * height_ + i) * width_;
+        if (at_d < 0 || at_h < 0) {
+          for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * plane(), width_, T(0));
+        } else {
+          load_row(g_.x.p + n * g_.x.n + at_d * g_.x.step[0] + at_h * g_.x.step[1] + c0 * g_.x.c, channels,
+                   out);
+        }
+      }
+  }
+
+ private:
+  // One row of every channel, padded.
+  void load_row(const T* row, int64_t channels, T* out) const {
+    const TapAxis& w = g_.axis[2];
+    const int64_t low = w.lowest(), a = std::min(width_, std::max<int64_t>(0, -low)),
+                  b = std::max(a, std::min(width_, w.in() - low)), step = g_.x.step[2];
+    const T* from = row + (low + a) * step;
+    if (g_.x.c == 1 && channels > 1 && b > a)
+      kernels<T>().transpose_copy(from, step, out + a, plane(), b - a, channels);
+    for (int64_t c = 0; c < channels; ++c, out += plane(), from += g_.x.c, row += g_.x.c) {
+      if (g_.x.c != 1 || channels == 1) {
+        if (step == 1)
+          std::copy_n(from, b - a, out + a);
+        else
+          for (int64_t i = a; i < b; ++i) out[i] = from[(i - a) * step];
+      }
+      for (int64_t i = 0; i < a; ++i) out[i] = outside(row, low + i, step);
+      for (int64_t i = b; i < width_; ++i) out[i] = outside(row, low + i, step);
+    }
+  }
+  // Beyond the padding lie columns that are read but never used.
+  T outside(const T* row, int64_t coordinate, int64_t step) const {
+    if (!g_.axis[2].wraps()) return T(0);
+    const int64_t last =
+        (g_.axis[2].count() - 1) * g_.axis[2].step() + g_.axis[2].lowest() + g_.axis[2].reach();
+    return coordinate < last ? row[g_.axis[2].at(coordinate) * step] : T(0);
+  }
+
+  const Patches<T>& g_;
+  int64_t depths_, height_, width_;
+  Workspace<T> data_;
+};
+
+}  // namespace nn::cpu
