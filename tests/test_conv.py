@@ -1,5 +1,7 @@
 """Convolution in all directions: every option crossed with PyTorch's, both layouts, every algorithm that serves."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +74,73 @@ def test_kernels_equal_the_reference(case, layout):
         check_kernels(
             "conv_weight_grad", gy, x, w_shape[2:], *options, 0, n=gy.size // max(1, gy.shape[1]) + 1
         )
+
+
+ALGORITHMS = {"gemm": 1, "winograd": 2, "winograd2": 3, "depthwise": 4, "direct": 5}
+
+
+def serves(case, algorithm):
+    """What the README of each algorithm promises; anything else is refused."""
+    x, w, stride, _, dilation, groups = case
+    if algorithm.startswith("winograd"):
+        square = len(stride) == 2 and w[2:] == (3, 3) and stride == dilation == (1, 1)
+        return square and groups == 1
+    return algorithm != "depthwise" or x[1] == groups > 1
+
+
+@pytest.mark.parametrize("layout", [np.asarray, channels_last], ids=["first", "last"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_algorithm_equals_the_reference(case, algorithm, layout):
+    x_shape, w_shape, *_ = case
+    forced = ALGORITHMS[algorithm]
+    x, w, b = layout(randn(*x_shape)), randn(*w_shape, seed=1), randn(w_shape[0], seed=2)
+    gy = layout(randn(x_shape[0], w_shape[0], *result_size(case), seed=3))
+    for mode in range(4):
+        options = (*case[2:], mode)
+        if not fits(case, mode) or not x.size:
+            continue
+        if not serves(case, algorithm) or (mode and algorithm.startswith("winograd")):
+            with pytest.raises(ValueError, match="can't serve"):
+                _cpu.conv_forward(x, w, b, None, *options, 0, forced)
+            continue
+        # Winograd: about eight times the error of the direct sum (docs/accuracy.md), and float32 only
+        scale, dtypes = (
+            (100, (np.float32,)) if algorithm.startswith("winograd") else (1, (np.float32, np.float64))
+        )
+        n = scale * depth(case)
+        check_kernels("conv_forward", x, w, b, None, *options, 1, forced, n=n, dtypes=dtypes)
+        check_kernels("conv_forward", x, w, b, gy, *options, 4, forced, kind="chain", n=n, dtypes=dtypes)
+        check_kernels(
+            "conv_input_grad", gy, w, None, x_shape[2:], *options, forced, n=n * w_shape[0], dtypes=dtypes
+        )
+        check_kernels(
+            "conv_weight_grad", gy, x, w_shape[2:], *options, forced,
+            n=scale * (gy.size // max(1, gy.shape[1]) + 1), dtypes=dtypes,
+        )  # fmt: skip
+
+
+def test_winograd_refuses_double():
+    with pytest.raises(ValueError, match="can't serve"):
+        nnkern.conv2d(np.ones((1, 16, 8, 8)), np.ones((16, 16, 3, 3)), padding=1, algorithm="winograd")
+
+
+def test_winograd_error():
+    """Relative error in the L2 norm, as documented: 2e-6 forward, 1e-5 for the weights' gradient."""
+    x, w, gy = randn(4, 128, 28, 28), randn(64, 128, 3, 3, seed=1), randn(4, 64, 28, 28, seed=2)
+    options = ((1, 1), (1, 1, 1, 1), (1, 1), 1, 0)
+
+    def error(y, exact):
+        return np.linalg.norm(y - exact) / np.linalg.norm(exact)
+
+    x8, w8, gy8 = x.astype(np.float64), w.astype(np.float64), gy.astype(np.float64)
+    for forced in (2, 3):
+        y = _cpu.conv_forward(x, w, None, None, *options, 0, forced)
+        gx = _cpu.conv_input_grad(gy, w, None, (28, 28), *options, forced)
+        gw = _cpu.conv_weight_grad(gy, x, (3, 3), *options, forced)
+        assert error(y, _cpu.conv_forward(x8, w8, None, None, *options, 0, 1)) <= 2e-6
+        assert error(gx, _cpu.conv_input_grad(gy8, w8, None, (28, 28), *options, 1)) <= 2e-6
+        assert error(gw, _cpu.conv_weight_grad(gy8, x8, (3, 3), *options, 1)) <= 1e-5
 
 
 @pytest.mark.parametrize("activation", range(7))
@@ -229,21 +298,22 @@ def test_first_and_second_derivatives(layout, mode):
 
 
 def test_same_bits_for_any_number_of_threads():
-    x, w = randn(4, 64, 20, 20), randn(48, 64, 3, 3, seed=1)
+    x, w = randn(4, 48, 20, 20), randn(48, 48, 3, 3, seed=1)
     gy = randn(4, 48, 20, 20, seed=2)
-    options = ((1, 1), (1, 1, 1, 1), (1, 1), 1, 0)
     before = nnkern.get_num_threads()
     try:
         for _ in each_isa():
-            for turn in (np.asarray, channels_last):
-                found = []
+            for turn, forced in itertools.product((np.asarray, channels_last), ALGORITHMS.values()):
+                groups = 48 if forced == ALGORITHMS["depthwise"] else 1
+                options = ((1, 1), (1, 1, 1, 1), (1, 1), groups, 0)
+                filters, found = w[:, : 48 // groups], []
                 for threads in (1, 2, 3):
                     nnkern.set_num_threads(threads)
                     found.append(
                         [
-                            _cpu.conv_forward(turn(x), w, None, None, *options, 0, 0),
-                            _cpu.conv_input_grad(turn(gy), w, None, (20, 20), *options, 0),
-                            _cpu.conv_weight_grad(turn(gy), turn(x), (3, 3), *options, 0),
+                            _cpu.conv_forward(turn(x), filters, None, None, *options, 0, forced),
+                            _cpu.conv_input_grad(turn(gy), filters, None, (20, 20), *options, forced),
+                            _cpu.conv_weight_grad(turn(gy), turn(x), (3, 3), *options, forced),
                         ]
                     )
                 for other in found[1:]:

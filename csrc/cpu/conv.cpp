@@ -137,12 +137,25 @@ void check_dims(const char* what, const View& x, const View& w) {
          {{what, x}, {"w", w}});
 }
 
-ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted) {
+// Results of one row that a tile of the direct algorithm makes for nothing: too many, and packing is cheaper.
+bool rows_fill_tiles(int64_t width) { return width >= 10; }
+
+// 0 forward, 1 input gradient, 2 weight gradient.
+ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);
-  const bool winograd = winograd_serves(s) && dt == Dtype::f32;
+  const bool winograd = winograd_serves(s) && dt == Dtype::f32, depthwise = s.c == s.groups && s.groups > 1;
   switch (a) {
-    case ConvAlgorithm::automatic:
-      return winograd && s.c >= 16 && s.k >= 16 ? ConvAlgorithm::winograd4 : ConvAlgorithm::gemm;
+    case ConvAlgorithm::automatic: {
+      if (depthwise) return ConvAlgorithm::depthwise;
+      if (winograd && s.c >= 16 && s.k >= 16) {
+        // Transforming the filters costs as much as a few tiles; small maps waste part of the larger tile.
+        const int64_t tiles = s.n * ((s.axis[1].out + 3) / 4) * ((s.axis[2].out + 3) / 4);
+        if (tiles >= 48) return ConvAlgorithm::winograd4;
+      }
+      const int64_t width = direction == 1 ? s.axis[2].in / s.axis[2].stride : s.axis[2].out;
+      if (s.taps() > 1 && rows_fill_tiles(width)) return ConvAlgorithm::direct;
+      return ConvAlgorithm::gemm;
+    }
     case ConvAlgorithm::gemm:
     case ConvAlgorithm::direct:
       return a;
@@ -150,7 +163,8 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
     case ConvAlgorithm::winograd2:
       if (winograd) return a;
       break;
-    default:
+    case ConvAlgorithm::depthwise:
+      if (depthwise) return a;
       break;
   }
   throw std::invalid_argument(std::string(op) + ": algorithm " + std::to_string(wanted) +
@@ -166,6 +180,8 @@ template <class P> void solve(ConvAlgorithm a, const P& p) {
       return conv_winograd(p, 2);
     case ConvAlgorithm::direct:
       return conv_direct(p);
+    case ConvAlgorithm::depthwise:
+      return conv_depthwise(p);
     default:
       return conv_gemm(p);
   }
@@ -184,6 +200,19 @@ template <class T> void finish(const ConvForward<T>& p) {
     activate(p.activation, y + begin, 0, 1, end - begin);
   });
 }
+template <class T> void fill_unreached(const ConvInputGrad<T>& p, const int64_t (&residue)[3]) {
+  const ConvAxis* a = p.s.axis;
+  const Field<T>& gx = p.gx;
+  for (int64_t n = 0; n < p.s.n; ++n)
+    for (int64_t c = 0; c < p.s.c; ++c)
+      for (int64_t d = residue[0]; d < a[0].in; d += a[0].stride)
+        for (int64_t h = residue[1]; h < a[1].in; h += a[1].stride)
+          for (int64_t w = residue[2]; w < a[2].in; w += a[2].stride)
+            gx.p[n * gx.n + c * gx.c + d * gx.step[0] + h * gx.step[1] + w * gx.step[2]] =
+                p.b ? p.b[c] : T(0);
+}
+template void fill_unreached(const ConvInputGrad<float>&, const int64_t (&)[3]);
+template void fill_unreached(const ConvInputGrad<double>&, const int64_t (&)[3]);
 template void finish(const ConvForward<float>&);
 template void finish(const ConvForward<double>&);
 
@@ -209,7 +238,7 @@ Array conv_forward(const View& x, const View& w, const OptView& b, const OptView
       fail(op, "residual must have the shape of the result",
            {{"residual", residual}, {"result", shape_view(shape, x.ndim)}});
   }
-  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm, 0);
   Array y = output(op, dt, x.ndim, shape);
   if (is_channels_last(x)) lay_channels_last(y);
   if (y.size() == 0) return y;
@@ -306,7 +335,7 @@ Array conv_input_grad(const View& gy, const View& w, const OptView& b, const Int
     if (gy.shape[i] != y_shape[i])
       fail(op, "gy must have the shape of the convolution's result",
            {{"gy", gy}, {"result", shape_view(y_shape, gy.ndim)}});
-  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm, 1);
   Array gx = output(op, dt, gy.ndim, shape);
   if (is_channels_last(gy)) lay_channels_last(gx);
   if (gx.size() == 0) return gx;
@@ -338,7 +367,7 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
     if (gy.shape[i] != y_shape[i])
       fail(op, "gy must have the shape of the convolution's result",
            {{"gy", gy}, {"result", shape_view(y_shape, x.ndim)}});
-  const ConvAlgorithm chosen = choose(op, s, dt, algorithm);
+  const ConvAlgorithm chosen = choose(op, s, dt, algorithm, 2);
   Array gw = output(op, dt, x.ndim, shape);
   if (gy.size() == 0) {
     memset(gw.data, 0, size_t(gw.view().bytes()));
@@ -354,12 +383,11 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
 int64_t conv_algorithm(const View& x, const View& w, const Ints& stride, const Ints& padding,
                        const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm,
                        int64_t direction) {
-  (void)direction;
   check_dims("x", x, w);
   const char* op = op_name(x.ndim - 2);
   const ConvShape s =
       conv_shape(op, x.ndim, x.shape, w.shape, {stride, padding, dilation, groups, padding_mode});
-  return int64_t(choose(op, s, x.dtype, algorithm));
+  return int64_t(choose(op, s, x.dtype, algorithm, int(direction)));
 }
 
 }  // namespace nn::cpu

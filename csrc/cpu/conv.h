@@ -84,6 +84,14 @@ template <class T> bool late(const ConvForward<T>& p) {
 }
 template <class T> void finish(const ConvForward<T>& p);
 
+// The inputs at `residue` (modulo the stride) that no filter reaches: zero, or the bias.
+template <class T> void fill_unreached(const ConvInputGrad<T>& p, const int64_t (&residue)[3]);
+
+// groups = channels.
+template <class T> void conv_depthwise(const ConvForward<T>& p);
+template <class T> void conv_depthwise(const ConvInputGrad<T>& p);
+template <class T> void conv_depthwise(const ConvWeightGrad<T>& p);
+
 template <class T> void conv_direct(const ConvForward<T>& p);
 template <class T> void conv_direct(const ConvInputGrad<T>& p);
 template <class T> void conv_direct(const ConvWeightGrad<T>& p);

@@ -121,14 +121,8 @@ template <class T> void conv_direct(const ConvInputGrad<T>& p) {
       first_tap += r[i].tap0 * p.w.step[i], origin += at[i] * p.gx.step[i];
     }
     if (r[0].count == 0 || r[1].count == 0 || r[2].count == 0) continue;
-    if (taps[0] * taps[1] * taps[2] == 0) {  // no filter reaches these
-      for (int64_t n = 0; n < s.n; ++n)
-        for (int64_t c = 0; c < s.c; ++c)
-          for (int64_t d = at[0]; d < a[0].in; d += a[0].stride)
-            for (int64_t h = at[1]; h < a[1].in; h += a[1].stride)
-              for (int64_t w = at[2]; w < a[2].in; w += a[2].stride)
-                p.gx.p[n * p.gx.n + c * p.gx.c + d * p.gx.step[0] + h * p.gx.step[1] + w * p.gx.step[2]] =
-                    p.b ? p.b[c] : T(0);
+    if (taps[0] * taps[1] * taps[2] == 0) {
+      fill_unreached(p, at);
       continue;
     }
     for (int64_t g = 0; g < s.groups; ++g) {
