@@ -90,7 +90,7 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     for other functions and what the function itself raises for wrong arguments.
 
     >>> nnkern.explain(nnkern.conv2d, np.ones((8, 64, 56, 56)), np.ones((64, 64, 3, 3)), padding=1).ways[0].algorithm
-    'gemm'
+    'winograd'
     """
     name = getattr(function, "__name__", str(function))
     match = re.fullmatch(r"conv(_transpose)?([123])d(_input_grad|_weight_grad)?", name)

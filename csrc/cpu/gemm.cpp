@@ -187,14 +187,7 @@ template <class T> void gemm(const Gemm<T>& g) {
   }
 }
 
-template <class T> const char* gemm_path(const Gemm<T>& g) {
-  const char* names[] = {"column", "row sums", "dot products", "in place", "packed"};
-  return names[int(choose(g))];
-}
-
 template void gemm(const Gemm<float>&);
 template void gemm(const Gemm<double>&);
-template const char* gemm_path(const Gemm<float>&);
-template const char* gemm_path(const Gemm<double>&);
 
 }  // namespace nn::cpu

@@ -100,9 +100,6 @@ template <class T> void gemm(const Gemm<T>& g);
 template <class T> int64_t packed_size(int64_t n, int64_t k);
 template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out);
 
-// Name of the path that gemm(m, n, k) takes, for nnkern.explain.
-template <class T> const char* gemm_path(const Gemm<T>& g);
-
 // An activation's part that a tile applies on its way out, and the rest of it, on rows that are still in L1.
 template <class T> T floor_of(Activation a);
 template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, int64_t n);
