@@ -42,7 +42,6 @@ struct Segment {
   int lane, count;
 };
 
-
 // A tile of a norm: `rows` rows of n numbers. Coefficients stand one per row (coefficient_step apart) in the
 // _rows kernels, one per column in the _cols kernels.
 template <class T> struct NormRows {
@@ -115,24 +114,25 @@ template <class T> struct PoolRows {
   const PoolWindow* windows;  // of the row's axis
 };
 
-#define NN_KERNELS(NN_KERNEL)                                                                        \
-  NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                  \
-  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                               \
-  NN_KERNEL(transpose_copy, void,                                                                    \
-            (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))          \
-  NN_KERNEL(copy_rows, void, (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
-  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                             \
-  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                       \
-  NN_KERNEL(dropout, void,                                                                           \
-            (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale)) \
-  NN_PROBE_KERNELS(NN_KERNEL)                                                                        \
-  NN_GEMM_KERNELS(NN_KERNEL)                                                                         \
-  NN_CONV_KERNELS(NN_KERNEL)                                                                         \
-  NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                     \
-  NN_POOL_KERNELS(NN_KERNEL)                                                                         \
-  NN_REDUCE_KERNELS(NN_KERNEL)                                                                       \
-  NN_OPTIM_KERNELS(NN_KERNEL)                                                                        \
-  NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                      \
+#define NN_KERNELS(NN_KERNEL)                                                                               \
+  NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                         \
+  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                      \
+  NN_KERNEL(transpose_copy, void,                                                                           \
+            (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
+  NN_KERNEL(copy_rows, void,                                                                                \
+            (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
+  NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                    \
+  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                              \
+  NN_KERNEL(dropout, void,                                                                                  \
+            (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale))        \
+  NN_PROBE_KERNELS(NN_KERNEL)                                                                               \
+  NN_GEMM_KERNELS(NN_KERNEL)                                                                                \
+  NN_CONV_KERNELS(NN_KERNEL)                                                                                \
+  NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                            \
+  NN_POOL_KERNELS(NN_KERNEL)                                                                                \
+  NN_REDUCE_KERNELS(NN_KERNEL)                                                                              \
+  NN_OPTIM_KERNELS(NN_KERNEL)                                                                               \
+  NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                             \
   NN_NORM_KERNELS(NN_KERNEL)
 
 // clang-format off
