@@ -12,7 +12,6 @@
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gemm.inl"
-#include "norm.inl"
 #include "optim.inl"
 #include "probe.inl"
 #include "reduce.inl"
@@ -21,6 +20,7 @@
 #include "winograd.inl"
 
 #include "conv.inl"  // stands on gemm.inl
+#include "norm.inl"  // stands on reduce.inl
 #include "pool.inl"  // stands on reduce.inl
 
 #define NN_CONCAT_(a, b) a##b
