@@ -15,13 +15,13 @@
 #include "optim.inl"
 #include "probe.inl"
 #include "reduce.inl"
-#include "response_norm.inl"
 #include "softmax.inl"
 #include "winograd.inl"
 
-#include "conv.inl"  // stands on gemm.inl
-#include "norm.inl"  // stands on reduce.inl
-#include "pool.inl"  // stands on reduce.inl
+#include "conv.inl"           // stands on gemm.inl
+#include "norm.inl"           // stands on reduce.inl
+#include "pool.inl"           // stands on reduce.inl
+#include "response_norm.inl"  // stands on norm.inl and reduce.inl
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)
