@@ -70,6 +70,8 @@ def _way(
             detail += f", about, for each of {residues} residues modulo the stride"
         if groups > 1:
             detail += f", for each of {groups} groups"
+        if algorithm == "direct":
+            detail += ", from padded strips"
     return Way(_DIRECTIONS[direction], algorithm, detail, float(multiplications))
 
 
@@ -89,8 +91,11 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     an Explanation that prints itself; .ways holds direction, algorithm, detail and multiplications. Raises TypeError
     for other functions and what the function itself raises for wrong arguments.
 
-    >>> nnkern.explain(nnkern.conv2d, np.ones((8, 64, 56, 56)), np.ones((64, 64, 3, 3)), padding=1).ways[0].algorithm
-    'winograd'
+    >>> nnkern.explain(nnkern.conv2d, np.ones((8, 64, 56, 56), "f"), np.ones((64, 64, 3, 3), "f"), padding=1)
+    conv2d of float32 (8, 64, 56, 56) and (64, 64, 3, 3): 1.85 GFLOP by definition
+      forward      winograd   0.462 GFLOP   F(4, 3): 1568 tiles, 36 products of 64 x 64 x 1568
+      input_grad   winograd   0.462 GFLOP   F(4, 3): 1568 tiles, 36 products of 64 x 64 x 1568
+      weight_grad  winograd   0.462 GFLOP   F(4, 3): 1568 tiles, 36 products of 64 x 64 x 1568
     """
     name = getattr(function, "__name__", str(function))
     match = re.fullmatch(r"conv(_transpose)?([123])d(_input_grad|_weight_grad)?", name)

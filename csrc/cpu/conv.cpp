@@ -147,10 +147,10 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
   switch (a) {
     case ConvAlgorithm::automatic: {
       if (depthwise) return ConvAlgorithm::depthwise;
-      if (winograd && s.c >= 16 && s.k >= 16) {
-        // Transforming the filters costs as much as a few tiles; small maps waste part of the larger tile.
-        const int64_t tiles = s.n * ((s.axis[1].out + 3) / 4) * ((s.axis[2].out + 3) / 4);
-        if (tiles >= 48) return ConvAlgorithm::winograd4;
+      if (winograd) {
+        const double four = winograd_cost(s, 4, direction == 2), two = winograd_cost(s, 2, direction == 2);
+        if (std::min(four, two) < 1.1 * s.flops())
+          return four <= two ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
       }
       const int64_t width = direction == 1 ? s.axis[2].in / s.axis[2].stride : s.axis[2].out;
       if (s.taps() > 1 && rows_fill_tiles(width)) return ConvAlgorithm::direct;
@@ -167,8 +167,11 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
       if (depthwise) return a;
       break;
   }
-  throw std::invalid_argument(std::string(op) + ": algorithm " + std::to_string(wanted) +
-                              " can't serve this convolution");
+  constexpr const char* names[] = {"auto", "gemm", "winograd", "winograd2", "depthwise", "direct"};
+  const bool known = wanted >= 0 && wanted <= int(ConvAlgorithm::direct);
+  throw std::invalid_argument(std::string(op) + ": algorithm '" +
+                              (known ? names[wanted] : std::to_string(wanted)) +
+                              "' can't serve this convolution");
 }
 
 // The problem by the algorithm that was chosen.

@@ -98,6 +98,7 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p);
 
 // 3 x 3 filters with stride and dilation 1 (conv_winograd.cpp); m = 4 or 2 results per tile and axis.
 bool winograd_serves(const ConvShape& s);
+double winograd_cost(const ConvShape& s, int m, bool weight_grad);  // comparable with ConvShape::flops()
 template <class T> void conv_winograd(const ConvForward<T>& p, int m);
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, int m);
 template <class T> void conv_winograd(const ConvWeightGrad<T>& p, int m);

@@ -9,6 +9,7 @@ namespace nn::cpu {
 // tap finds its numbers: plane (channel, depth tap), row, column.
 template <class T> class PlaneStrip {
  public:
+  static constexpr int64_t kSlack = 16;  // kernels read whole vectors, beyond the last row's end
   // Strips of up to `rows` rows of the result; `most` channels at a time; a row is read up to `pixels`
   // results wide.
   PlaneStrip(const Patches<T>& patches, int64_t channels, int64_t rows, int64_t pixels)
@@ -16,7 +17,7 @@ template <class T> class PlaneStrip {
         depths_(patches.axis[0].taps()),
         height_((rows - 1) * patches.axis[1].step() + patches.axis[1].reach()),
         width_((pixels - 1) * patches.axis[2].step() + patches.axis[2].reach()),
-        data_(size_t(channels * depths_ * height_ * width_)) {}
+        data_(size_t(channels * depths_ * height_ * width_ + kSlack * patches.axis[2].step())) {}
 
   // Offsets of the taps of `channels` channels, channel by channel.
   std::vector<int32_t> offsets(int64_t channels) const {

@@ -232,6 +232,14 @@ bool winograd_serves(const ConvShape& s) {
          std::max(std::max(h->low, h->high), std::max(w->low, w->high)) <= 2;
 }
 
+double winograd_cost(const ConvShape& s, int m, bool weight_grad) {
+  // In operations of the products: a transformed number of an image costs about 50, of a filter 300 (each is
+  // written to a plane of its own and read back from L3), of the filters' gradient 100.
+  const double planes = (m + 2) * (m + 2), c = double(s.c), k = double(s.k);
+  const double tiles = double(Tiles(m, s.n, s.axis[1].out, s.axis[2].out).count);
+  return planes * (2 * tiles * c * k + 50 * tiles * (c + k) + (weight_grad ? 100 : 300) * c * k);
+}
+
 template <class T> void conv_winograd(const ConvForward<T>& p, int m) {
   const ConvShape& s = p.s;
   const int64_t kernel[3] = {1, 3, 3};
