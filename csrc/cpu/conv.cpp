@@ -137,8 +137,12 @@ void check_dims(const char* what, const View& x, const View& w) {
          {{what, x}, {"w", w}});
 }
 
-// Results of one row that a tile of the direct algorithm makes for nothing: too many, and packing is cheaper.
-bool rows_fill_tiles(int64_t width) { return width >= 10; }
+// The direct algorithm makes whole tiles of a row's results: worth it if most of them are wanted.
+bool rows_fill_tiles(int64_t width, Dtype dt) {
+  const int64_t tile =
+      dt == Dtype::f32 ? kernels<float>().conv_tile_pixels() : kernels<double>().conv_tile_pixels();
+  return 10 * width >= 7 * tile * ((width + tile - 1) / tile);
+}
 
 // 0 forward, 1 input gradient, 2 weight gradient.
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
@@ -152,8 +156,12 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
         if (std::min(four, two) < 1.1 * s.flops())
           return four <= two ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
       }
-      const int64_t width = direction == 1 ? s.axis[2].in / s.axis[2].stride : s.axis[2].out;
-      if (s.taps() > 1 && rows_fill_tiles(width)) return ConvAlgorithm::direct;
+      // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
+      // gradient.
+      const ConvAxis& w = s.axis[2];
+      const bool strided = direction == 1 && w.stride > 1;
+      if ((s.taps() > 1 || strided) && rows_fill_tiles(direction == 1 ? w.in / w.stride : w.out, dt))
+        return ConvAlgorithm::direct;
       return ConvAlgorithm::gemm;
     }
     case ConvAlgorithm::gemm:

@@ -15,8 +15,8 @@
 namespace nn::cpu {
 namespace {
 
-// Work below about 20 us stays on one thread: 2 flops per multiply-add at some 100 GFLOP/s.
-constexpr int64_t kSerialFlops = int64_t(2) << 20;
+// Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
+constexpr int64_t kSerialFlops = int64_t(5) << 20;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
