@@ -18,6 +18,7 @@ from .loss import *
 from .matmul import *
 from .norm import *
 from .pool import *
+from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *
@@ -111,7 +112,7 @@ def _friendly(function: _Any) -> _Any:
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
-    "conv", "fold", "index", "join", "loss", "matmul", "norm", "pool", "reduce", "scan", "shape", "unpool",
+    "conv", "fold", "index", "join", "loss", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])

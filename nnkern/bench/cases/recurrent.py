@@ -1,0 +1,143 @@
+"""Recurrent layers, forward and training, from small time series to 1,024 units, and a decoding step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import nnkern
+
+from ..case import FUNCTION_FLOPS, Case, random, torch_module
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+# T, N, I, H; whether it runs under --full only
+SHAPES = (
+    ((50, 1, 64, 64), False),
+    ((50, 32, 64, 128), True),
+    ((64, 32, 256, 256), False),
+    ((64, 64, 256, 512), True),
+    ((32, 8, 512, 1024), True),
+)
+
+
+def _weights(kind: str, inputs: int, units: int) -> list[Any]:
+    g, scale = GATES[kind], units**-0.5
+    return [
+        random(*shape, seed=i) * np.float32(scale)
+        for i, shape in enumerate([(g * units, inputs), (g * units, units), (g * units,), (g * units,)])
+    ]
+
+
+def _module(kind: str, weights: list[Any]) -> Any:
+    torch = torch_module()
+    module = getattr(torch.nn, kind.upper())(weights[0].shape[1], weights[1].shape[1])
+    with torch.no_grad():
+        for p, w in zip(module._flat_weights, weights):
+            p.copy_(torch.from_numpy(w))
+    return module
+
+
+def _numpy(kind: str, x: Any, weights: list[Any]) -> Any:
+    """The usual loop: one product for the inputs of all steps, one per step for the state."""
+    w_ih, w_hh, b_ih, b_hh = weights
+    a, w = x @ w_ih.T + b_ih, w_hh.T.copy()
+    h = np.zeros((x.shape[1], w_hh.shape[1]), x.dtype)
+    c, ys = h, []
+
+    def sigmoid(v: Any) -> Any:
+        return 1 / (1 + np.exp(-v))
+
+    for t in range(len(x)):
+        s = h @ w + b_hh
+        if kind == "rnn":
+            h = np.tanh(a[t] + s)
+        elif kind == "lstm":
+            i, f, g, o = np.split(a[t] + s, 4, 1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+        else:
+            (ar, az, an), (hr, hz, hn) = np.split(a[t], 3, 1), np.split(s, 3, 1)
+            z, n = sigmoid(az + hz), np.tanh(an + sigmoid(ar + hr) * hn)
+            h = n + z * (h - n)
+        ys.append(h)
+    return np.stack(ys)
+
+
+def _forward(kind: str, shape: tuple[int, ...]) -> Any:
+    def candidates() -> dict:
+        steps, batch, inputs, units = shape
+        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units)
+        layer = getattr(nnkern, kind)
+        entry = [nnkern.RecurrentWeights(*weights)]
+        found = {"nnkern": lambda: layer(x, entry)[0], "numpy": lambda: _numpy(kind, x, weights)}
+        if torch := torch_module():
+            module, tx = _module(kind, weights), torch.from_numpy(x)
+
+            def forward() -> Any:
+                with torch.no_grad():
+                    return module(tx)[0]
+
+            found["torch"] = forward
+        return found
+
+    return candidates
+
+
+def _training(kind: str, shape: tuple[int, ...]) -> Any:
+    def candidates() -> dict:
+        steps, batch, inputs, units = shape
+        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units)
+        gy = random(steps, batch, units, seed=9)
+        layer = getattr(nnkern, kind)
+        ours = [nnkern.Tensor(a, requires_grad=True) for a in (x, *weights)]
+        entry = [nnkern.RecurrentWeights(*ours[1:])]
+
+        def step() -> Any:
+            for t in ours:
+                t.grad = None
+            layer(ours[0], entry)[0].backward(gy)
+            return [t.grad for t in ours]
+
+        found = {"nnkern": step}
+        if torch := torch_module():
+            module, tx, tg = _module(kind, weights), torch.tensor(x, requires_grad=True), torch.from_numpy(gy)
+
+            def torch_step() -> Any:
+                module.zero_grad()
+                tx.grad = None
+                module(tx)[0].backward(tg)
+                return [tx.grad, *(p.grad for p in module._flat_weights)]
+
+            found["torch"] = torch_step
+        return found
+
+    return candidates
+
+
+def _work(kind: str, shape: tuple[int, ...], passes: int) -> tuple[float, float]:
+    """Operations and bytes: the products, once forward and twice backward, and the gates' functions."""
+    steps, batch, inputs, units = shape
+    rows, g = steps * batch, GATES[kind]
+    functions = {
+        "rnn": ("tanh",),
+        "gru": ("sigmoid",) * 2 + ("tanh",),
+        "lstm": ("sigmoid",) * 3 + ("tanh",) * 2,
+    }
+    flops = passes * 2.0 * rows * g * units * (inputs + units)
+    flops += rows * units * sum(FUNCTION_FLOPS[f] for f in functions[kind])
+    return flops, 4.0 * passes * (rows * (inputs + units) + g * units * (inputs + units))
+
+
+def cases() -> list[Case]:
+    found = []
+    for kind in GATES:
+        for shape, full in SHAPES:
+            name = "{} x {} x {}, {} units".format(*shape)
+            for what, make, passes in (("", _forward, 1), (", training", _training, 3)):
+                found.append(
+                    Case(kind, name + what, make(kind, shape), *_work(kind, shape, passes), full=full)
+                )
+        name, decode = "one step, batch 1, 128 units", (1, 1, 64, 128)
+        found.append(Case(kind, name, _forward(kind, decode), *_work(kind, decode, 1)))
+    return found
