@@ -7,6 +7,7 @@ from typing import Any as _Any
 from ..tensor import Tensor
 from .activation import *
 from .arithmetic import *
+from .attention import *
 from .compare import *
 from .conv import *
 from .dropout import *

@@ -1,0 +1,92 @@
+"""Attention as a composition of public functions: what second derivatives and gradients of masks go through."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..function import Function
+from ..tensor import Tensor
+from .arithmetic import add, div, mul, sub
+from .compare import where
+from .elementwise import exp
+from .matmul import matmul
+from .reduce import amax
+from .reduce import sum as _sum
+
+
+class Options(NamedTuple):
+    """What the kernels take after the arrays; see backends/reference/attention.py. -1: no limit."""
+
+    q_lengths: Any
+    kv_lengths: Any
+    scale: float
+    left: int
+    right: int
+    offset: int
+    softcap: float
+    dropout: float
+    seed: int
+
+
+def _allowed(shape: tuple[int, ...], mask: Any, o: Options) -> Any:
+    """Which keys each query sees, broadcast to (B, H, L, S); None if all."""
+    if mask is None and o.q_lengths is None and o.kv_lengths is None and o.left < 0 and o.right < 0:
+        return None
+    i, j = np.arange(shape[2])[:, None], np.arange(shape[3])
+    seen = np.ones(shape, bool)
+    if o.left >= 0:
+        seen &= j >= i + (o.offset - o.left)
+    if o.right >= 0:
+        seen &= j <= i + (o.offset + o.right)
+    if mask is not None:
+        seen &= mask if mask.dtype == np.bool_ else mask != -np.inf
+    if o.q_lengths is not None:
+        seen &= i < o.q_lengths.reshape(-1, 1, 1, 1)
+    if o.kv_lengths is not None:
+        seen &= j < o.kv_lengths.reshape(-1, 1, 1, 1)
+    return seen
+
+
+def _grouped(x: Any, heads: int) -> Any:
+    """(B, H, L, D) as (B, J, H / J, L, D): beside the J heads of the keys."""
+    return x.reshape(x.shape[0], heads, x.shape[1] // max(1, heads), *x.shape[2:])
+
+
+def _kept(shape: tuple[int, ...], dtype: Any, o: Options) -> Any:
+    """What dropout multiplies each weight by: the words are dealt to panels of 32 queries, key by key."""
+    b, h, rows, keys = shape
+    panels, even = -(-rows // 32), keys + keys % 2
+    ones = np.ones((b, h, panels, even, 32), dtype)
+    words = Function.kernels.dropout_forward(ones, o.dropout, o.seed)
+    return words.swapaxes(3, 4).reshape(b, h, panels * 32, even)[:, :, :rows, :keys]
+
+
+def weights(q: Any, k: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
+    """Softmax of the scores (B, J, H / J, L, S), what dropout multiplies it by, and the slope of the soft cap."""
+    heads, shape = k.shape[1], (*q.shape[:3], k.shape[2])
+    s = mul(matmul(_grouped(q, heads), k.unsqueeze(2).swapaxes(-1, -2)), o.scale)
+    slope = None
+    if o.softcap:
+        t = div(s, o.softcap).tanh()
+        s, slope = mul(t, o.softcap), sub(1.0, mul(t, t))
+    raw = mask.data if isinstance(mask, Tensor) else mask
+    if mask is not None and raw.dtype != np.bool_:
+        s = add(s, _grouped(mask, heads))
+    seen = _allowed(shape, raw, o)
+    if seen is not None:
+        s = where(_grouped(seen, heads), s, -np.inf)
+    top = amax(s.data, -1, True) if shape[3] else np.zeros((*s.shape[:-1], 1), s.dtype)
+    e = exp(sub(s, np.where(np.isneginf(top), top.dtype.type(0), top)))
+    total = _sum(e, -1, True)
+    p = div(e, where(total.data == 0, 1.0, total))
+    kept = _grouped(_kept(shape, p.dtype, o), heads) if o.dropout else None
+    return p, kept, slope
+
+
+def plain_attention(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
+    """The result from Tensors q (B, H, L, D), k (B, J, S, D), v (B, J, S, E)."""
+    p, kept, _ = weights(q, k, mask, o)
+    y = matmul(p if kept is None else mul(p, kept), v.unsqueeze(2))
+    return y.reshape(*q.shape[:3], v.shape[-1])

@@ -1,0 +1,325 @@
+"""Attention: options crossed against PyTorch and the definition, masks that hide NaN, caches, positions."""
+
+import itertools
+
+import numpy as np
+import pytest
+from support import assert_close, check_gradient, check_torch, randn, rng
+
+import nnkern as F
+from nnkern import Tensor
+
+torch = pytest.importorskip("torch")
+sdpa = F.scaled_dot_product_attention
+# (B, H, J, L, S, D, E)
+SHAPES = [
+    (2, 3, 3, 5, 7, 8, 6), (1, 2, 2, 1, 9, 16, 16), (2, 4, 2, 33, 40, 24, 24), (1, 1, 1, 64, 64, 64, 64),
+    (1, 2, 1, 70, 131, 17, 33), (1, 2, 2, 129, 300, 8, 8),
+]  # fmt: skip
+
+
+def qkv(b, h, j, rows, keys, d, e, dtype=np.float32):
+    return (
+        randn(b, h, rows, d, dtype=dtype), randn(b, j, keys, d, dtype=dtype, seed=1),
+        randn(b, j, keys, e, dtype=dtype, seed=2),
+    )  # fmt: skip
+
+
+def masks(kind, b, h, rows, keys):
+    g = rng(3, rows, keys)
+    if kind == "bool":
+        mask = g.random((rows, keys)) > 0.4
+        mask[:, 0] = True
+        return mask
+    if kind == "padding":
+        return np.arange(keys) < g.integers(1, keys + 1, b)[:, None, None, None]
+    if kind == "float":
+        return g.standard_normal((h, rows, keys)).astype(np.float32)
+    return None
+
+
+@pytest.mark.parametrize("kind", ["none", "causal", "bool", "padding", "float"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_torch(shape, kind):
+    b, h, j, rows, keys, _, _ = shape
+    if rows == 1 and kind == "causal":
+        pytest.skip("one key: gradients are rounding errors")
+    mask = masks(kind, b, h, rows, keys)
+
+    def call(f, convert):
+        def run(q, k, v):
+            m = (
+                mask
+                if mask is None or mask.dtype == bool
+                else mask.astype(str(q.dtype).removeprefix("torch."))
+            )
+            return f(
+                q, k, v, None if m is None else convert(m), is_causal=kind == "causal", enable_gqa=h != j
+            )
+
+        return run
+
+    theirs = call(torch.nn.functional.scaled_dot_product_attention, torch.from_numpy)
+    check_torch(call(sdpa, np.asarray), theirs, *qkv(*shape), kind="chain", n=16)
+
+
+def by_hand(q, k, v, seen, scale, softcap=None):
+    s = q @ np.swapaxes(k, -1, -2) * scale
+    s = softcap * np.tanh(s / softcap) if softcap else s
+    s = np.where(seen, s, -np.inf)
+    top = s.max(-1, keepdims=True)
+    e = np.exp(s - np.where(np.isinf(top), 0, top))
+    return e / np.maximum(e.sum(-1, keepdims=True), 1e-300) @ v
+
+
+@pytest.mark.parametrize("window, offset", [((3, 0), 0), (4, 2), ((-1, 5), 0), ((0, 0), 6), ((7, -1), 40)])
+def test_windows_offsets_and_lengths(window, offset):
+    b, rows, keys = 3, 37, 45
+    q, k, v = qkv(b, 2, 2, rows, keys, 8, 8, np.float64)
+    i, j = np.arange(rows)[:, None] + offset, np.arange(keys)
+    left, right = (window, window) if isinstance(window, int) else window
+    seen = (j >= i - left if left >= 0 else j >= 0) & (j <= i + right if right >= 0 else j >= 0)
+    assert_close(sdpa(q, k, v, window=window, offset=offset), by_hand(q, k, v, seen, 8**-0.5), "chain", 8)
+    ql, kl = np.array([37, 5, 0]), np.array([45, 0, 20], np.int32)
+    seen = seen & (j < kl[:, None, None, None]) & (np.arange(rows)[:, None] < ql[:, None, None, None])
+    y = sdpa(q, k, v, window=window, offset=offset, lengths=(ql, kl))
+    assert_close(y, by_hand(q, k, v, seen, 8**-0.5), "chain", 8)
+
+
+def test_softcap_and_scale():
+    q, k, v = qkv(2, 2, 2, 9, 12, 8, 8, np.float64)
+    y = sdpa(3 * q, k, v, scale=0.7, softcap=2.5)
+    assert_close(y, by_hand(3 * q, k, v, True, 0.7, 2.5), "chain", 8)
+
+
+OPTIONS = [
+    {}, {"is_causal": True}, {"softcap": 1.5}, {"window": (3, 2), "offset": 1}, {"lengths": np.array([4, 20])},
+    {"dropout_p": 0.3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_gradients(options):
+    shape = (2, 4, 2, 19, 21, 6, 5)
+
+    def f(q, k, v):
+        F.manual_seed(3)
+        return sdpa(q, k, v, enable_gqa=True, **options)
+
+    check_gradient(f, *qkv(*shape))
+    q, k, v = (Tensor(x[:, :2, :4].astype(np.float64), requires_grad=True) for x in qkv(2, 2, 2, 4, 4, 3, 3))
+    options = {**options, "lengths": np.array([2, 4])} if "lengths" in options else options
+    assert F.gradgradcheck(lambda *a: f(*a), (q, k, v))
+
+
+def test_the_gradient_of_an_added_mask():
+    q, k, v = qkv(2, 2, 2, 5, 6, 4, 4)
+    check_gradient(lambda q, k, v, m: sdpa(q, k, v, m), q, k, v, randn(2, 1, 6, seed=4))
+
+
+def test_rows_that_see_nothing_are_zero():
+    q, k, v = (Tensor(x, requires_grad=True) for x in qkv(1, 2, 2, 40, 50, 8, 8))
+    for mask in (np.arange(40)[:, None] % 3 > 0, np.zeros((40, 1), bool)):
+        seen = np.broadcast_to(mask, (40, 50))
+        for m in (seen, np.where(seen, 0, -np.inf).astype(np.float32)):
+            y = sdpa(q, k, v, m)
+            y.backward(np.ones_like(y.data))
+            empty = ~mask[:, 0]
+            assert (y.data[:, :, empty] == 0).all() and (q.grad.data[:, :, empty] == 0).all()
+            assert all(np.isfinite(t.grad.data).all() for t in (q, k, v))
+            q.grad = k.grad = v.grad = None
+
+
+def test_dropout_is_seeded_and_unbiased():
+    q, k, v = qkv(1, 2, 2, 40, 64, 8, 64)
+    v = np.broadcast_to(np.eye(64, dtype=np.float32), v.shape)
+    F.manual_seed(1)
+    a = sdpa(q, k, v, dropout_p=0.25)
+    F.manual_seed(1)
+    np.testing.assert_array_equal(a, sdpa(q, k, v, dropout_p=0.25))
+    whole = sdpa(q, k, v)
+    assert abs((a == 0).mean() - 0.25) < 0.02
+    assert_close(a[a != 0], (whole / np.float32(0.75))[a != 0], "chain", 8)
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3, 2)], ids=str)
+def test_leading_axes(lead):
+    q, k, v = randn(*lead, 5, 4), randn(*lead, 6, 4, seed=1), randn(*lead, 6, 3, seed=2)
+    theirs = torch.nn.functional.scaled_dot_product_attention
+    assert_close(sdpa(q, k, v), theirs(*map(torch.from_numpy, (q, k, v))).numpy(), "chain", 4)
+    shared = sdpa(q, k[..., :1, :, :], v) if len(lead) > 1 else sdpa(q, k, v)
+    assert shared.shape == (*lead, 5, 3)
+
+
+def test_kinds_and_layouts():
+    q, k, v = qkv(2, 3, 3, 20, 20, 8, 8)
+    y = sdpa(q, k, v)
+    assert isinstance(sdpa(*map(torch.from_numpy, (q, k, v))), torch.Tensor)
+    turned = [np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for x in (q, k, v)]
+    np.testing.assert_array_equal(sdpa(*turned), y)
+    strided = [np.repeat(x, 2, -1)[..., ::2] for x in (q, k, v)]
+    np.testing.assert_array_equal(sdpa(*strided), y)
+    backward = sdpa(q[..., ::-1, :], k[..., ::-1, :], v[..., ::-1, :])
+    assert_close(backward, y[..., ::-1, :], "chain", 8)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 2, 3, 3, 4, 4), (1, 2, 2, 0, 3, 4, 4), (1, 2, 2, 3, 0, 4, 4), (1, 2, 2, 3, 3, 0, 4),
+                                   (1, 2, 2, 3, 3, 4, 0)])  # fmt: skip
+def test_empty(shape):
+    q, k, v = (Tensor(x, requires_grad=True) for x in qkv(*shape))
+    y = sdpa(q, k, v)
+    assert y.shape == (*shape[:2], shape[3], shape[6])
+    y.backward(np.ones_like(y.data))
+    if shape[4] == 0:
+        assert (y.data == 0).all() and (q.grad.data == 0).all()
+
+
+def test_errors():
+    q, k, v = qkv(1, 2, 2, 3, 4, 8, 8)
+    with pytest.raises(ValueError, match="same width"):
+        sdpa(q, k[..., :4], v)
+    with pytest.raises(ValueError, match="same length"):
+        sdpa(q, k, v[:, :, :2])
+    with pytest.raises(ValueError, match="enable_gqa"):
+        sdpa(np.concatenate([q, q], 1), k, v)
+    with pytest.raises(ValueError, match="divide"):
+        sdpa(np.concatenate([q, q[:, :1]], 1), k, v, enable_gqa=True)
+    with pytest.raises(ValueError, match=r"attn_mask must broadcast to \(1, 2, 3, 4\)"):
+        sdpa(q, k, v, np.ones((3, 3), bool))
+    with pytest.raises(ValueError, match="not both"):
+        sdpa(q, k, v, np.ones((3, 4), bool), is_causal=True)
+    with pytest.raises(ValueError, match="dropout_p"):
+        sdpa(q, k, v, dropout_p=1.5)
+    with pytest.raises(ValueError, match="lengths must lie in"):
+        sdpa(q, k, v, lengths=np.array([5]))
+    with pytest.raises(TypeError, match="attn_mask must be bool"):
+        sdpa(q, k, v, np.ones((3, 4)))
+    with pytest.raises(TypeError, match="float32 or float64"):
+        sdpa(q, k.astype(np.float64), v)
+
+
+# --- caches -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [None, 1, 3, 8])
+@pytest.mark.parametrize("steps", [(1,) * 11, (4, 1, 1, 5), (9, 2)], ids=str)
+def test_a_cache_gives_what_the_whole_sequence_gives(window, steps):
+    q, k, v = qkv(2, 4, 2, 11, 11, 4, 6, np.float64)
+    cache = F.KVCache(2, 2, 4, capacity=2, window=window, value_width=6, dtype=np.float64)
+    parts, i = [], 0
+    for n in steps:
+        parts.append(cache.attend(*(x[:, :, i : i + n] for x in (q, k, v))))
+        i += n
+    near = None if window is None else (window - 1, -1)
+    whole = sdpa(q, k, v, is_causal=True, enable_gqa=True, window=near)
+    assert_close(np.concatenate(parts, 2), whole, "chain", 8)
+    assert cache.length == 11 and len(cache) == min(11, window or 11)
+    np.testing.assert_array_equal(cache.keys, k[:, :, -len(cache) :])
+    other = F.KVCache(2, 2, 4, window=window, value_width=6, dtype=np.float64)
+    other.append(k, v)
+    np.testing.assert_array_equal(other.values, cache.values)
+    with pytest.raises(ValueError, match="KVCache: value must be float64"):
+        other.append(k, v[..., :2])
+
+
+# --- positions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_rope_turns_pairs(interleaved):
+    x = randn(2, 5, 8, dtype=np.float64)
+    pairs = x.reshape(2, 5, 4, 2) if interleaved else x.reshape(2, 5, 2, 4).swapaxes(-1, -2)
+    turn = np.exp(1j * np.arange(3, 8)[:, None] * 10000.0 ** (-np.arange(4) / 4))
+    z = (pairs[..., 0] + 1j * pairs[..., 1]) * turn
+    pairs = np.stack([z.real, z.imag], -1)
+    wanted = pairs.reshape(2, 5, 8) if interleaved else pairs.swapaxes(-1, -2).reshape(2, 5, 8)
+    assert_close(F.rope(x, 3, interleaved=interleaved), wanted, "chain", 4)
+    assert_close(F.rope(x, np.arange(3, 8), interleaved=interleaved), wanted, "chain", 4)
+    check_gradient(lambda a: F.rope(a, 3, interleaved=interleaved), x)
+    assert isinstance(F.rope(torch.from_numpy(x)), torch.Tensor)
+    with pytest.raises(ValueError, match="even width"):
+        F.rope(x[..., :7])
+
+
+def test_rope_scores_depend_on_distance():
+    q, k = randn(1, 8, dtype=np.float64), randn(1, 8, dtype=np.float64, seed=1)
+    near, far = [F.rope(q, i)[0] @ F.rope(k, i - 4)[0] for i in (5, 105)]
+    assert abs(near - far) < 1e-12
+
+
+def test_alibi_and_sinusoids():
+    np.testing.assert_allclose(F.alibi_slopes(8), 2.0 ** -np.arange(1, 9))
+    np.testing.assert_allclose(F.alibi_slopes(6), [0.25, 0.0625, 1 / 64, 1 / 256, 0.5, 0.125])
+    bias = F.alibi_bias(F.alibi_slopes(2), 3, 5, offset=2)
+    assert bias.shape == (2, 3, 5) and bias[0, 1].tolist() == [-3 / 16, -2 / 16, -1 / 16, 0, -1 / 16]
+    table = F.sinusoidal_positions(7, 5)
+    angle = 4 / 10000 ** (2 / 5)
+    np.testing.assert_allclose(table[4, 2:4], [np.sin(angle), np.cos(angle)], rtol=1e-6)
+
+
+# --- multi-head -------------------------------------------------------------------------------------------------
+
+CROSSES = list(
+    itertools.product(["none", "padding", "mask", "head mask", "causal"], [False, True], [False, True])
+)
+
+
+@pytest.mark.parametrize("kind, need_weights, extra", CROSSES)
+def test_multi_head_equals_torch(kind, need_weights, extra):
+    if kind == "causal" and extra and not need_weights:
+        pytest.skip("PyTorch hides the extra keys here, and shows them with need_weights")
+    e, heads, rows, keys, n = 12, 3, 5, 5 if kind == "causal" else 7, 2
+    layer = torch.nn.MultiheadAttention(
+        e, heads, add_bias_kv=extra, add_zero_attn=extra, kdim=6 if kind == "padding" else None,
+        vdim=4 if kind == "padding" else None, dtype=torch.float64,
+    )  # fmt: skip
+    g = rng(6)
+    q = g.standard_normal((rows, n, e))
+    k, v = g.standard_normal((keys, n, layer.kdim)), g.standard_normal((keys, n, layer.vdim))
+    given = {"need_weights": need_weights, "average_attn_weights": bool(extra)}
+    if kind == "padding":
+        given["key_padding_mask"] = np.arange(keys) >= np.array([[keys], [3]])
+    if kind == "mask":
+        given["attn_mask"] = g.standard_normal((rows, keys))
+        given["key_padding_mask"] = np.where(np.arange(keys) >= np.array([[keys], [3]]), -np.inf, 0.0)
+    if kind == "head mask":
+        given["attn_mask"] = g.random((n * heads, rows, keys)) > 0.6
+        given["attn_mask"][..., 0] = False
+    if kind == "causal":
+        given.update(attn_mask=~np.tri(rows, keys, dtype=bool), is_causal=True)
+    wanted = layer(*map(torch.from_numpy, (q, k, v)), **{
+        name: torch.from_numpy(a) if isinstance(a, np.ndarray) else a for name, a in given.items()
+    })  # fmt: skip
+    p = {name: a.detach().numpy() for name, a in layer.named_parameters()}
+    get = p.get
+    y, weights = F.multi_head_attention_forward(
+        q, k, v, e, heads, get("in_proj_weight"), get("in_proj_bias"), get("bias_k"), get("bias_v"), extra, 0.0,
+        get("out_proj.weight"), get("out_proj.bias"), use_separate_proj_weight=kind == "padding",
+        q_proj_weight=get("q_proj_weight"), k_proj_weight=get("k_proj_weight"),
+        v_proj_weight=get("v_proj_weight"), **given,
+    )  # fmt: skip
+    assert_close(y, wanted[0].detach().numpy(), "chain", 12)
+    if need_weights:
+        assert_close(weights, wanted[1].detach().numpy(), "chain", 12)
+    else:
+        assert weights is None and wanted[1] is None
+
+
+def test_multi_head_without_batch_and_its_errors():
+    e = 8
+    w, o = randn(3 * e, e), randn(e, e, seed=1)
+    x = randn(5, e, seed=2)
+
+    def call(x, heads=2, **options):
+        return F.multi_head_attention_forward(
+            x, x, x, e, heads, w, None, None, None, False, 0.0, o, None, **options
+        )
+
+    y, weights = call(x)
+    batched, _ = call(x[:, None])
+    assert y.shape == (5, e) and weights.shape == (5, 5)
+    assert_close(y, batched[:, 0], "chain", 8)
+    with pytest.raises(ValueError, match="multiple of 3 heads"):
+        call(x, 3)
+    with pytest.raises(ValueError, match=r"attn_mask must have the shape \(5, 5\)"):
+        call(x, attn_mask=np.zeros((4, 5), bool))
