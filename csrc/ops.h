@@ -36,7 +36,8 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_OPTIM_OPS(NN_OP)                                                                      \
   NN_SCAN_OPS(NN_OP)                                                                       \
   NN_SOFTMAX_OPS(NN_OP)                                                                    \
-  NN_NORM_OPS(NN_OP)
+  NN_NORM_OPS(NN_OP)                                                                       \
+  NN_LAYER_NORM_OPS(NN_OP)
 
 // clang-format off
 #define NN_UNARY_ROW(NN_OP, name) NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")
@@ -183,6 +184,17 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_OP(local_response_norm_backward, Array, (const View& gy, const View& x, int64_t size, double alpha, double beta,          \
         double k),                                                                                                             \
         "gy", "x", "size", "alpha", "beta", "k")
+
+// x (..., *normalized_shape), w and b (*normalized_shape,); rms leaves mean and b out. Forward gives y, h = x + residual
+// (empty without one) and the rows' mean and rstd, (2, rows); backward takes h as x and its gradient gh, and gives gx,
+// gw, gb.
+#define NN_LAYER_NORM_OPS(NN_OP)                                                                                               \
+  NN_OP(layer_norm_forward, Array3, (const View& x, const OptView& residual, const OptView& w, const OptView& b,               \
+        const Ints& normalized_shape, double eps, bool rms),                                                                   \
+        "x", "residual", "w", "b", "normalized_shape", "eps", "rms")                                                           \
+  NN_OP(layer_norm_backward, Array3, (const View& gy, const View& x, const OptView& w, const View& statistics,                 \
+        const OptView& gh, const Ints& normalized_shape, bool rms),                                                            \
+        "gy", "x", "w", "statistics", "gh", "normalized_shape", "rms")
 
 // In place on params and states; the lists of states that an option leaves out are empty.
 #define NN_OPTIM_OPS(NN_OP)                                                                                                    \

@@ -19,6 +19,7 @@
 #include "winograd.inl"
 
 #include "conv.inl"           // stands on gemm.inl
+#include "layer_norm.inl"     // stands on norm.inl
 #include "norm.inl"           // stands on reduce.inl
 #include "pool.inl"           // stands on reduce.inl
 #include "response_norm.inl"  // stands on norm.inl and reduce.inl

@@ -58,6 +58,18 @@ template <class T> struct NormTile {
   bool relu = false, stream = false;  // stream: out is too large for any cache
 };
 
+// Rows of layer norm, dense. Forward: y, mean, rstd (and h = x + residual, if there is one). Backward: centre
+// and scale are what forward gave; gx (plus extra, if there is one), and gw, gb: what these rows add to them.
+template <class T> struct LayerNormRows {
+  int64_t rows = 0, n = 0;
+  const T *x = nullptr, *residual = nullptr, *w = nullptr, *b = nullptr;
+  T *h = nullptr, *y = nullptr, *mean = nullptr, *rstd = nullptr;
+  double eps = 0;
+  const T *gy = nullptr, *centre = nullptr, *scale = nullptr, *extra = nullptr;
+  T *gx = nullptr, *gw = nullptr, *gb = nullptr;
+  bool rms = false, stream = false;
+};
+
 // Local response normalisation of n positions; alpha is divided by the window's size.
 template <class T> struct ResponseNorm {
   int64_t channels, n, low, high;
@@ -216,7 +228,7 @@ template <class T> struct PoolRows {
   NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
                                         const T* scale, T* y))
 
-/* norm.inl, response_norm.inl: moments and sums are pairs of doubles, or two rows of them */
+/* norm.inl, layer_norm.inl, response_norm.inl: moments and sums are pairs of doubles, or two rows of them */
 #define NN_NORM_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(moments_rows, void, (const T* x, int64_t step, int64_t rows, int64_t n, double* out))                              \
   NN_KERNEL(moments_cols, void, (const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares))         \
@@ -226,6 +238,8 @@ template <class T> struct PoolRows {
   NN_KERNEL(norm_sums_cols, void, (const NormTile<T>& t, double* g_sum, double* gx_sum))                                       \
   NN_KERNEL(norm_grad_rows, void, (const NormTile<T>& t))                                                                      \
   NN_KERNEL(norm_grad_cols, void, (const NormTile<T>& t))                                                                      \
+  NN_KERNEL(layer_norm, void, (const LayerNormRows<T>& p))                                                                     \
+  NN_KERNEL(layer_norm_grad, void, (const LayerNormRows<T>& p))                                                                \
   NN_KERNEL(response_norm, void, (const ResponseNorm<T>& p, const T* x, int64_t step, T* y, int64_t y_step))                   \
   NN_KERNEL(response_norm_grad, void, (const ResponseNorm<T>& p, const T* gy, int64_t gy_step, const T* x, int64_t step,       \
                                        T* t, T* gx, int64_t gx_step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,22 @@ from .module import Module
 from .parameter import Parameter
 
 
-def _affine(layer: Module, channels: int, affine: bool, bias: bool, dtype: Any) -> None:
-    """weight and bias, one number per channel, or None."""
-    layer.register_parameter("weight", Parameter(np.ones(channels, dtype)) if affine else None)
-    layer.register_parameter("bias", Parameter(np.zeros(channels, dtype)) if affine and bias else None)
+def _affine(layer: Module, shape: int | tuple[int, ...], affine: bool, bias: bool, dtype: Any) -> None:
+    """weight and bias, one number per channel (or of any shape), or None."""
+    layer.register_parameter("weight", Parameter(np.ones(shape, dtype)) if affine else None)
+    layer.register_parameter("bias", Parameter(np.zeros(shape, dtype)) if affine and bias else None)
+
+
+def _reset(layer: Module) -> None:
+    """weight and bias as they were made."""
+    if layer.weight is not None:
+        layer.weight.data.fill(1)
+    if layer.bias is not None:
+        layer.bias.data.fill(0)
+
+
+def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
 
 
 class _RunningNorm(Module):
@@ -43,10 +56,7 @@ class _RunningNorm(Module):
 
     def reset_parameters(self) -> None:
         self.reset_running_stats()
-        if self.weight is not None:
-            self.weight.data.fill(1)
-        if self.bias is not None:
-            self.bias.data.fill(0)
+        _reset(self)
 
     def _check(self, x: Any) -> None:
         if x.ndim not in self.dims:
@@ -155,6 +165,9 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         _affine(self, num_channels, affine, bias, dtype)
 
+    def reset_parameters(self) -> None:
+        _reset(self)
+
     def forward(self, x: Any) -> Any:
         return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
@@ -174,3 +187,52 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class LayerNorm(Module):
+    """Norm over the last axes, (..., *normalized_shape). See ops.layer_norm."""
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True, *, dtype: Any = np.float32,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        _affine(self, self.normalized_shape, elementwise_affine, bias, dtype)
+
+    def reset_parameters(self) -> None:
+        _reset(self)
+
+    def forward(self, x: Any) -> Any:
+        return ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class RMSNorm(Module):
+    """Norm by the root of the mean square over the last axes. See ops.rms_norm."""
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
+        *, dtype: Any = np.float32,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
+        self.register_parameter("weight", weight)
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None:
+            self.weight.data.fill(1)
+
+    def forward(self, x: Any) -> Any:
+        return ops.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -15,6 +15,7 @@ from .elementwise import *
 from .fold import *
 from .index import *
 from .join import *
+from .layer_norm import *
 from .loss import *
 from .matmul import *
 from .norm import *
@@ -114,6 +115,7 @@ def _friendly(function: _Any) -> _Any:
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
     "conv", "fold", "index", "join", "loss", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
+    "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         globals()[_name] = _friendly(globals()[_name])

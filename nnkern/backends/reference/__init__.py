@@ -9,6 +9,7 @@ from .elementwise import *
 from .fold import *
 from .index import *
 from .join import *
+from .layer_norm import *
 from .loss import *
 from .matmul import *
 from .norm import *
