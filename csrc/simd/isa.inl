@@ -19,10 +19,11 @@
 #include "winograd.inl"
 
 #include "conv.inl"           // stands on gemm.inl
-#include "layer_norm.inl"     // stands on norm.inl
 #include "norm.inl"           // stands on reduce.inl
 #include "pool.inl"           // stands on reduce.inl
 #include "response_norm.inl"  // stands on norm.inl and reduce.inl
+
+#include "layer_norm.inl"  // stands on norm.inl
 
 #define NN_CONCAT_(a, b) a##b
 #define NN_CONCAT(a, b) NN_CONCAT_(a, b)
