@@ -48,7 +48,7 @@ def learn(
         epochs,
         augment=augment,
         schedule=cosine,
-        evaluate=lambda: accuracy(model, digits.x_test, digits.y_test),
+        evaluate=lambda: {"accuracy": accuracy(model, digits.x_test, digits.y_test)},
         progress=progress,
     )
     confusion = np.zeros((10, 10), np.int64)

@@ -20,14 +20,14 @@ def fit(
     epochs: int,
     augment: Callable[[np.ndarray], np.ndarray] | None = None,
     schedule: Callable[[float], float] | None = None,
-    evaluate: Callable[[], float] | None = None,
+    evaluate: Callable[[], dict[str, float]] | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains `model` and returns its history: one {"epoch", "loss", "accuracy"} per epoch.
+    """Trains `model` and returns its history: one {"epoch", "loss", **evaluate()} per epoch.
 
-    loss: the mean over the epoch's rows; accuracy: what evaluate() returns, absent without it. progress is
-    called with each of these dicts as soon as it is known. augment changes each batch of x; schedule gives
-    the factor of the learning rates as a function of the share of the training that is done.
+    loss: the mean over the epoch's rows. progress is called with each of these dicts as soon as it is known.
+    A batch is (x, y), or (x, more..., y): model(x, more...) is compared with y. augment changes each batch of x;
+    schedule gives the factor of the learning rates as a function of the share of the training that is done.
     """
     history: list[dict[str, Any]] = []
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -35,19 +35,19 @@ def fit(
     for epoch in range(1, epochs + 1):
         model.train()
         total = rows = 0
-        for x, y in batches:
+        for x, *more, y in batches:
             if schedule is not None:
                 for group, rate in zip(optimiser.param_groups, rates):
                     group["lr"] = rate * schedule(step / steps)
             step += 1
-            loss = loss_function(model(Tensor(x if augment is None else augment(x))), y)
+            loss = loss_function(model(Tensor(x if augment is None else augment(x)), *more), y)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             total, rows = total + loss.item() * len(x), rows + len(x)
         record = {"epoch": epoch, "loss": total / rows}
         if evaluate is not None:
-            record["accuracy"] = evaluate()
+            record |= evaluate()
         history.append(record)
         if progress is not None:
             progress(record)

@@ -1,0 +1,51 @@
+"""Gradients kept in bounds, between backward() and step(). Names and results are torch.nn.utils'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ...tensor import Tensor
+
+
+def _gradients(parameters: Any) -> list[np.ndarray]:
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad.data for p in parameters if p.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> float:
+    """Scales all gradients together, in place, so that their common norm is at most max_norm; returns what it was.
+
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
+
+    >>> loss.backward(); nn.utils.clip_grad_norm_(model.parameters(), 1.0); optimiser.step()
+    """
+    gradients = _gradients(parameters)
+    if norm_type == math.inf:
+        total = max((float(np.abs(g).max(initial=0)) for g in gradients), default=0.0)
+    elif norm_type == 2:  # a dot product needs no temporary; its sum may overflow, the norm does not
+        parts = [float(np.linalg.norm(g)) for g in gradients]
+        total = math.hypot(*parts)
+    else:
+        total = sum(float((np.abs(g) ** norm_type).sum()) for g in gradients) ** (1 / norm_type)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(f"clip_grad_norm_: the gradients' norm of order {norm_type} is {total}")
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1:  # also NaN: torch spreads it, too
+        for g in gradients:
+            g *= scale
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Cuts every element of every gradient to [-clip_value, clip_value], in place."""
+    for g in _gradients(parameters):
+        np.clip(g, -clip_value, clip_value, out=g)
