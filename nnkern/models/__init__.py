@@ -1,6 +1,8 @@
 """Networks built from nnkern.nn."""
 
+from .charrnn import CharRNN
+from .forecaster import Forecaster
 from .lenet5 import LeNet5
 from .mlp import MLP
 
-__all__ = ["MLP", "LeNet5"]
+__all__ = ["MLP", "CharRNN", "Forecaster", "LeNet5"]

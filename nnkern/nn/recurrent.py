@@ -14,7 +14,6 @@ from .module import Module
 from .parameter import Parameter
 from .utils.rnn import PackedSequence, pack_like, pad_packed_sequence
 
-
 _STEMS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
 
 
@@ -30,6 +29,7 @@ class _Uniform(Module):
 
 
 class _Recurrent(_Uniform):
+    op = ""
     gates = 1
 
     def __init__(
@@ -96,17 +96,15 @@ class _Recurrent(_Uniform):
         """Nothing: models written for PyTorch call it."""
 
     def _run(self, x: Any, state: Any, lengths: Any, **more: Any) -> Any:
-        raise NotImplementedError
+        d = self.__dict__
+        weights = [ops.RecurrentWeights._make(map(d.get, names)) for names in self._names]
+        return getattr(ops, self.op)(x, weights, state, lengths=lengths, **self._options(), **more)
 
     def _options(self) -> dict[str, Any]:
         return {
             "num_layers": self.num_layers, "bidirectional": self.bidirectional, "batch_first": self.batch_first,
             "dropout": self.dropout, "training": self.training, "recurrent_dropout": self.recurrent_dropout,
         }  # fmt: skip
-
-    def _weights(self) -> list[ops.RecurrentWeights]:
-        d = self.__dict__
-        return [ops.RecurrentWeights._make(map(d.get, names)) for names in self._names]
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None, **more: Any) -> Any:
         """(output, state): of a PackedSequence too, which gives a packed output.
@@ -145,6 +143,8 @@ class RNN(_Recurrent):
     >>> y, h_n = nn.RNN(8, 16)(x)
     """
 
+    op = "rnn"
+
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, *,
@@ -158,10 +158,8 @@ class RNN(_Recurrent):
         )  # fmt: skip
         self.nonlinearity = nonlinearity
 
-    def _run(self, x: Any, state: Any, lengths: Any) -> Any:
-        return ops.rnn(
-            x, self._weights(), state, nonlinearity=self.nonlinearity, lengths=lengths, **self._options()
-        )
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"nonlinearity": self.nonlinearity}
 
 
 class GRU(_Recurrent):
@@ -172,7 +170,7 @@ class GRU(_Recurrent):
     >>> y, h_n = nn.GRU(8, 16, batch_first=True)(x, lengths=[5, 3])
     """
 
-    gates = 3
+    op, gates = "gru", 3
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
@@ -185,10 +183,8 @@ class GRU(_Recurrent):
         )  # fmt: skip
         self.reset_after = reset_after
 
-    def _run(self, x: Any, state: Any, lengths: Any) -> Any:
-        return ops.gru(
-            x, self._weights(), state, reset_after=self.reset_after, lengths=lengths, **self._options()
-        )
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"reset_after": self.reset_after}
 
 
 class LSTM(_Recurrent):
@@ -200,7 +196,7 @@ class LSTM(_Recurrent):
     >>> y, (h_n, c_n) = nn.LSTM(8, 16, num_layers=2)(x, (h_0, c_0))
     """
 
-    gates = 4
+    op, gates = "lstm", 4
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
@@ -218,11 +214,6 @@ class LSTM(_Recurrent):
         if self.peephole:
             shapes["weight_peephole"] = (3, self.hidden_size)
         return shapes
-
-    def _run(self, x: Any, state: Any, lengths: Any, return_cells: bool = False) -> Any:
-        return ops.lstm(
-            x, self._weights(), state, return_cells=return_cells, lengths=lengths, **self._options()
-        )
 
 
 class _Cell(_Uniform):

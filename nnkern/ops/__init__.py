@@ -118,5 +118,6 @@ for _family in (
     "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
-        globals()[_name] = _friendly(globals()[_name])
+        if not isinstance(globals()[_name], type):
+            globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])
