@@ -25,6 +25,7 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
 
 #define NN_OPS(NN_OP)                                                                      \
   NN_ELEMENTWISE_OPS(NN_OP)                                                                \
+  NN_ACTIVATION_OPS(NN_OP)                                                                 \
   NN_MATMUL_OPS(NN_OP)                                                                     \
   NN_CONV_OPS(NN_OP)                                                                       \
   NN_FOLD_OPS(NN_OP)                                                                       \
@@ -55,6 +56,27 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_OP(logical_not_forward, Array, (const View& x), "x")                                                                      \
   NN_OP(where_forward, Array, (const View& c, const Operand& x, const Operand& y), "c", "x", "y")                              \
   NN_OP(clamp_forward, Array, (const View& x, double low, double high, const OptView& out), "x", "low", "high", "out")
+
+// activation.cpp. A gate takes x (..., 2n, ...) to (..., n, ...) along the axis; w of prelu is one number or one per channel.
+#define NN_ACT0_ROW(NN_OP, name)                                                        \
+  NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")         \
+  NN_OP(name##_backward, Array, (const View& gy, const View& x), "gy", "x")
+#define NN_ACT1_ROW(NN_OP, name, a)                                                             \
+  NN_OP(name##_forward, Array, (const View& x, double a, const OptView& out), "x", #a, "out")   \
+  NN_OP(name##_backward, Array, (const View& gy, const View& x, double a), "gy", "x", #a)
+#define NN_ACT2_ROW(NN_OP, name, a, b)                                                                        \
+  NN_OP(name##_forward, Array, (const View& x, double a, double b, const OptView& out), "x", #a, #b, "out")   \
+  NN_OP(name##_backward, Array, (const View& gy, const View& x, double a, double b), "gy", "x", #a, #b)
+#define NN_ACT3_ROW(NN_OP, name, a, b, c)                                                                                   \
+  NN_OP(name##_forward, Array, (const View& x, double a, double b, double c, const OptView& out), "x", #a, #b, #c, "out")   \
+  NN_OP(name##_backward, Array, (const View& gy, const View& x, double a, double b, double c), "gy", "x", #a, #b, #c)
+#define NN_GATE_ROW(NN_OP, name)                                                             \
+  NN_OP(name##_forward, Array, (const View& x, int64_t axis), "x", "axis")                   \
+  NN_OP(name##_backward, Array, (const View& gy, const View& x, int64_t axis), "gy", "x", "axis")
+#define NN_ACTIVATION_OPS(NN_OP)                                                                                               \
+  NN_ACTIVATIONS(NN_ACT0_ROW, NN_ACT1_ROW, NN_ACT2_ROW, NN_ACT3_ROW, NN_OP)                                                    \
+  NN_OP(prelu_backward, Array2, (const View& gy, const View& x, const View& w), "gy", "x", "w")                                \
+  NN_GATES(NN_GATE_ROW, NN_OP)
 
 #define NN_MATMUL_OPS(NN_OP)                                                                                                   \
   NN_OP(matmul_forward, Array, (const View& x, const View& w, const OptView& out), "x", "w", "out")                            \

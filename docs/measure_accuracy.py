@@ -26,8 +26,10 @@ denormal, or nearly, are left out: denormals count as zero. The bound that the t
 {table}
 
 `pow` takes bases from e^-60 to e^60 and close to 1, and exponents that fill the range of results. `sin`, `cos` and `tan` beyond
-|x| = 30,000 (float32) or 1,000,000 (float64) are the C library's. The gradient kernels and `gelu_tanh` are not in the table: they
-are plain formulas over these functions, and lose digits where their terms cancel (the slope of `gelu` near its zero at x = -0.75).
+|x| = 30,000 (float32) or 1,000,000 (float64) are the C library's. `softplus` is
+measured without its threshold, `elu` with alpha 1; `selu` and `celu` are `elu` with other numbers, and the hard, shrink and leaky
+activations plain arithmetic. The gradient kernels and `gelu_tanh` are not in the table: they are plain formulas over these
+functions, and lose digits where their terms cancel (the slope of `gelu` near its zero at x = -0.75).
 
 ## Convolution
 

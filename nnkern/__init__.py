@@ -1,6 +1,6 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
-from . import autograd, nn, optim, random
+from . import autograd, functional, nn, optim, random
 from .autograd import (
     checkpoint,
     enable_grad,

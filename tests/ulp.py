@@ -13,8 +13,14 @@ EXACT = {
     "log2": lambda x: mpmath.log(x, 2), "log10": mpmath.log10, "log1p": mpmath.log1p, "sin": mpmath.sin, "cos": mpmath.cos,
     "tan": mpmath.tan, "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "erf": mpmath.erf,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "sqrt": mpmath.sqrt, "rsqrt": lambda x: 1 / mpmath.sqrt(x),
-    "silu": lambda x: x / (1 + mpmath.exp(-x)), "softplus": lambda x: mpmath.log1p(mpmath.exp(x)), "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    "silu": lambda x: x / (1 + mpmath.exp(-x)), "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "logsigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)), "mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
+    "elu": lambda x: x if x > 0 else mpmath.expm1(x), "softsign": lambda x: x / (1 + abs(x)),
+    "tanhshrink": lambda x: x - mpmath.tanh(x), "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
 }  # fmt: skip
+
+
+NUMBERS = {"softplus": (1.0, np.inf), "elu": (1.0, 1.0, 1.0)}  # of those that take some
 
 
 def _worst(results, true_values, dtype):
@@ -37,7 +43,7 @@ def worst_ulp(name, dtype, count=1500):
     x = x.astype(dtype)
     with mpmath.workdps(40):
         exact = (EXACT[name](mpmath.mpf(float(a))) for a in x)
-        return _worst(getattr(_cpu, f"{name}_forward")(x), exact, dtype)
+        return _worst(getattr(_cpu, f"{name}_forward")(x, *NUMBERS.get(name, ())), exact, dtype)
 
 
 def worst_pow_ulp(dtype, count=1500):

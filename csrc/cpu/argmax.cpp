@@ -86,7 +86,7 @@ void arg_floats(bool smallest, const View& x, const Reduction& r, bool along_axi
   Plan p;
   int order[kMaxDims];
   // A lone reduced axis keeps its order whatever the strides; a flattened array must lie in C order.
-  if ((along_axis || x.contiguous()) && make_plan(x, r, p, order) &&
+  if ((along_axis || x.contiguous()) && make_plan(x, r, p, order) && p.run_step == 1 &&
       std::is_sorted(order, order + r.kept(x))) {
     if (p.columns) return arg_columns(smallest, p, x.as<const T>(), value, index);
     if (p.kept <= 1) {

@@ -105,17 +105,26 @@ inline int broadcast(const char* op, const Named* args, int count, int64_t* shap
   return ndim;
 }
 
+// The axes are walked in the order of the result's strides, so that arrays of one layout are walked as they
+// lie.
 inline ElementWalk element_walk(const Array& y, const View* const* inputs, int count) {
   ElementWalk w;
   w.operands = count + 1;
   w.ndim = y.ndim;
+  int order[kMaxDims];
   for (int i = 0; i < y.ndim; ++i) {
-    w.shape[i] = y.shape[i];
-    w.step[0][i] = y.strides[i] / itemsize(y.dtype);
+    int at = i;
+    for (; at > 0 && y.strides[order[at - 1]] < y.strides[i]; --at) order[at] = order[at - 1];
+    order[at] = i;
+  }
+  for (int k = 0; k < y.ndim; ++k) {
+    const int i = order[k];
+    w.shape[k] = y.shape[i];
+    w.step[0][k] = y.strides[i] / itemsize(y.dtype);
     for (int p = 0; p < count; ++p) {
       const View& v = *inputs[p];
       const int at = i - (y.ndim - v.ndim);
-      w.step[p + 1][i] = at < 0 || v.shape[at] == 1 ? 0 : v.step(at);
+      w.step[p + 1][k] = at < 0 || v.shape[at] == 1 ? 0 : v.step(at);
     }
   }
   w.merge();
@@ -154,11 +163,36 @@ void run_loop(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) {
   });
 }
 
+// The result takes the layout (channels-last, transposed) of the first input of its shape, if that is dense.
+inline void take_layout(Array& y, const View* const* inputs, int count) {
+  const View* x = nullptr;
+  for (int p = 0; p < count && !x; ++p)
+    if (!inputs[p]->is_scalar && inputs[p]->ndim == y.ndim &&
+        std::equal(y.shape, y.shape + y.ndim, inputs[p]->shape))
+      x = inputs[p];
+  if (!x || x->contiguous()) return;
+  int order[kMaxDims], n = 0;  // axes by falling stride
+  for (int i = 0; i < x->ndim; ++i) {
+    if (x->shape[i] == 1) continue;
+    int at = n++;
+    for (; at > 0 && x->strides[order[at - 1]] < x->strides[i]; --at) order[at] = order[at - 1];
+    order[at] = i;
+  }
+  int64_t step[kMaxDims], elements = 1;
+  for (int k = n - 1; k >= 0; --k) {
+    if (x->strides[order[k]] != elements * itemsize(x->dtype)) return;
+    step[k] = elements;
+    elements *= x->shape[order[k]];
+  }
+  for (int k = 0; k < n; ++k) y.strides[order[k]] = step[k] * itemsize(y.dtype);
+}
+
 // Computes into `out` directly when no input lies under it in another place; else into a fresh array that is
 // copied.
 template <class F> Array into(const char* op, Dtype dtype, int ndim, const int64_t* shape, const OptView* out,
                               const View* const* inputs, int count, F&& f) {
   Array y = output(op, dtype, ndim, shape, out);
+  if (!out || !*out) take_layout(y, inputs, count);
   bool clash = false;
   if (out && *out)
     for (int p = 0; p < count; ++p)

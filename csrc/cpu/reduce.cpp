@@ -1,11 +1,11 @@
 // Reductions over any axes of arrays of any strides.
 //
 // The axes are sorted by stride and merged, so that one dense axis ("the run") stays innermost; what has none
-// is packed first. If the run is reduced, rows are folded; if it is kept, columns are: rows are added into a
-// row of results. Either way the work is cut into leaves whose size depends on the shape alone (4096 elements
-// of a row, 256 rows of a column); partial results are an array again and are reduced by the same code. Hence
-// the bits do not depend on the number of threads, and rounding errors grow with the logarithm of the length,
-// as in pairwise summation. Bound by bytes.
+// is packed first, or leaf by leaf. If the run is reduced, rows are folded; if it is kept, columns are: rows
+// are added into a row of results. Either way the work is cut into leaves whose size depends on the shape
+// alone (4096 elements of a row, 256 rows of a column); partial results are an array again and are reduced by
+// the same code. Hence the bits do not depend on the number of threads, and rounding errors grow with the
+// logarithm of the length, as in pairwise summation. Bound by bytes.
 #include "reduce.h"
 
 #include <algorithm>
@@ -74,7 +74,7 @@ bool make_plan(const View& x, const Reduction& r, Plan& p, int* order) {
     for (; at > 0 && all[at - 1].step < item.step; --at) all[at] = all[at - 1];
     all[at] = item;
   }
-  if (n && all[n - 1].step != 1) return false;
+  if (n && all[n - 1].step != 1 && !all[n - 1].reduced) return false;
   int merged = 0;
   for (int i = 0; i < n; ++i) {
     if (!all[i].reduced) order[n_order++] = all[i].axis;
@@ -84,7 +84,10 @@ bool make_plan(const View& x, const Reduction& r, Plan& p, int* order) {
     else
       all[merged++] = all[i];
   }
-  if (merged) p.columns = !all[merged - 1].reduced, p.run = all[--merged].n;
+  if (merged) {
+    const Item& run = all[--merged];
+    p.columns = !run.reduced, p.run = run.n, p.run_step = run.step;
+  }
   for (int i = 0; i < merged; ++i)
     if (!all[i].reduced) p.axis[p.kept++] = {all[i].n, all[i].step};
   for (int i = 0; i < merged; ++i)
@@ -101,9 +104,18 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
   int n = p.kept + p.folded;
   std::copy(p.axis, p.axis + n, axes);
   const int64_t blocks = (p.run + kRowLeaf - 1) / kRowLeaf, tail = p.run - (blocks - 1) * kRowLeaf;
-  if (blocks > 1) axes[n++] = {blocks, kRowLeaf};
+  if (blocks > 1) axes[n++] = {blocks, kRowLeaf * p.run_step};
   const int64_t results = product(axes, p.kept), leaves = product(axes + p.kept, n - p.kept);
-  const auto kernel = kernels<T>().reduce_rows;
+  const auto dense = kernels<T>().reduce_rows;
+  const auto kernel = [&](int fold, const T* from, int64_t step, int64_t rows, int64_t length, const T* c,
+                          int64_t c_step, T* to) {
+    if (p.run_step == 1) return dense(fold, from, step, rows, length, c, c_step, to);
+    T row[kRowLeaf];
+    for (int64_t r = 0; r < rows; ++r, from += step) {
+      for (int64_t i = 0; i < length; ++i) row[i] = from[i * p.run_step];
+      dense(fold, row, 0, 1, length, c ? c + r * c_step : nullptr, 0, to + r);
+    }
+  };
   const auto leaf_fold = [&](T* to) {
     const int64_t length = std::min(p.run, kRowLeaf);
     parallel_for(results * leaves, std::max<int64_t>(1, kGrain / (length + 8)),

@@ -49,12 +49,12 @@ struct Axis {
 struct Plan {
   bool columns = false;  // the run is kept
   int kept = 0, folded = 0;
-  Axis axis[2 * kMaxDims + 2];  // kept axes, then folded ones; without the run
-  int64_t run = 1;
+  Axis axis[2 * kMaxDims + 2];    // kept axes, then folded ones; without the run
+  int64_t run = 1, run_step = 1;  // a run that is kept has step 1
 };
 
-// The canonical form; false if no axis is dense (or one runs backwards or repeats) and x must be packed
-// first. order: the kept axes of x, by falling stride, which is the order that the results come in.
+// The canonical form; false if x must be packed first: an axis runs backwards or repeats, or the run is kept
+// and not dense. order: the kept axes of x, by falling stride, which is the order that the results come in.
 bool make_plan(const View& x, const Reduction& r, Plan& p, int* order);
 
 inline int64_t product(const Axis* axes, int n) {

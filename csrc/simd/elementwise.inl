@@ -38,7 +38,6 @@ NN_UNARY(relu, (max(set1(T(0)), x)))  // NaN passes
 NN_UNARY(gelu, gelu(x))
 NN_UNARY(gelu_tanh, gelu_tanh(x))
 NN_UNARY(silu, silu(x))
-NN_UNARY(softplus, softplus(x))
 #undef NN_UNARY
 
 #define NN_BINARY(name, body)                                                         \
@@ -58,6 +57,7 @@ NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))               // y: y of sig
 NN_BINARY(gelu_grad, x* gelu_slope(y))                            // y: x of gelu
 NN_BINARY(gelu_tanh_grad, x* gelu_tanh_slope(y))
 NN_BINARY(silu_grad, x* silu_slope(y))
+NN_BINARY(prelu, (select(gt(x, set1(T(0))), x, x* y)))
 #undef NN_BINARY
 
 template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n) {

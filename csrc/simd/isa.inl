@@ -11,6 +11,7 @@
 #include "activation.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
+#include "gate.inl"
 #include "gemm.inl"
 #include "optim.inl"
 #include "probe.inl"

@@ -21,6 +21,12 @@ FUNCTION_FLOPS = {
     "erf": 70,
     "gelu": 75,
     "gelu_tanh": 40,
+    "silu": 23,
+    "mish": 26,
+    "softplus": 35,
+    "logsigmoid": 35,
+    "elu": 24,
+    "tanhshrink": 45,
 }
 
 

@@ -13,6 +13,7 @@ from .conv import *
 from .dropout import *
 from .elementwise import *
 from .fold import *
+from .gate import *
 from .index import *
 from .join import *
 from .layer_norm import *
@@ -114,7 +115,7 @@ def _friendly(function: _Any) -> _Any:
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
-    "conv", "fold", "index", "join", "loss", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
+    "conv", "fold", "gate", "index", "join", "loss", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:

@@ -1,18 +1,44 @@
-"""Activations: relu, sigmoid, tanh, gelu, silu, softplus; the rules of elementwise.py hold."""
+"""Activations; the rules of elementwise.py hold.
+
+`inplace=True` writes the result over x (an array or Tensor) and returns x; functions whose name ends in _ always do.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..device import to_ndarray
 from ..function import Function
+from ..random import generator
 from ..tensor import Tensor
-from .arithmetic import add, div, mul, sub
-from .compare import gt, where
-from .elementwise import Unary, UnaryFromResult, erf, exp, square
+from .arithmetic import add, div, mul, neg, sub, unbroadcast
+from .compare import ge, gt, le, logical_and, lt, where
+from .elementwise import Unary, UnaryFromResult, abs, erf, exp, square
 
 __all__ = [
-    "gelu", "relu", "relu_grad", "sigmoid", "silu", "softplus", "tanh",
+    "celu", "celu_", "elu", "elu_", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+    "leaky_relu", "leaky_relu_", "logsigmoid", "mish", "prelu", "relu", "relu6", "relu_", "relu_grad", "rrelu", "rrelu_",
+    "selu", "selu_", "sigmoid", "silu", "softplus", "softshrink", "softsign", "swish", "tanh", "tanhshrink", "threshold",
+    "threshold_",
 ]  # fmt: skip
+
+
+# A plain array has no tape: it goes straight to the kernel.
+_ndarray = np.ndarray
+_kernels = Function.kernels
+
+
+def _run(f: Any, x: Any, inplace: bool, op: str) -> Any:
+    """f(x), over x itself if `inplace`."""
+    if not inplace:
+        return f.forward(x) if type(x) is _ndarray else f(x)
+    if isinstance(x, Tensor):
+        return x._change(op, f)
+    array = to_ndarray(x, op)
+    np.copyto(array, f(array), casting="no")
+    return x
 
 
 class Tanh(UnaryFromResult):
@@ -25,7 +51,7 @@ class Tanh(UnaryFromResult):
 
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent."""
-    return Tanh()(x)
+    return _kernels.tanh_forward(x) if type(x) is _ndarray else Tanh()(x)
 
 
 class Sigmoid(UnaryFromResult):
@@ -38,7 +64,7 @@ class Sigmoid(UnaryFromResult):
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x)."""
-    return Sigmoid()(x)
+    return _kernels.sigmoid_forward(x) if type(x) is _ndarray else Sigmoid()(x)
 
 
 class ReLU(Function):
@@ -53,9 +79,16 @@ class ReLU(Function):
         return relu_grad(gy, self.saved[0])
 
 
-def relu(x: Any) -> Any:
+def relu(x: Any, inplace: bool = False) -> Any:
     """max(x, 0); NaN stays NaN, the gradient at 0 is 0."""
-    return ReLU()(x)
+    if inplace:
+        return relu_(x)
+    return _kernels.relu_forward(x) if type(x) is _ndarray else ReLU()(x)
+
+
+def relu_(x: Any) -> Any:
+    """relu over x itself."""
+    return _run(ReLU(), x, True, "relu_")
 
 
 class ReLUGrad(Function):
@@ -88,15 +121,18 @@ class GELU(Function):
         x = self.saved[0]
         if not isinstance(gy, Tensor):
             return getattr(self.kernels, f"{self.kind}_grad_forward")(gy, x)
-        if self.kind == "gelu":
-            density = mul(exp(mul(square(x), -0.5)), 0.3989422804014327)
-            slope = add(mul(add(erf(mul(x, 0.7071067811865476)), 1.0), 0.5), mul(x, density))
-        else:
-            inner = mul(add(x, mul(mul(square(x), x), 0.044715)), 2 * 0.7978845608028654)
-            s = sigmoid(inner)
-            inner_slope = mul(add(mul(square(x), 3 * 0.044715), 1.0), 2 * 0.7978845608028654)
-            slope = add(s, mul(mul(x, mul(s, sub(1.0, s))), inner_slope))
-        return mul(gy, slope)
+        return mul(gy, gelu_slope(x, self.kind))
+
+
+def gelu_slope(x: Any, kind: str) -> Any:
+    """The derivative of gelu (kind 'gelu' or 'gelu_tanh')."""
+    if kind == "gelu":
+        density = mul(exp(mul(square(x), -0.5)), 0.3989422804014327)
+        return add(mul(add(erf(mul(x, 0.7071067811865476)), 1.0), 0.5), mul(x, density))
+    inner = mul(add(x, mul(mul(square(x), x), 0.044715)), 2 * 0.7978845608028654)
+    s = sigmoid(inner)
+    inner_slope = mul(add(mul(square(x), 3 * 0.044715), 1.0), 2 * 0.7978845608028654)
+    return add(s, mul(mul(x, mul(s, sub(1.0, s))), inner_slope))
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -104,7 +140,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 
     Source: Hendrycks & Gimpel, Gaussian Error Linear Units, arXiv 1606.08415.
     """
-    return GELU(approximate)(x)
+    return _run(GELU(approximate), x, False, "")
 
 
 class SiLU(Unary):
@@ -112,21 +148,336 @@ class SiLU(Unary):
         x = self.saved[0]
         if not isinstance(gy, Tensor):
             return self.kernels.silu_grad_forward(gy, x)
-        s = sigmoid(x)
-        return mul(gy, mul(s, add(mul(x, sub(1.0, s)), 1.0)))
+        return mul(gy, silu_slope(x))
 
 
-def silu(x: Any) -> Any:
-    """x sigmoid(x), also called swish."""
-    return SiLU()(x)
+def silu_slope(x: Any) -> Any:
+    """The derivative of silu."""
+    s = sigmoid(x)
+    return mul(s, add(mul(x, sub(1.0, s)), 1.0))
 
 
-class Softplus(Unary):
+def silu(x: Any, inplace: bool = False) -> Any:
+    """x sigmoid(x), also called swish. Ramachandran et al., arXiv 1710.05941."""
+    return _run(SiLU(), x, inplace, "silu_")
+
+
+swish = silu
+
+
+class Activation(Function):
+    """y = f(x) with numbers of its own; saves x. Its kernels have its name; `plain` is backward by public functions."""
+
+    name = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.kernel, cls.gradient = f"{cls.name}_forward", f"{cls.name}_backward"
+
+    kernel: str
+    gradient: str
+
+    def __init__(self, *numbers: float) -> None:
+        self.numbers = numbers
+
+    def forward(self, x: Any) -> Any:
+        self.saved = (x,)
+        return getattr(self.kernels, self.kernel)(x, *self.numbers)
+
     def backward(self, gy: Any) -> Any:
-        return mul(gy, sigmoid(self.saved[0]))
+        x = self.saved[0]
+        if isinstance(gy, Tensor):
+            return self.plain(gy, x, *self.numbers)
+        return getattr(self.kernels, self.gradient)(gy, x, *self.numbers)
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        raise NotImplementedError
 
 
-def softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
+class LeakyReLU(Activation):
+    name = "leaky_relu"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return where(gt(x, 0.0), gy, mul(gy, numbers[0]))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """x where x > 0, else negative_slope x."""
+    return _run(LeakyReLU(negative_slope), x, inplace, "leaky_relu_")
+
+
+def leaky_relu_(x: Any, negative_slope: float = 0.01) -> Any:
+    """leaky_relu over x itself."""
+    return leaky_relu(x, negative_slope, True)
+
+
+class RReLU(Function):
+    name = "rrelu"
+
+    def __init__(self, lower: float, upper: float) -> None:
+        self.lower, self.upper = lower, upper
+
+    def forward(self, x: Any) -> Any:
+        slope = generator().random(x.shape) * (self.upper - self.lower) + self.lower
+        self.saved = (np.where(x > 0, 1.0, slope).astype(x.dtype),)
+        return self.kernels.mul_forward(x, self.saved[0])
+
+    def backward(self, gy: Any) -> Any:
+        return mul(gy, self.saved[0])
+
+
+def rrelu(
+    x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+) -> Any:
+    """leaky_relu whose slope is drawn from [lower, upper) for each element, or their middle unless `training`.
+
+    The numbers come from nnkern.manual_seed's generator. Xu et al. 2015, arXiv 1505.00853.
+    """
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (lower + upper) / 2, inplace)
+    return _run(RReLU(lower, upper), x, inplace, "rrelu_")
+
+
+def rrelu_(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+    """rrelu over x itself."""
+    return rrelu(x, lower, upper, training, True)
+
+
+class PReLU(Function):
+    name = "prelu"
+
+    def forward(self, x: Any, w: Any) -> Any:
+        if w.ndim > 1 or (w.size != 1 and (x.ndim < 2 or w.size != x.shape[1])):
+            raise ValueError(
+                f"prelu: weight must hold one number or one per channel (x.shape={x.shape}, weight.shape={w.shape})"
+            )
+        self.saved = (x, w)
+        return self.kernels.prelu_forward(x, w.reshape(self.wide(x, w)))
+
+    @staticmethod
+    def wide(x: Any, w: Any) -> tuple[int, ...]:
+        """The shape in which w broadcasts against x."""
+        return () if w.size == 1 else (w.size,) + (1,) * (x.ndim - 2)
+
+    def backward(self, gy: Any) -> Any:
+        x, w = self.saved
+        if not isinstance(gy, Tensor):
+            return self.kernels.prelu_backward(gy, x, w)
+        wide, right = w.reshape(self.wide(x.data, w.data)), gt(x, 0.0)
+        gw = unbroadcast(where(right, 0.0, mul(gy, x)), wide)
+        return where(right, gy, mul(gy, wide)), gw.reshape(w.shape)
+
+
+def prelu(x: Any, weight: Any) -> Any:
+    """x where x > 0, else weight x: a leaky_relu that learns its slope. weight: one number, or one per channel (dim 1).
+
+    Raises ValueError for a weight of another shape. He et al. 2015, arXiv 1502.01852.
+    """
+    return PReLU()(x, weight)
+
+
+class ELU(Activation):
+    name = "elu"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        alpha, scale, rate = numbers
+        right = gt(x, 0.0)
+        left = exp(mul(where(right, 0.0, x), rate))  # the other half would overflow
+        return mul(gy, where(right, scale, mul(left, alpha * rate)))
+
+
+def elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """x where x > 0, else alpha (e^x - 1). Clevert et al. 2015, arXiv 1511.07289."""
+    return _run(ELU(alpha, 1.0, 1.0), x, inplace, "elu_")
+
+
+def elu_(x: Any, alpha: float = 1.0) -> Any:
+    """elu over x itself."""
+    return elu(x, alpha, True)
+
+
+def selu(x: Any, inplace: bool = False) -> Any:
+    """s x where x > 0, else s a (e^x - 1), with s = 1.0507 and a = 1.6733. Klambauer et al. 2017, arXiv 1706.02515."""
+    scale = 1.0507009873554804934193349852946
+    return _run(ELU(1.6732632423543772848170429916717 * scale, scale, 1.0), x, inplace, "selu_")
+
+
+def selu_(x: Any) -> Any:
+    """selu over x itself."""
+    return selu(x, True)
+
+
+def celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """x where x > 0, else alpha (e^(x / alpha) - 1). Barron 2017, arXiv 1704.07483."""
+    if alpha == 0:
+        raise ValueError("celu: alpha must not be 0")
+    return _run(ELU(alpha, 1.0, 1.0 / alpha), x, inplace, "celu_")
+
+
+def celu_(x: Any, alpha: float = 1.0) -> Any:
+    """celu over x itself."""
+    return celu(x, alpha, True)
+
+
+class Softplus(Activation):
+    name = "softplus"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        z = mul(x, numbers[0])
+        return where(gt(z, numbers[1]), gy, mul(gy, sigmoid(z)))
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold, as in PyTorch."""
-    y = Softplus()(x) if beta == 1 else div(Softplus()(mul(x, float(beta))), float(beta))
-    return y if threshold >= 20 else where(gt(x, threshold / beta), x, y)
+    return _run(Softplus(beta, threshold), x, False, "")
+
+
+class LogSigmoid(Activation):
+    name = "logsigmoid"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return mul(gy, sigmoid(neg(x)))
+
+
+def logsigmoid(x: Any) -> Any:
+    """log(sigmoid(x)) = -log(1 + e^-x), without overflow."""
+    return _run(LogSigmoid(), x, False, "")
+
+
+class Mish(Activation):
+    name = "mish"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        t = tanh(softplus(x))
+        return mul(gy, add(t, mul(mul(x, sigmoid(x)), sub(1.0, square(t)))))
+
+
+def mish(x: Any, inplace: bool = False) -> Any:
+    """x tanh(log(1 + e^x)). Misra 2019, arXiv 1908.08681."""
+    return _run(Mish(), x, inplace, "mish_")
+
+
+class Softsign(Activation):
+    name = "softsign"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return div(gy, square(add(abs(x), 1.0)))
+
+
+def softsign(x: Any) -> Any:
+    """x / (1 + |x|)."""
+    return _run(Softsign(), x, False, "")
+
+
+class Tanhshrink(Activation):
+    name = "tanhshrink"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return mul(gy, square(tanh(x)))
+
+
+def tanhshrink(x: Any) -> Any:
+    """x - tanh(x), exact near 0, too."""
+    return _run(Tanhshrink(), x, False, "")
+
+
+class Hardtanh(Activation):
+    name = "hardtanh"
+
+    def forward(self, x: Any) -> Any:
+        if x.dtype.kind in "iu":
+            low, high = map(int, self.numbers)
+            return self.kernels.minimum_forward(self.kernels.maximum_forward(x, low), high)
+        return super().forward(x)
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return where(logical_and(gt(x, numbers[0]), lt(x, numbers[1])), gy, 0.0)
+
+
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
+    """x limited to [min_val, max_val]; the gradient is 0 at and beyond the limits. Takes integers, too."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
+    return _run(Hardtanh(min_val, max_val), x, inplace, "hardtanh_")
+
+
+def hardtanh_(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """hardtanh over x itself."""
+    return hardtanh(x, min_val, max_val, True)
+
+
+def relu6(x: Any, inplace: bool = False) -> Any:
+    """min(max(x, 0), 6)."""
+    return hardtanh(x, 0.0, 6.0, inplace)
+
+
+class Hardsigmoid(Activation):
+    name = "hardsigmoid"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return where(lt(abs(x), 3.0), div(gy, 6.0), 0.0)
+
+
+def hardsigmoid(x: Any, inplace: bool = False) -> Any:
+    """relu6(x + 3) / 6."""
+    return _run(Hardsigmoid(), x, inplace, "hardsigmoid_")
+
+
+class Hardswish(Activation):
+    name = "hardswish"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        inside = mul(gy, add(div(x, 3.0), 0.5))
+        return where(le(x, -3.0), 0.0, where(ge(x, 3.0), gy, inside))
+
+
+def hardswish(x: Any, inplace: bool = False) -> Any:
+    """x relu6(x + 3) / 6. Howard et al. 2019, arXiv 1905.02244."""
+    return _run(Hardswish(), x, inplace, "hardswish_")
+
+
+class Softshrink(Activation):
+    name = "softshrink"
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return where(gt(abs(x), numbers[0]), gy, 0.0)
+
+
+def softshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x moved by lambd towards 0, and 0 where |x| <= lambd."""
+    if lambd < 0:
+        raise ValueError(f"softshrink: lambd must not be negative, got {lambd}")
+    return _run(Softshrink(lambd), x, False, "")
+
+
+class Hardshrink(Activation):
+    name = "hardshrink"
+    plain = Softshrink.plain
+
+
+def hardshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x, and 0 where |x| <= lambd."""
+    return _run(Hardshrink(lambd), x, False, "")
+
+
+class Threshold(Activation):
+    name = "threshold"
+
+    def forward(self, x: Any) -> Any:
+        if x.dtype.kind in "iu":
+            return self.kernels.where_forward(self.kernels.le_forward(x, self.numbers[0]), self.numbers[1], x)
+        return super().forward(x)
+
+    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
+        return where(le(x, numbers[0]), 0.0, gy)
+
+
+def threshold(x: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """x where x > threshold, else value. Takes integers, too."""
+    return _run(Threshold(threshold, value), x, inplace, "threshold_")
+
+
+def threshold_(x: Any, threshold: float, value: float) -> Any:
+    """threshold over x itself."""
+    return _run(Threshold(threshold, value), x, True, "threshold_")

@@ -27,6 +27,17 @@ __all__ = [
 ]  # fmt: skip
 
 
+# A plain array has no tape: sums and maxima of it go straight to the kernel.
+_ndarray = np.ndarray
+_kernels = Function.kernels
+
+
+def _dims(dim: Any, axis: Any) -> Any:
+    """The dims as kernels take them: () for all."""
+    dim = axis if dim is None else dim
+    return () if dim is None else dim
+
+
 class ValuesIndices(NamedTuple):
     """What max(x, dim) and min(x, dim) return."""
 
@@ -40,9 +51,7 @@ class Reduce(Function):
     def __init__(
         self, dim: Any = None, keepdim: bool = False, axis: Any = None, keepdims: bool = False
     ) -> None:
-        if dim is None:
-            dim = axis
-        self.dims: Any = () if dim is None else dim
+        self.dims: Any = _dims(dim, axis)
         self.keepdim = keepdim or keepdims
 
     def kept_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -82,6 +91,8 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, kee
     >>> nnkern.sum(np.ones((2, 3)), dim=1)
     array([3., 3.])
     """
+    if type(x) is _ndarray:
+        return _kernels.sum_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Sum(dim, keepdim, axis, keepdims)(x)
 
 
@@ -107,6 +118,8 @@ class Mean(Reduce):
 
 def mean(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The mean of x over dim; NaN where there is nothing. x must be float32 or float64 (TypeError), as in PyTorch."""
+    if type(x) is _ndarray:
+        return _kernels.mean_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Mean(dim, keepdim, axis, keepdims)(x)
 
 
@@ -150,6 +163,8 @@ class Prod(Reduce):
 
 def prod(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The product of x over dim; 1 where there is nothing. Integers and booleans are multiplied as int64."""
+    if type(x) is _ndarray:
+        return _kernels.prod_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Prod(dim, keepdim, axis, keepdims)(x)
 
 
@@ -172,6 +187,8 @@ def amax(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, ke
 
     Raises ValueError if there is nothing to choose from. Any dtype of x is kept.
     """
+    if type(x) is _ndarray:
+        return _kernels.amax_forward(x, _dims(dim, axis), keepdim or keepdims)
     return AMax(dim, keepdim, axis, keepdims)(x)
 
 
@@ -184,6 +201,8 @@ class AMin(AMax):
 
 def amin(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The minimum of x over dim; see amax."""
+    if type(x) is _ndarray:
+        return _kernels.amin_forward(x, _dims(dim, axis), keepdim or keepdims)
     return AMin(dim, keepdim, axis, keepdims)(x)
 
 

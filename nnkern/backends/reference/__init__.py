@@ -7,6 +7,7 @@ from .conv import *
 from .dropout import *
 from .elementwise import *
 from .fold import *
+from .gate import *
 from .index import *
 from .join import *
 from .layer_norm import *

@@ -1,0 +1,92 @@
+// Gated activations: x (..., 2n, ...) -> y (..., n, ...), one half of x being the gate of the other.
+//
+// x is seen as (outer, 2, half): the two halves of a row lie side by side, whatever the axis. Bound by
+// memory.
+#include <algorithm>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+#include "../simd/kernels.h"
+#include "copy.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kTile = 1 << 12, kGrain = 1 << 14;  // elements of a half
+
+// x as (outer, 2, half) about the axis, which is halved in `shape`.
+struct Halves {
+  int64_t outer = 1, half = 1, shape[kMaxDims];
+  Halves(const char* op, const View& x, int64_t axis) {
+    if (axis < -x.ndim || axis >= x.ndim)
+      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
+                              " does not exist (x.shape=" + text(x) + ")");
+    if (axis < 0) axis += x.ndim;
+    if (x.shape[axis] % 2)
+      fail(op,
+           "dim " + std::to_string(axis) + " has " + std::to_string(x.shape[axis]) +
+               " elements, which do not halve",
+           {{"x", x}});
+    for (int i = 0; i < x.ndim; ++i) {
+      shape[i] = i == axis ? x.shape[i] / 2 : x.shape[i];
+      (i < axis ? outer : half) *= shape[i];
+    }
+  }
+  // f(row, first element of the half, count)
+  template <class F> void each(F&& f) const {
+    if (outer * half == 0) return;
+    const int64_t tiles = (half + kTile - 1) / kTile;
+    parallel_for(outer * tiles, std::max<int64_t>(1, kGrain / std::min(half, kTile)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t u = begin; u < end; ++u) {
+                     const int64_t at = u % tiles * kTile;
+                     f(u / tiles, at, std::min(kTile, half - at));
+                   }
+                 });
+  }
+};
+
+Array gate_forward(const char* op, Gate which, const View& x, int64_t axis) {
+  const Dtype dt = common_dtype(op, {{"x", x}});
+  const Halves h(op, x, axis);
+  Array y = output(op, dt, x.ndim, h.shape);
+  const Dense dense(x);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    h.each([&, kernel = kernels<T>().gate](int64_t row, int64_t at, int64_t n) {
+      const T* from = dense.as<T>() + 2 * row * h.half + at;
+      kernel(int(which), from, from + h.half, y.as<T>() + row * h.half + at, n);
+    });
+  });
+  return y;
+}
+
+Array gate_backward(const char* op, Gate which, const View& gy, const View& x, int64_t axis) {
+  const Dtype dt = common_dtype(op, {{"gy", gy}, {"x", x}});
+  const Halves h(op, x, axis);
+  if (gy.ndim != x.ndim || !std::equal(h.shape, h.shape + x.ndim, gy.shape))
+    fail(op, "gy must have the shape of the result", {{"gy", gy}, {"x", x}});
+  Array gx = output(op, dt, x.ndim, x.shape);
+  const Dense dense(x), dense_gy(gy);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    h.each([&, kernel = kernels<T>().gate_grad](int64_t row, int64_t at, int64_t n) {
+      const T* from = dense.as<T>() + 2 * row * h.half + at;
+      T* to = gx.as<T>() + 2 * row * h.half + at;
+      kernel(int(which), dense_gy.as<T>() + row * h.half + at, from, from + h.half, to, to + h.half, n);
+    });
+  });
+  return gx;
+}
+
+}  // namespace
+
+#define NN_GATE_BODY(A, name)                                                                            \
+  Array name##_forward(const View& x, int64_t axis) { return gate_forward(#name, Gate::name, x, axis); } \
+  Array name##_backward(const View& gy, const View& x, int64_t axis) {                                   \
+    return gate_backward(#name "_backward", Gate::name, gy, x, axis);                                    \
+  }
+NN_GATES(NN_GATE_BODY, )
+
+}  // namespace nn::cpu

@@ -1,0 +1,58 @@
+// Gated activations of two rows side by side, on top of activation.inl. Bound by memory.
+namespace nn {
+namespace {
+
+// Gates: y = f(x, z), its gradients of x and z times g.
+#define NN_GATE(name, value, grad_x, grad_z)                                                              \
+  struct gate_##name {                                                                                    \
+    template <class T> static NN_INLINE vec<T> y(vec<T> x, vec<T> z) { return value; }                    \
+    template <class T> static NN_INLINE void grad(vec<T> g, vec<T> x, vec<T> z, vec<T>& gx, vec<T>& gz) { \
+      gx = grad_x;                                                                                        \
+      gz = grad_z;                                                                                        \
+    }                                                                                                     \
+  };
+NN_GATE(glu, x / (set1(T(1)) + exp(-z)), g* sigmoid(z), (gx * x * (set1(T(1)) - sigmoid(z))))
+NN_GATE(swiglu, silu(x) * z, g * z * silu_slope(x), g* silu(x))
+NN_GATE(geglu, gelu(x) * z, g * z * gelu_slope(x), g* gelu(x))
+NN_GATE(geglu_tanh, gelu_tanh(x) * z, g * z * gelu_tanh_slope(x), g* gelu_tanh(x))
+#undef NN_GATE
+
+template <class G, class T> void gate_loop(const T* x, const T* z, T* y, int64_t n) {
+  constexpr int W = vec<T>::width;
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(y + i, G::y(load(x + i, m), load(z + i, m)), m);
+  }
+}
+template <class G, class T>
+void gate_grad_loop(const T* gy, const T* x, const T* z, T* gx, T* gz, int64_t n) {
+  constexpr int W = vec<T>::width;
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    vec<T> u, v;
+    G::grad(load(gy + i, m), load(x + i, m), load(z + i, m), u, v);
+    store(gx + i, u, m);
+    store(gz + i, v, m);
+  }
+}
+template <class T> void gate(int op, const T* x, const T* z, T* y, int64_t n) {
+  switch (Gate(op)) {
+#define NN_CASE(A, name) \
+  case Gate::name:       \
+    return gate_loop<gate_##name>(x, z, y, n);
+    NN_GATES(NN_CASE, )
+#undef NN_CASE
+  }
+}
+template <class T> void gate_grad(int op, const T* gy, const T* x, const T* z, T* gx, T* gz, int64_t n) {
+  switch (Gate(op)) {
+#define NN_CASE(A, name) \
+  case Gate::name:       \
+    return gate_grad_loop<gate_##name>(gy, x, z, gx, gz, n);
+    NN_GATES(NN_CASE, )
+#undef NN_CASE
+  }
+}
+
+}  // namespace
+}  // namespace nn
