@@ -62,3 +62,41 @@ def test_equals_torch(name, dim):
 def test_second_derivatives(name):
     x = Tensor(randn(3, 4).astype(np.float64), requires_grad=True)
     assert gradgradcheck(lambda a: getattr(F, name)(a, 1), (x,))
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_softmin_equals_torch(dim):
+    f = pytest.importorskip("torch").nn.functional
+    check_torch(lambda a: F.softmin(a, dim), lambda a: f.softmin(a, dim), randn(4, 5, 6), kind="chain", n=6)
+
+
+def test_dtype_is_converted_first():
+    for f in (F.softmax, F.log_softmax, F.softmin):
+        assert f(np.arange(3), 0, dtype=np.float32).dtype == np.float32
+        assert f(randn(3), 0, np.float64).dtype == np.float64
+
+
+def test_gumbel_softmax_samples_the_classes():
+    F.manual_seed(3)
+    p = np.array([0.1, 0.6, 0.3])
+    y = F.gumbel_softmax(np.tile(np.log(p), (20000, 1)), tau=0.7, hard=True)
+    assert set(np.unique(y)) == {0.0, 1.0} and (y.sum(1) == 1).all()
+    np.testing.assert_allclose(y.mean(0), p, atol=0.02)
+    soft = F.gumbel_softmax(randn(4, 5, 6), dim=1)
+    assert soft.dtype == np.float32
+    np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-6)
+    with pytest.raises(ValueError, match="tau must be greater than 0"):
+        F.gumbel_softmax(p, tau=0)
+
+
+def test_hard_samples_have_the_soft_gradient():
+    x = randn(3, 4)
+    grads = []
+    for hard in (False, True):
+        F.manual_seed(5)
+        t = Tensor(x.copy(), requires_grad=True)
+        y = F.gumbel_softmax(t, 0.5, hard, 0)
+        y.backward(randn(3, 4, seed=1))
+        grads.append(t.grad.numpy())
+    np.testing.assert_array_equal(y.detach().numpy().sum(0), 1)
+    np.testing.assert_array_equal(*grads)

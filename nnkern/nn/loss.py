@@ -37,3 +37,123 @@ class MSELoss(Module):
 
     def forward(self, x: Any, target: Any) -> Any:
         return ops.mse_loss(x, target, reduction=self.reduction)
+
+
+class HingeEmbeddingLoss(Module):
+    """See nnkern.hinge_embedding_loss."""
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__()
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.hinge_embedding_loss(x, target, self.margin, self.reduction)
+
+
+class SoftMarginLoss(Module):
+    """See nnkern.soft_margin_loss."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.soft_margin_loss(x, target, self.reduction)
+
+
+class CosineEmbeddingLoss(Module):
+    """See nnkern.cosine_embedding_loss."""
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__()
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, x1: Any, x2: Any, target: Any) -> Any:
+        return ops.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
+
+
+class MarginRankingLoss(Module):
+    """See nnkern.margin_ranking_loss."""
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__()
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, x1: Any, x2: Any, target: Any) -> Any:
+        return ops.margin_ranking_loss(x1, x2, target, self.margin, self.reduction)
+
+
+class MultiMarginLoss(Module):
+    """See nnkern.multi_margin_loss."""
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.p, self.margin, self.reduction = p, margin, reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.multi_margin_loss(x, target, self.p, self.margin, self.weight, self.reduction)
+
+
+class MultiLabelMarginLoss(Module):
+    """See nnkern.multilabel_margin_loss."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.multilabel_margin_loss(x, target, self.reduction)
+
+
+class MultiLabelSoftMarginLoss(Module):
+    """See nnkern.multilabel_soft_margin_loss."""
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.multilabel_soft_margin_loss(x, target, self.weight, self.reduction)
+
+
+class TripletMarginLoss(Module):
+    """See nnkern.triplet_margin_loss."""
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.options = {"margin": margin, "p": p, "eps": eps, "swap": swap, "reduction": reduction}
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
+        return ops.triplet_margin_loss(anchor, positive, negative, **self.options)
+
+
+class TripletMarginWithDistanceLoss(Module):
+    """See nnkern.triplet_margin_with_distance_loss."""
+
+    def __init__(
+        self,
+        *,
+        distance_function: Any = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.options = {
+            "distance_function": distance_function,
+            "margin": margin,
+            "swap": swap,
+            "reduction": reduction,
+        }
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
+        return ops.triplet_margin_with_distance_loss(anchor, positive, negative, **self.options)

@@ -9,21 +9,29 @@ import numpy as np
 from ..backends.reference.loss import coefficients
 from ..function import Function
 from ..tensor import Tensor
+from ._loss_common import any_kind, reduction_code
+from ._loss_margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from .arithmetic import add, mul, sub
 from .index import gather
 from .reduce import mean, sum
 from .shape import reshape, unsqueeze
 from .softmax import log_softmax, softmax
 
-__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
-
-REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
-
-
-def _reduction(op: str, reduction: str) -> int:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-    return REDUCTIONS[reduction]
+__all__ = [
+    "cosine_embedding_loss", "cross_entropy", "hinge_embedding_loss", "margin_ranking_loss", "mse_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
+    "triplet_margin_loss", "triplet_margin_with_distance_loss",
+]  # fmt: skip
 
 
 class CrossEntropy(Function):
@@ -77,16 +85,17 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
-    return CrossEntropy(ignore_index, _reduction("cross_entropy", reduction), label_smoothing)(
+    return CrossEntropy(ignore_index, reduction_code("cross_entropy", reduction), label_smoothing)(
         x, target, weight
     )
 
 
+@any_kind
 def nll_loss(
     x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
     """-x[target], for log-probabilities x (N, C, d1...) and class numbers; options as in cross_entropy."""
-    code = _reduction("nll_loss", reduction)
+    code = reduction_code("nll_loss", reduction)
     dim = 0 if x.ndim == 1 else 1
     classes = target.data if isinstance(target, Tensor) else np.asarray(target)
     kept = classes != ignore_index
@@ -107,9 +116,10 @@ def nll_loss(
     return total if code == 2 else mul(total, -1 / float(factors.sum()))
 
 
+@any_kind
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """The mean (or sum, or none of both) of (x - target)^2. The shapes must be equal: ValueError."""
-    code = _reduction("mse_loss", reduction)
+    code = reduction_code("mse_loss", reduction)
     if tuple(x.shape) != tuple(target.shape):
         raise ValueError(
             f"mse_loss: x and target must have one shape (x.shape={x.shape}, target.shape={target.shape})"

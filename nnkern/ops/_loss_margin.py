@@ -1,0 +1,239 @@
+"""Losses with a margin: of pairs, triplets and class scores. All are compositions of public functions.
+
+Where a margin is met exactly the gradient is PyTorch's: that of clamp (1) in losses of pairs and triplets, 0 in
+multi_margin_loss and multilabel_margin_loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape, spread
+from .activation import relu, softplus
+from .arithmetic import add, div, mul, neg, sub
+from .compare import clamp, minimum, where
+from .elementwise import abs, pow, sqrt, square
+from .index import gather
+from .reduce import amax, amin, mean, sum
+from .shape import unsqueeze
+
+
+def _refuse_class(op: str, target: np.ndarray, bad: np.ndarray, allowed: str) -> None:
+    """IndexError naming the first class number that `bad` marks."""
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(map(str, at)) or "()"
+        raise IndexError(f"{op}: target[{place}] is {int(target[at])}, but {allowed}")
+
+
+def _class_numbers(op: str, target: Any) -> np.ndarray:
+    numbers = plain(op, target)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"{op}: target is {numbers.dtype}; it must hold class numbers, int64 or int32")
+    return numbers.astype(np.int64, copy=False)
+
+
+@any_kind
+def hinge_embedding_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """x where target is 1, max(0, margin - x) where it is -1: x is the distance of a pair that is alike or not.
+
+    x and target broadcast. Raises ValueError for shapes that don't, or another reduction.
+
+    >>> hinge_embedding_loss(np.array([0.5, 0.5]), np.array([1, -1]), reduction="none").tolist()
+    [0.5, 0.5]
+    """
+    op = "hinge_embedding_loss"
+    code = reduction_code(op, reduction)
+    x, target = spread(op, x, target)
+    labels = plain(op, target)
+    apart = where(labels != 1, clamp(sub(margin, x), 0.0), 0.0)
+    return reduced(add(apart, where(labels != -1, x, 0.0)), code)
+
+
+@any_kind
+def soft_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """log(1 + exp(-target x)), target 1 or -1: the logistic loss. x and target broadcast.
+
+    >>> soft_margin_loss(np.array([0.0]), np.array([1.0])).round(4)
+    array(0.6931)
+    """
+    op = "soft_margin_loss"
+    code = reduction_code(op, reduction)
+    x, target = spread(op, x, float_labels(op, target, x))
+    return reduced(softplus(neg(mul(target, x)), threshold=float("inf")), code)
+
+
+@any_kind
+def cosine_embedding_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+    """1 - cos(x1, x2) where target is 1, max(0, cos(x1, x2) - margin) where it is -1.
+
+    x1, x2: (N, D) and target (N,), or (D,) and a target of shape (). Raises ValueError for other shapes.
+    """
+    op = "cosine_embedding_loss"
+    code = reduction_code(op, reduction)
+    same_shape(op, x1=x1, x2=x2)
+    if x1.ndim not in (1, 2) or tuple(target.shape) != tuple(x1.shape[:-1]):
+        raise ValueError(
+            f"{op}: x1, x2 (N, D) and target (N,), or (D,) and (), would fit "
+            f"(x1.shape={tuple(x1.shape)}, target.shape={tuple(target.shape)})"
+        )
+    tiny = 1e-12  # PyTorch's: a vector of zeros has cosine 0
+    squares = mul(add(sum(square(x1), -1), tiny), add(sum(square(x2), -1), tiny))
+    cosine = div(sum(mul(x1, x2), -1), sqrt(squares))
+    labels = plain(op, target)
+    apart = where(labels == -1, clamp(sub(cosine, margin), 0.0), 0.0)
+    return reduced(where(labels == 1, sub(1.0, cosine), apart), code)
+
+
+@any_kind
+def margin_ranking_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+    """max(0, margin - target (x1 - x2)): target 1 wants x1 above x2, -1 below. The three broadcast.
+
+    Raises ValueError if they have different numbers of dims.
+    """
+    op = "margin_ranking_loss"
+    code = reduction_code(op, reduction)
+    if not x1.ndim == x2.ndim == target.ndim:
+        raise ValueError(
+            f"{op}: x1, x2 and target need as many dims as each other "
+            f"(x1.shape={tuple(x1.shape)}, x2.shape={tuple(x2.shape)}, target.shape={tuple(target.shape)})"
+        )
+    lead = mul(float_labels(op, target, x1), sub(x1, x2))
+    return reduced(clamp(sub(margin, lead), 0.0), code)
+
+
+@any_kind
+def multi_margin_loss(
+    x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """sum over classes j other than y of (w[y] max(0, margin - x[y] + x[j])^p) / C, y the target: the hinge loss.
+
+    x: (N, C) or (C,); target: (N,) or () class numbers; p: 1 or 2; weight: (C,). Raises ValueError for shapes that
+    don't fit, IndexError for a class that x does not have, naming its place.
+    """
+    op = "multi_margin_loss"
+    code = reduction_code(op, reduction)
+    if p not in (1, 2):
+        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
+    classes = _class_numbers(op, target)
+    if x.ndim == 1 and classes.shape == (1,):
+        x = unsqueeze(x, 0)
+    if x.ndim not in (1, 2) or x.shape[-1] == 0 or classes.shape != tuple(x.shape[:-1]):
+        raise ValueError(
+            f"{op}: x (N, C) and target (N,), or (C,) and (), would fit "
+            f"(x.shape={tuple(x.shape)}, target.shape={classes.shape})"
+        )
+    n = x.shape[-1]
+    _refuse_class(op, classes, (classes < 0) | (classes >= n), f"x has classes 0 to {n - 1}")
+    if weight is not None and tuple(weight.shape) != (n,):
+        raise ValueError(
+            f"{op}: weight must be ({n},), one number for each class (weight.shape={weight.shape})"
+        )
+    wanted = np.expand_dims(classes, -1)
+    over = relu(add(sub(x, gather(x, -1, wanted)), margin))
+    over = where(np.arange(n) == wanted, 0.0, over if p == 1 else square(over))
+    losses = mul(sum(over, -1), 1 / n)
+    if weight is not None:
+        losses = mul(losses, plain(op, weight)[classes])
+    return reduced(losses, code)
+
+
+@any_kind
+def multilabel_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """sum over labels y and classes j that are no label of max(0, 1 - x[y] + x[j]) / C.
+
+    x: (N, C) or (C,); target of the same shape: the labels of each row, ended by -1. Raises IndexError for a label
+    that x does not have, naming its place.
+    """
+    op = "multilabel_margin_loss"
+    code = reduction_code(op, reduction)
+    labels = _class_numbers(op, target)
+    same_shape(op, x=x, target=labels)
+    if x.ndim not in (1, 2):
+        raise ValueError(f"{op}: x and target must be (N, C) or (C,) (x.shape={tuple(x.shape)})")
+    n = x.shape[-1]
+    _refuse_class(
+        op, labels, (labels < -1) | (labels >= n), f"x has classes 0 to {n - 1}, and -1 ends the labels"
+    )
+    counted = np.logical_and.accumulate(labels != -1, -1)
+    labels = np.where(counted, labels, 0)
+    is_label = np.zeros(labels.shape, bool)
+    for place in np.argwhere(counted):
+        is_label[(*place[:-1], labels[tuple(place)])] = True
+    over = relu(sub(add(unsqueeze(x, -2), 1.0), unsqueeze(gather(x, -1, labels), -1)))
+    over = where(np.expand_dims(counted, -1) & ~np.expand_dims(is_label, -2), over, 0.0)
+    return reduced(mul(sum(over, (-2, -1)), 1 / max(1, n)), code)
+
+
+@any_kind
+def multilabel_soft_margin_loss(x: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """The mean over classes of -w (t log sigmoid(x) + (1 - t) log sigmoid(-x)), targets t in [0, 1].
+
+    x and target: (..., C); weight broadcasts to them. 'none' gives one loss for each row.
+    """
+    op = "multilabel_soft_margin_loss"
+    code = reduction_code(op, reduction)
+    target = float_labels(op, target, x)
+    same_shape(op, x=x, target=target)
+    losses = add(mul(target, softplus(neg(x), threshold=float("inf"))),
+                 mul(sub(1.0, target), softplus(x, threshold=float("inf"))))  # fmt: skip
+    if weight is not None:
+        losses = mul(losses, weight)
+    return reduced(mean(losses, -1), code)
+
+
+def _distance(x: Any, y: Any, p: float, eps: float) -> Any:
+    """The p-norm of x - y + eps along the last dim."""
+    d = add(sub(x, y), eps)
+    if p == 2:
+        return sqrt(sum(square(d), -1))
+    a = abs(d)
+    if p == 1:
+        return sum(a, -1)
+    if p == 0:
+        return sum(where(plain("triplet_margin_loss", a) != 0, 1.0, mul(a, 0.0)), -1)
+    if p in (float("inf"), float("-inf")):
+        return (amax if p > 0 else amin)(a, -1)
+    return pow(sum(pow(a, float(p)), -1), 1 / p)
+
+
+@any_kind
+def triplet_margin_loss(
+    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
+    swap: bool = False, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """max(0, margin + d(anchor, positive) - d(anchor, negative)), d(x, y) the p-norm of x - y + eps, (..., D).
+
+    swap: the negative's distance from the positive counts where it is the smaller one (Balntas et al. 2016). Raises
+    ValueError unless margin > 0, or for different numbers of dims.
+    """
+    return triplet_margin_with_distance_loss(
+        anchor, positive, negative, distance_function=lambda x, y: _distance(x, y, p, eps), margin=margin,
+        swap=swap, reduction=reduction,
+    )  # fmt: skip
+
+
+@any_kind
+def triplet_margin_with_distance_loss(
+    anchor: Any, positive: Any, negative: Any, *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0, swap: bool = False, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """triplet_margin_loss with a distance of one's own: distance_function(x, y) -> (...); None: the 2-norm."""
+    op = "triplet_margin_loss"
+    code = reduction_code(op, reduction)
+    if margin <= 0:
+        raise ValueError(f"{op}: margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise ValueError(
+            f"{op}: anchor, positive and negative need as many dims as each other (anchor.shape="
+            f"{tuple(anchor.shape)}, positive.shape={tuple(positive.shape)}, negative.shape={tuple(negative.shape)})"
+        )
+    distance = distance_function or (lambda x, y: _distance(x, y, 2.0, 1e-6))
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = minimum(far, distance(positive, negative))
+    return reduced(clamp(add(sub(near, far), margin), 0.0), code)
