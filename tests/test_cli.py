@@ -93,6 +93,66 @@ def test_train_lenet5(tmp_path):
     }  # fmt: skip
 
 
+def test_textgen_writes_and_generate_goes_on(tmp_path):
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be. [that] is " * 40)
+    done = nnkern(
+        "train", "textgen", "--text", str(text), "--epochs", "1", "--hidden", "8", "--length", "30", "--prompt", "to",
+        "--cell", "gru", "--json", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["test_bits"] > 0, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"textgen.safetensors", "bits.png"}
+    assert len(found["samples"]["0.6"]) == 32 and found["samples"]["0.6"] in done.stderr
+    checkpoint = str(tmp_path / "out" / "textgen.safetensors")
+    first, second = (
+        nnkern("generate", checkpoint, "--prompt", "to", "--length", "50", "--seed", "3") for _ in range(2)
+    )
+    assert first.returncode == 0 and first.stdout == second.stdout and first.stdout.startswith("to")
+    assert len(first.stdout) == 53 and "characters in" in first.stderr
+    for args, message in (
+        ((checkpoint, "--prompt", "Q"), "no 'Q'"),
+        ((str(tmp_path / "none"),), "No such file"),
+        ((str(text),), "not a valid safetensors file"),
+    ):
+        done = nnkern("generate", *args)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_train_timeseries(tmp_path):
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    (tmp_path / "own.csv").write_text("".join(f"{2000 + i},{i % 7}\n" for i in range(120)))
+    done = nnkern(
+        "train", "timeseries", "--series", str(tmp_path / "own.csv"), "--history", "8", "--horizon", "2",
+        "--epochs", "2", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert done.returncode == 0 and "29 forecasts of 2 steps" in done.stdout, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"timeseries.safetensors", "forecast.png"}
+    done = nnkern("train", "timeseries", "--series", str(tmp_path / "none.csv"), "--out", str(tmp_path))
+    assert done.returncode == 1 and "none.csv" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_train_propensity(tmp_path):
+    pytest.importorskip("sklearn", reason="the rival is scikit-learn's")
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    rows = [
+        f"c{c},{d},{'order' if (c + d) % 5 == 0 else 'visit'},1"
+        for c in range(40)
+        for d in range(0, 40, 1 + c % 3)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(["customer,time,event,value", *rows]))
+    done = nnkern(
+        "train", "propensity", "--events", str(tmp_path / "events.csv"), "--within", "2", "--epochs", "1",
+        "--hidden", "8", "--json", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and set(found["auc"]) == {"GRU", "logistic regression"}, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "propensity.safetensors", "scores.csv", "calibration.png", "loss.png"
+    }  # fmt: skip
+
+
 def test_without_the_extra_it_says_what_to_install():
     done = nnkern(code="import sys; sys.modules['typer'] = None; from nnkern.cli import main; main()")
     assert (

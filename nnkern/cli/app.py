@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,19 +21,16 @@ from rich.table import Table
 
 import nnkern
 
+from .common import AsJson, explained, folder, make_console
+from .train import train_app
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Neural-network kernels for arrays.",
     pretty_exceptions_enable=False,
 )
-train_app = typer.Typer(no_args_is_help=True, help="Train a classic network on real data.")
 app.add_typer(train_app, name="train")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; all else goes to the error output.")]
-
-
-def _console(as_json: bool = False) -> Console:
-    return Console(width=None if sys.stdout.isatty() else 132, stderr=as_json)
 
 
 @app.command()
@@ -52,7 +48,7 @@ def info(
     if as_json:
         print(json.dumps(config, indent=2))
         return
-    console = _console()
+    console = make_console()
     table = Table(show_header=False, box=None)
     for section, facts in config.items():
         for i, (key, value) in enumerate(facts.items()):
@@ -95,7 +91,7 @@ def bench(
 
     from nnkern.bench import all_cases, machine, report, run
 
-    console = _console(as_json)
+    console = make_console(as_json)
 
     try:
         counts = (
@@ -110,7 +106,7 @@ def bench(
     cases = [c for c in all_cases() if (full or not c.full) and filter.lower() in f"{c.op} {c.name}".lower()]
     if not cases:
         raise typer.BadParameter(f"no case holds '{filter}'")
-    _folder(out)
+    folder(out)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -152,81 +148,25 @@ def bench(
         raise typer.Exit(130 if failures == ["interrupted"] else 1)
 
 
-def _folder(path: Path) -> Path:
-    """Made now, so that a bad --out fails before the work and not after it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise typer.BadParameter(f"'{path}' can't be a folder: {e.strerror}") from None
-    return path
-
-
-Picture = Callable[[Any, Path], Any]  # of a result of training, into a file
-
-
-def _train(train: Any, name: str, epochs: int, seed: int, out: Path, as_json: bool, **more: Picture) -> None:
-    """Trains under a progress bar and saves the checkpoint and pictures."""
-    from nnkern.training import confusion_matrix, loss_curve
-
-    pictures: dict[str, Picture] = {
-        "loss": lambda result, path: loss_curve(result.history, path=path),
-        "confusion": lambda result, path: confusion_matrix(result.confusion, path=path),
-        **more,
-    }
-    _folder(out)
-    console = _console(as_json)
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    files = {"checkpoint": out / f"{name}.safetensors"} | {k: out / f"{k}.png" for k in pictures}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=epochs)
-
-        def show(record: dict[str, Any]) -> None:
-            text = f"loss {record['loss']:.4f}, test accuracy {100 * record['accuracy']:.1f} %"
-            progress.update(task, advance=1, description=text)
-
-        try:
-            result = train(epochs=epochs, seed=seed, progress=show, checkpoint=files["checkpoint"])
-            for picture, draw in pictures.items():
-                draw(result, files[picture])
-        except ImportError as e:
-            typer.echo(str(e), err=True)
-            raise typer.Exit(1) from None
-    if as_json:
-        print(json.dumps({"test_accuracy": result.test_accuracy, "epochs": epochs, "seed": seed,
-                          "history": result.history, "confusion": result.confusion.tolist(),
-                          "files": {name: str(path) for name, path in files.items()}}))  # fmt: skip
-    console.print(
-        f"test accuracy {100 * result.test_accuracy:.2f} % on {result.confusion.sum()} images never trained on"
-    )
-    console.print(f"saved: {', '.join(str(path) for path in files.values())}")
-
-
-Epochs = Annotated[int, typer.Option(min=1)]
-Out = Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")]
-
-
-@train_app.command()
-def mlp(epochs: Epochs = 40, seed: int = 0, out: Out = Path("nnkern-mlp"), as_json: AsJson = False) -> None:
-    """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
-    from nnkern.training import train_digits
-
-    _train(train_digits, "mlp", epochs, seed, out, as_json)
-
-
-@train_app.command()
-def lenet5(
-    epochs: Epochs = 60, seed: int = 0, out: Out = Path("nnkern-lenet5"), as_json: AsJson = False
+@app.command()
+def generate(
+    checkpoint: Annotated[Path, typer.Argument(help="What `nnkern train textgen` saved.")],
+    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "The ",
+    length: Annotated[int, typer.Option(min=0, help="How many characters to write.")] = 1000,
+    temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest always; 1: as learned.")] = 0.6,
+    seed: Annotated[int | None, typer.Option(help="The same text every time.")] = None,
 ) -> None:
-    """The digits at 28x28: trains LeNet-5, saves a checkpoint and pictures, one of them the first layer's filters."""
-    from nnkern.training import filters, train_lenet5
+    """Writes on from a prompt with a network that `nnkern train textgen` trained."""
+    from nnkern.training import load_charrnn, write
 
-    def draw(result: Any, path: Path) -> None:
-        filters(result.model.conv1.weight.data, path=path)
-
-    _train(train_lenet5, "lenet5", epochs, seed, out, as_json, filters=draw)
+    with explained():
+        model, vocabulary = load_charrnn(checkpoint)
+        vocabulary.encode(prompt)
+    sys.stdout.write(prompt)
+    started = time.perf_counter()
+    for character in write(model, vocabulary, prompt, length, temperature, seed):
+        sys.stdout.write(character)
+        sys.stdout.flush()
+    seconds = time.perf_counter() - started
+    print()
+    typer.echo(f"{length} characters in {seconds:.2f} s, {length / seconds:,.0f} a second", err=True)

@@ -1,8 +1,9 @@
 """Networks built from nnkern.nn."""
 
 from .charrnn import CharRNN
+from .classifier import SequenceClassifier
 from .forecaster import Forecaster
 from .lenet5 import LeNet5
 from .mlp import MLP
 
-__all__ = ["MLP", "CharRNN", "Forecaster", "LeNet5"]
+__all__ = ["MLP", "CharRNN", "Forecaster", "LeNet5", "SequenceClassifier"]

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> Any:
-    if ax is not None:
-        return ax
+def _figure(size: tuple[float, float]) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'nnkern[cli]'") from None
-    return Figure(
-        figsize=size, dpi=150, layout="constrained"
-    ).subplots()  # no pyplot: no window, no global state
+    return Figure(figsize=size, dpi=150, layout="constrained")  # no pyplot: no window, no global state
+
+
+def _axes(ax: Any, size: tuple[float, float]) -> Any:
+    return _figure(size).subplots() if ax is None else ax
 
 
 def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) -> Any:
-    """Loss and test accuracy over the epochs of a `fit` history."""
+    """Loss, and test accuracy or AUC, over the epochs of a `fit` history."""
     ax = _axes(ax, (6.4, 4))
     epochs = [r["epoch"] for r in history]
     (line,) = ax.plot(epochs, [r["loss"] for r in history], color="tab:blue", label="training loss")
@@ -32,6 +32,10 @@ def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) 
         lines += right.plot(epochs, accuracy, color="tab:orange", label="test accuracy")
         right.set(ylabel="test accuracy [%]")
         right.axhline(100, color="grey", linewidth=0.5)
+    elif history and "auc" in history[0]:
+        right = ax.twinx()
+        lines += right.plot(epochs, [r["auc"] for r in history], color="tab:orange", label="test AUC")
+        right.set(ylabel="test AUC")
     ax.legend(handles=lines, loc="center right", frameon=False)
     if path is not None:
         ax.figure.savefig(path)
@@ -71,3 +75,88 @@ def filters(weight: np.ndarray, ax: Any = None, path: Any = None) -> Any:
     if path is not None:
         ax.figure.savefig(path)
     return ax
+
+
+def text_curve(result: Any, ax: Any = None, path: Any = None) -> Any:
+    """Bits per character over the epochs of train_textgen's result, beside what simpler models need."""
+    ax = _axes(ax, (6.4, 4))
+    epochs = [r["epoch"] for r in result.history]
+    for key, label in (("bits", "training text"), ("test_bits", "test text")):
+        ax.plot(epochs, [r[key] for r in result.history], marker=".", label=label)
+    for bits, label in ((result.frequency_bits, "frequencies of characters"), (result.xz_bits, "xz")):
+        ax.axhline(bits, color="grey", linestyle=":")
+        ax.annotate(label, (epochs[-1], bits), (0, 3), textcoords="offset points", ha="right", color="grey")
+    ax.set(xlabel="epoch", ylabel="bits per character", ylim=(0, None))
+    ax.legend(loc="lower left", frameon=False)
+    if path is not None:
+        ax.figure.savefig(path)
+    return ax
+
+
+_COLOURS = {"gru": "tab:orange", "linear": "tab:green", "naive": "tab:grey"}
+
+
+def forecast_picture(result: Any, path: Any = None) -> Any:
+    """Forecasts of train_timeseries's result over the truth, and their errors by step; the Figure."""
+    times, values, horizon = result.series.times, result.series.values, result.truth.shape[1]
+    figure = _figure((9, 6.5))
+    top, bottom = figure.subplots(2, height_ratios=(2, 1))
+    first = max(0, result.origins[0] - len(result.origins) // 3)
+    top.plot(times[first:], values[first:], color="black", linewidth=1, label="truth")
+    forecasts = result.forecasts["gru"]
+    for i in range(0, len(forecasts), horizon):  # each begins where the one before ends
+        at = result.origins[i] + np.arange(horizon + 1)
+        y = np.concatenate((values[at[:1]], forecasts[i]))
+        label = f"GRU, {horizon} steps ahead each" if i == 0 else None
+        top.plot(times[at], y, color=_COLOURS["gru"], linewidth=1.6, alpha=0.9, label=label)
+        top.plot(times[at[0]], values[at[0]], ".", color=_COLOURS["gru"], markersize=5)
+    top.axvline(times[result.origins[0]], color="grey", linestyle=":")
+    top.annotate(
+        "training ends", (times[result.origins[0]], 1), (-4, -12), textcoords="offset points", ha="right",
+        xycoords=("data", "axes fraction"), color="grey",
+    )  # fmt: skip
+    top.set_title(result.series.name, loc="left")
+    top.set(xlabel="time")
+    top.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    for name in result.forecasts:
+        label = {"gru": "GRU", "naive": "last value", "linear": "linear autoregression"}[name]
+        errors = result.rmse_by_step(name)
+        bottom.plot(np.arange(1, horizon + 1), errors, marker=".", color=_COLOURS[name], label=label)
+    bottom.set(xlabel="steps ahead", ylabel="test error (RMS)", ylim=(0, None))
+    bottom.xaxis.get_major_locator().set_params(integer=True)
+    bottom.legend(frameon=False)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def calibration(y: np.ndarray, chances: dict[str, np.ndarray], bins: int = 10, path: Any = None) -> Any:
+    """Left: hits among all hits against false alarms (ROC). Right: what came true of what was said; the Figure.
+
+    y: 0 or 1. chances: {name: probabilities}. Each point of the right stands for a tenth of the rows, its bar for two
+    standard errors of their share; on the diagonal what was said is what came.
+    """
+    figure = _figure((10, 4.8))
+    left, right = figure.subplots(1, 2)
+    styles = {"truth": {"color": "black", "linestyle": "--"}}
+    for name, p in chances.items():
+        order = np.argsort(-p, kind="stable")
+        hits, alarms = np.cumsum(y[order]) / max(1, y.sum()), np.cumsum(1 - y[order]) / max(1, (1 - y).sum())
+        left.plot(
+            np.concatenate(([0], alarms)), np.concatenate(([0], hits)), label=name, **styles.get(name, {})
+        )
+        parts = [part for part in np.array_split(order, bins) if len(part)]
+        said, came = (np.array([a[part].mean() for part in parts]) for a in (p, y))
+        bars = 2 * np.sqrt(came * (1 - came) / np.array([len(part) for part in parts]))
+        right.errorbar(
+            said, came, bars, marker=".", capsize=2, linewidth=1, label=name, **styles.get(name, {})
+        )
+    most = max([float(p.max(initial=0)) for p in chances.values()])
+    for axes, end in ((left, 1.0), (right, most)):
+        axes.plot((0, end), (0, end), color="grey", linewidth=0.5)
+        axes.legend(frameon=False)
+    left.set(xlabel="false alarms", ylabel="hits", title="ROC")
+    right.set(xlabel="probability said", ylabel="share that came", title="calibration")
+    if path is not None:
+        figure.savefig(path)
+    return figure

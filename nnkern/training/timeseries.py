@@ -18,8 +18,8 @@ from ..tensor import Tensor
 from .digits import cosine
 from .loop import fit
 
-# history and horizon: three cycles of the sun and half of one; two years of weeks and half a year.
-_SHAPES = {"sunspots": (33, 5), "co2": (104, 26)}
+# (history, horizon, epochs): three cycles of the sun and half of one; two years of weeks and half a year.
+_DEFAULTS = {"sunspots": (33, 5, 60), "co2": (104, 26, 12)}
 
 
 class SeriesResult(NamedTuple):
@@ -49,18 +49,19 @@ def _frame(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def train_timeseries(
-    series: Series | str = "sunspots", history: int | None = None, horizon: int | None = None, epochs: int = 60,
+    series: Series | str = "sunspots", history: int = 0, horizon: int = 0, epochs: int = 0,
     hidden: int = 32, batch_size: int = 32, lr: float = 5e-3, dropout: float = 0.2, test_share: float = 0.25,
     seed: int = 0, progress: Callable[[dict[str, Any]], None] | None = None, checkpoint: Any = None,
 ) -> SeriesResult:  # fmt: skip
     """Trains Forecaster on the first part of the series and forecasts the last test_share of it.
 
-    Each forecast sees `history` values and gives the next `horizon`. No value of the test part is used in training.
-    progress: called once per epoch with {"epoch", "loss"}. checkpoint: where to save the weights, if anywhere.
+    Each forecast sees `history` values and gives the next `horizon`; 0 leaves them, and the epochs, to the series.
+    No value of the test part is used in training. progress: called once per epoch with {"epoch", "epochs", "loss"}.
+    checkpoint: where to save the weights, if anywhere.
     """
     manual_seed(seed)
-    shape = _SHAPES.get(series, (30, 5)) if isinstance(series, str) else (30, 5)
-    history, horizon = history or shape[0], horizon or shape[1]
+    defaults = _DEFAULTS.get(series, (30, 5, 30)) if isinstance(series, str) else (30, 5, 30)
+    history, horizon, epochs = (a or b for a, b in zip((history, horizon, epochs), defaults))
     series = load_series(series) if isinstance(series, str) else series
     values = series.values
     cut = len(values) - round(len(values) * test_share)
@@ -75,7 +76,7 @@ def train_timeseries(
         optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-2),
         epochs,
         schedule=cosine,
-        progress=progress,
+        progress=None if progress is None else lambda r: progress({**r, "epochs": epochs}),
     )
     forecasts = {
         "gru": forecast(model, x_test),
