@@ -21,6 +21,8 @@ namespace nn {
 using Array2 = std::tuple<Array, Array>;  // the macro below takes no commas in a result
 using Array3 = std::tuple<Array, Array, Array>;
 using Array4 = std::tuple<Array, Array, Array, Array>;
+using Array5 = std::tuple<Array, Array, Array, Array, Array>;
+using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array, Array>;
 }  // namespace nn
 
 #define NN_OPS(NN_OP)                                                                      \
@@ -38,7 +40,8 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_SCAN_OPS(NN_OP)                                                                       \
   NN_SOFTMAX_OPS(NN_OP)                                                                    \
   NN_NORM_OPS(NN_OP)                                                                       \
-  NN_LAYER_NORM_OPS(NN_OP)
+  NN_LAYER_NORM_OPS(NN_OP)                                                                 \
+  NN_RECURRENT_OPS(NN_OP)
 
 // clang-format off
 #define NN_UNARY_ROW(NN_OP, name) NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")
@@ -217,6 +220,25 @@ using Array4 = std::tuple<Array, Array, Array, Array>;
   NN_OP(layer_norm_backward, Array3, (const View& gy, const View& x, const OptView& w, const View& statistics,                 \
         const OptView& gh, const Ints& normalized_shape, bool rms),                                                            \
         "gy", "x", "w", "statistics", "gh", "normalized_shape", "rms")
+
+// One direction of a layer (gates G, units H, P outputs), 1 backwards in time. x (T, N, I), or (N, T, I) if batch_first; y and
+// cells likewise. y, h_n, c_n, cells, gx, gh0 and gc0 hold all directions: the second call gets the first one's and fills in
+// its part (gx: adds). mask (directions, N, P) multiplies h before the product. cell: 0 tanh, 1 relu, 2 lstm, 3 gru, 4 gru with
+// the reset gate before the product. save: 1 cells, 2 gates, too. gb_hh is empty where it equals gb_ih.
+#define NN_RECURRENT_OPS(NN_OP)                                                                                                \
+  NN_OP(recurrent_forward, Array5, (const View& x, const OptView& h0, const OptView& c0, const View& w_ih, const View& w_hh,   \
+        const OptView& b_ih, const OptView& b_hh, const OptView& w_hr, const OptView& peephole, const OptView& lengths,        \
+        const OptView& mask, const OptView& y, const OptView& h_n, const OptView& c_n, const OptView& cells, int64_t cell,     \
+        int64_t direction, int64_t directions, bool batch_first, int64_t save),                                                \
+        "x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "peephole", "lengths", "mask", "y", "h_n", "c_n", "cells",    \
+        "cell", "direction", "directions", "batch_first", "save")                                                              \
+  NN_OP(recurrent_backward, Array9, (const OptView& gy, const OptView& gh, const OptView& gc, const OptView& gcells,           \
+        const View& x, const OptView& h0, const OptView& c0, const View& w_ih, const View& w_hh, const OptView& w_hr,          \
+        const OptView& peephole, const OptView& lengths, const OptView& mask, const View& y, const View& cells,                \
+        const View& gates, const OptView& gx, const OptView& gh0, const OptView& gc0, int64_t cell, int64_t direction,         \
+        int64_t directions, bool batch_first, bool needs_x),                                                                   \
+        "gy", "gh", "gc", "gcells", "x", "h0", "c0", "w_ih", "w_hh", "w_hr", "peephole", "lengths", "mask", "y", "cells",      \
+        "gates", "gx", "gh0", "gc0", "cell", "direction", "directions", "batch_first", "needs_x")
 
 // In place on params and states; the lists of states that an option leaves out are empty.
 #define NN_OPTIM_OPS(NN_OP)                                                                                                    \

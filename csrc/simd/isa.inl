@@ -15,6 +15,7 @@
 #include "gemm.inl"
 #include "optim.inl"
 #include "probe.inl"
+#include "recurrent.inl"
 #include "reduce.inl"
 #include "softmax.inl"
 #include "winograd.inl"

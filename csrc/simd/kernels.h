@@ -99,6 +99,34 @@ struct GemmShape {
   int64_t kc, mc, nc;
 };
 
+// A step of a recurrent cell for a tile of rows (samples) by units: see recurrent.inl. Gates lie _gate apart,
+// rows _row. Pointers marked * may be null.
+enum class RecurrentPhase : int { tanh, relu, lstm, gru, reset, gru_last, carry };
+template <class T> struct RecurrentStep {
+  int64_t rows, units;
+  const T *a, *s;  // the input's and the state's part of the gates' sums
+  int64_t a_row, a_gate, s_row, s_gate;
+  const T *bias, *peephole;  // * of gru's n on the state's side; *
+  int64_t peephole_gate;
+  T *h, *c;  // the states, in place
+  int64_t h_row, c_row;
+  T *y, *cells, *gates;  // * copies of h and c, the gates
+  int64_t y_row, cells_row, gates_row, gates_gate;
+  const T* used;  // reset: h under the mask, and r times it
+  T* reset;
+  int64_t used_row, reset_row;
+};
+template <class T> struct RecurrentGrad {
+  int64_t rows, units;
+  const T *s, *mask, *gy, *gcells;  // * the product of later gradients with the weights; * * *
+  int64_t s_row, mask_row, gy_row, gcells_row;
+  const T *y, *gates, *c, *c_before, *h_before, *peephole;  // of the forward pass; the last three *
+  int64_t y_row, gates_row, gates_gate, c_row, c_before_row, h_before_row, peephole_gate;
+  T *dh, *dc, *d;  // gradients of the states, in place, and of the gates' sums
+  int64_t dh_row, dc_row, d_row, d_gate;
+  bool projected, before;  // s is the whole gradient of h; gru with the reset gate before the product
+};
+
 // Where one window lies along an axis: taps [first, last) of start + tap * dilation are inside.
 struct PoolWindow {
   int64_t start, first, last;
@@ -146,7 +174,8 @@ template <class T> struct PoolRows {
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                              \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                               \
   NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                             \
-  NN_NORM_KERNELS(NN_KERNEL)
+  NN_NORM_KERNELS(NN_KERNEL)                                                                                \
+  NN_RECURRENT_KERNELS(NN_KERNEL)
 
 // clang-format off
 /* elementwise.inl: op from elementwise.h; a step is 1, or 0 for a single number */
@@ -253,6 +282,11 @@ template <class T> struct PoolRows {
   NN_KERNEL(response_norm, void, (const ResponseNorm<T>& p, const T* x, int64_t step, T* y, int64_t y_step))                   \
   NN_KERNEL(response_norm_grad, void, (const ResponseNorm<T>& p, const T* gy, int64_t gy_step, const T* x, int64_t step,       \
                                        T* t, T* gx, int64_t gx_step))
+
+/* recurrent.inl */
+#define NN_RECURRENT_KERNELS(NN_KERNEL)                                                                                        \
+  NN_KERNEL(recurrent_step, void, (RecurrentPhase phase, const RecurrentStep<T>& t))                                           \
+  NN_KERNEL(recurrent_grad, void, (RecurrentPhase phase, const RecurrentGrad<T>& t))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

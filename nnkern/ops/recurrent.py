@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..function import Function
+from ..function import Function, grad_mode
 from ..random import next_seed
 from ..tensor import Tensor
 from . import _recurrent as plain
@@ -33,6 +33,94 @@ class RecurrentWeights(NamedTuple):
     b_hh: Any = None
     w_hr: Any = None
     peephole: Any = None
+
+
+class Recurrent(Function):
+    """One layer, in one or two directions. Inputs: x, h0, c0, and the six weights of each direction."""
+
+    def __init__(
+        self, cell: int, directions: int, lengths: Any, mask: Any, batch_first: bool, save: int
+    ) -> None:
+        self.cell, self.directions, self.lengths, self.mask = cell, directions, lengths, mask
+        self.batch_first, self.save = batch_first, save
+
+    @property
+    def name(self) -> str:
+        return ("rnn", "rnn", "lstm", "gru", "gru")[self.cell]
+
+    def forward(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
+        y = h_n = c_n = cells = None
+        gates = []
+        for d in range(self.directions):
+            y, h_n, c_n, cells, kept = self.kernels.recurrent_forward(
+                x, h0, c0, *weights[6 * d : 6 * d + 6], self.lengths, self.mask, y, h_n, c_n, cells,
+                self.cell, d, self.directions, self.batch_first, self.save,
+            )  # fmt: skip
+            gates.append(kept)
+        if self.save == 2:
+            self.saved = (x, h0, c0, *weights, y, cells, *gates)
+        if self.cell != LSTM:
+            return y, h_n
+        return (y, h_n, c_n, cells) if self.save else (y, h_n, c_n)
+
+    def backward(self, *gys: Any) -> Any:
+        count = 3 + 6 * self.directions
+        if any(isinstance(g, Tensor) for g in gys):
+            return tuple(plain.taped_gradients(self._plain, self.saved[:count], self.needs_input_grad, gys))
+        return self._gradients(self.saved, *gys)
+
+    def _gradients(self, saved: Any, gy: Any, gh: Any, gc: Any = None, gcells: Any = None) -> Any:
+        count = 3 + 6 * self.directions
+        x, h0, c0, *rest = saved
+        weights, (y, cells, *gates) = rest[: count - 3], rest[count - 3 :]
+        needs = self.needs_input_grad
+        gx = gh0 = gc0 = None
+        found: list[Any] = []
+        for d in range(self.directions):
+            w_ih, w_hh, b_ih, b_hh, w_hr, peephole = weights[6 * d : 6 * d + 6]
+            gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp = self.kernels.recurrent_backward(
+                gy, gh, gc, gcells, x, h0, c0, w_ih, w_hh, w_hr, peephole, self.lengths, self.mask, y, cells,
+                gates[d], gx, gh0, gc0, self.cell, d, self.directions, self.batch_first, needs[0],
+            )  # fmt: skip
+            found += [gw_ih, gw_hh, gb_ih, gb_hh if self.cell == GRU else gb_ih, gw_hr, gp]
+        return tuple(g if need else None for g, need in zip((gx, gh0, gc0, *found), needs))
+
+    def _plain(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
+        sides = [RecurrentWeights(*weights[i : i + 6]) for i in range(0, len(weights), 6)]
+        return plain.layer(self.cell, x, h0, c0, sides, self.lengths, self.mask, self.batch_first)
+
+
+class RecurrentCell(Recurrent):
+    """One step: x (N, I), h (N, H) or None, c likewise, six weights; gives h, and c of LSTM."""
+
+    def __init__(self, cell: int, save: int) -> None:
+        Recurrent.__init__(self, cell, 1, None, None, False, save)
+
+    def forward(self, x: Any, h: Any, c: Any, *weights: Any) -> Any:
+        found = Recurrent.forward(
+            self, x[None], None if h is None else h[None], None if c is None else c[None], *weights
+        )
+        if self.save == 2:
+            self.saved = (x, h, c, *self.saved[3:])
+        return (found[1][0], found[2][0]) if self.cell == LSTM else found[1][0]
+
+    def backward(self, *gys: Any) -> Any:
+        if any(isinstance(g, Tensor) for g in gys):
+            return tuple(plain.taped_gradients(self._plain, self.saved[:9], self.needs_input_grad, gys))
+        saved = [a if a is None or i > 2 else a[None] for i, a in enumerate(self.saved)]
+        found = self._gradients(saved, None, *[None if g is None else g[None] for g in gys])
+        return tuple(g if g is None or i > 2 else g[0] for i, g in enumerate(found))
+
+    def _plain(self, x: Any, h: Any, c: Any, *weights: Any) -> Any:
+        w = RecurrentWeights(*weights)
+        shape = (x.shape[0], w.w_hh.shape[1])
+        h = np.zeros(shape, x.dtype) if h is None else h
+        c = np.zeros(shape, x.dtype) if c is None else c
+        return plain.step(self.cell, linear(x, w.w_ih, w.b_ih), h, c, w)
+
+
+def _taped(*inputs: Any) -> bool:
+    return grad_mode.enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
 
 
 def _weights(op: str, weights: Any, count: int) -> list[RecurrentWeights]:
@@ -78,57 +166,51 @@ def _stacked(
     training: bool,
     recurrent_dropout: float,
     lengths: Any,
+    return_cells: bool = False,
 ) -> tuple[Any, ...]:
-    """All layers: y, h_n, and of LSTM c_n and the last layer's cells."""
+    """All layers: y, h_n, of LSTM c_n, and the last layer's cells if asked for."""
     directions = 2 if bidirectional else 1
     entries = _weights(op, weights, num_layers * directions)
-    ndim = len(x.shape)
-    if ndim not in (2, 3):
-        raise ValueError(f"{op}: x must be (T, N, I), or (T, I) without a batch (x.shape={tuple(x.shape)})")
-    if ndim == 2:
-        x, batch_first = x[:, None], False
+    shape = x.shape
+    ndim = len(shape)
+    if ndim != 3:
+        if ndim != 2:
+            raise ValueError(f"{op}: x must be (T, N, I), or (T, I) without a batch (x.shape={tuple(shape)})")
         if lengths is not None:
-            raise ValueError(f"{op}: lengths needs a batch (x.shape={tuple(x.shape)})")
-    batch = x.shape[0 if batch_first else 1]
-    steps = x.shape[1 if batch_first else 0]
-    w = entries[0]
-    hidden, out = w.w_hh.shape[0] // GATES[cell], w.w_hh.shape[1]
+            raise ValueError(f"{op}: lengths needs a batch (x.shape={tuple(shape)})")
+        x, batch_first = x[:, None], False
+    steps, batch = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
     place = (batch,) if ndim == 3 else ()
-    _state(op, "h0", h0, (len(entries), *place, out))
-    _state(op, "c0", c0, (len(entries), *place, hidden))
+    rows, out = entries[0].w_hh.shape
+    if h0 is not None:
+        _state(op, "h0", h0, (len(entries), *place, out))
+    if c0 is not None:
+        _state(op, "c0", c0, (len(entries), *place, rows // GATES[cell]))
     if ndim == 2:
         h0, c0 = (None if s is None else s[:, None] for s in (h0, c0))
-    lengths = _lengths(op, lengths, steps, batch)
-    found = []
+    if lengths is not None:
+        lengths = _lengths(op, lengths, steps, batch)
+    states: list[Any] = []
     for i in range(num_layers):
+        side = entries if num_layers == 1 else entries[i * directions : (i + 1) * directions]
         at = slice(i * directions, (i + 1) * directions)
-        one = num_layers == 1
+        h, c = (s if s is None or num_layers == 1 else s[at] for s in (h0, c0))
         mask = None
         if recurrent_dropout and training:
-            ones = np.ones((directions, batch, out), x.dtype)
-            mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
-        found.append(
-            plain.layer(
-                cell,
-                x,
-                h0 if one or h0 is None else h0[at],
-                c0 if one or c0 is None else c0[at],
-                entries[at],
-                lengths,
-                mask,
-                batch_first,
+            ones = np.ones(
+                (directions, batch, side[0].w_hh.shape[1]), np.dtype(str(x.dtype).rpartition(".")[2])
             )
-        )
-        x = found[-1][0]
+            mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
+        flat = [a for w in side for a in w]
+        save = 2 if _taped(x, h, c, *flat) else int(return_cells)
+        x, *last = Recurrent(cell, directions, lengths, mask, batch_first, save)(x, h, c, *flat)
+        states.append(last)
         if dropout_p and training and i + 1 < num_layers:
             x = dropout(x, dropout_p)
-    states = [
-        found[0][k] if num_layers == 1 else cat([f[k] for f in found])
-        for k in range(1, len(found[0]) - (cell == LSTM))
-    ]
-    result = [x, *states]
-    if cell == LSTM:
-        result.append(found[-1][3])
+    count = 2 if cell == LSTM else 1
+    result = [x, *(states[0] if num_layers == 1 else [cat([s[k] for s in states]) for k in range(count)])]
+    if return_cells and num_layers > 1:
+        result.append(states[-1][2])
     return tuple(r[:, 0] for r in result) if ndim == 2 else tuple(result)
 
 
@@ -230,11 +312,11 @@ def lstm(
     layer's cells (T, N, directions * H) are a third result. Semantics: torch.nn.LSTM.
     """
     h0, c0 = (None, None) if state is None else state
-    y, h_n, c_n, cells = _stacked(
+    y, h_n, c_n, *cells = _stacked(
         "lstm", LSTM, x, weights, h0, c0, num_layers, bidirectional, batch_first, dropout, training,
-        recurrent_dropout, lengths,
+        recurrent_dropout, lengths, return_cells,
     )  # fmt: skip
-    return (y, (h_n, c_n), cells) if return_cells else (y, (h_n, c_n))
+    return (y, (h_n, c_n), cells[0]) if return_cells else (y, (h_n, c_n))
 
 
 def _nonlinearity(op: str, nonlinearity: str) -> int:
@@ -243,20 +325,17 @@ def _nonlinearity(op: str, nonlinearity: str) -> int:
     return RNN_TANH if nonlinearity == "tanh" else RNN_RELU
 
 
-def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> tuple[Any, Any]:
-    if len(x.shape) not in (1, 2):
+def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> Any:
+    ndim = len(x.shape)
+    if ndim == 1:
+        found = _cell(op, cell, x[None], None if h is None else h[None], None if c is None else c[None], w)
+        return (found[0][0], found[1][0]) if cell == LSTM else found[0]
+    if ndim != 2:
         raise ValueError(f"{op}: x must be (N, I) or (I,) (x.shape={tuple(x.shape)})")
-    if len(x.shape) == 1:
-        h, c = _cell(op, cell, x[None], None if h is None else h[None], None if c is None else c[None], w)
-        return h[0], None if c is None else c[0]
-    hidden = w.w_hh.shape[0] // GATES[cell]
-    for name, s in (("h", h), ("c", c)):
-        _state(op, name, s, (x.shape[0], hidden))
-    if h is None:
-        h = np.zeros((x.shape[0], hidden), x.dtype)
-    if c is None and cell == LSTM:
-        c = np.zeros((x.shape[0], hidden), x.dtype)
-    return plain.step(cell, linear(x, w.w_ih, w.b_ih), h, c, w)
+    shape = (x.shape[0], w.w_hh.shape[0] // GATES[cell])
+    _state(op, "h", h, shape)
+    _state(op, "c", c, shape)
+    return RecurrentCell(cell, 2 if _taped(x, h, c, *w) else 0)(x, h, c, *w)
 
 
 def rnn_cell(
@@ -264,12 +343,12 @@ def rnn_cell(
 ) -> Any:
     """One step of rnn: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h."""
     w = RecurrentWeights(w_ih, w_hh, b_ih, b_hh)
-    return _cell("rnn_cell", _nonlinearity("rnn_cell", nonlinearity), x, h, None, w)[0]
+    return _cell("rnn_cell", _nonlinearity("rnn_cell", nonlinearity), x, h, None, w)
 
 
 def gru_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
     """One step of gru: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h."""
-    return _cell("gru_cell", GRU, x, h, None, RecurrentWeights(w_ih, w_hh, b_ih, b_hh))[0]
+    return _cell("gru_cell", GRU, x, h, None, RecurrentWeights(w_ih, w_hh, b_ih, b_hh))
 
 
 def lstm_cell(

@@ -16,6 +16,7 @@ from .matmul import *
 from .norm import *
 from .optim import *
 from .pool import *
+from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *

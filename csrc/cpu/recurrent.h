@@ -1,0 +1,150 @@
+// One direction of a recurrent layer: its sizes, where its arrays lie, and the product of one step.
+#pragma once
+#include <algorithm>
+#include <optional>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+#include "copy.h"
+#include "gemm.h"
+
+namespace nn::cpu {
+
+enum Cell : int64_t { kTanh, kRelu, kLstm, kGru, kGruBefore };
+constexpr int64_t kCells = 5, kGates[kCells] = {1, 1, 4, 3, 3}, kSaved[kCells] = {0, 0, 4, 4, 3};
+
+struct RecurrentShape {
+  const char* op;
+  int64_t cell, direction, directions;
+  bool batch_first;
+  int64_t steps, batch, inputs, units, out, gates, saved;  // out: units, or the projection's size
+  int64_t states;                                          // units of c: 0 without one
+
+  int64_t time(int64_t k) const { return direction ? steps - 1 - k : k; }  // of the k-th step that is made
+  RecurrentPhase phase() const { return cell == kGruBefore ? RecurrentPhase::gru : RecurrentPhase(cell); }
+  int64_t rows() const { return steps * batch; }
+};
+
+// Checks x and the weights, states, lengths and mask against each other.
+RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directions, bool batch_first,
+                               const View& x, const View& w_ih, const View& w_hh, const OptView& w_hr,
+                               const OptView& peephole, const OptView& h0, const OptView& c0,
+                               const OptView& lengths, const OptView& mask);
+
+// Fails unless v is missing or a contiguous array of this shape.
+void demand_shape(const RecurrentShape& s, const char* name, const OptView& v,
+                  std::initializer_list<int64_t> shape, bool contiguous = false);
+
+// Contiguous numbers of an array that may be missing; of one direction where the array holds them all.
+class MaybeDense {
+ public:
+  explicit MaybeDense(const OptView& v) {
+    if (v) dense_.emplace(v);
+  }
+  template <class T> const T* as(int64_t offset = 0) const {
+    return dense_ ? dense_->as<T>() + offset : nullptr;
+  }
+
+ private:
+  std::optional<Dense> dense_;
+};
+
+// An array over steps, samples and features whose features stand side by side.
+template <class T> struct Sequence {
+  T* p = nullptr;
+  int64_t t = 0, n = 0;
+  T* at(int64_t step, int64_t row) const { return p ? p + step * t + row * n : nullptr; }
+};
+
+// Part `direction` of a contiguous (T, N, directions * width) or (N, T, ...) array.
+template <class T> Sequence<T> sequence(const RecurrentShape& s, T* p, int64_t width) {
+  if (!p || width == 0) return {};
+  const int64_t row = s.directions * width;
+  return {p + s.direction * width, s.batch_first ? row : s.batch * row, s.batch_first ? s.steps * row : row};
+}
+
+// Where each sequence ends, if they differ.
+class Ends {
+ public:
+  Ends(const RecurrentShape& s, const OptView& lengths) {
+    if (!lengths) return;
+    ends_.emplace(size_t(s.batch));
+    for (int64_t n = 0; n < s.batch; ++n) (*ends_)[n] = lengths.as<int64_t>()[n * lengths.step(0)];
+  }
+  explicit operator bool() const { return ends_.has_value(); }
+  bool active(int64_t t, int64_t n) const { return !ends_ || t < (*ends_)[n]; }
+
+ private:
+  std::optional<Workspace<int64_t>> ends_;
+};
+
+// f(begin, end, key) for stretches of rows begin..end on which key(row) stays the same.
+template <class K, class F> void stretches(int64_t begin, int64_t end, K&& key, F&& f) {
+  while (begin < end) {
+    const auto k = key(begin);
+    int64_t next = begin + 1;
+    while (next < end && key(next) == k) ++next;
+    f(begin, next, k);
+    begin = next;
+  }
+}
+
+// rows x depth numbers times packed weights (depth x gates x units): the weights are packed once and met at
+// every step. A block is some units with all their gates, so that a tile of it is finished while it lies in
+// L1.
+template <class T> class StepProduct {
+ public:
+  // Element (k, gate, unit) of the weights is w[k * depth_step + (gate * units + unit) * column_step].
+  // once: the product is wanted so few times that packing does not pay.
+  StepProduct(const T* w, int64_t depth_step, int64_t column_step, int64_t depth, int64_t gates,
+              int64_t units, int64_t rows, bool once);
+
+  int64_t bytes() const { return depth_ * gates_ * units_ * int64_t(sizeof(T)); }
+  int64_t packed_rows(int64_t rows) const;  // numbers that pack_rows writes
+  void pack_rows(const T* a, int64_t a_row, int64_t rows, int64_t depth0, int64_t depth, T* out) const;
+
+  // finish(sums, row step, gate step, first row, rows, first unit, units) for each tile; shares blocks among
+  // threads.
+  template <class F> void run(const T* packed, int64_t rows, F&& finish) const {
+    if (direct_) return run_direct(packed, rows, finish);
+    parallel_for(blocks_, grain(rows), [&](int64_t begin, int64_t end) {
+      alignas(64) T sums[kMaxRows * kMaxColumns];
+      const int64_t tiles = (rows + tile_rows_ - 1) / tile_rows_, m = (rows + tiles - 1) / tiles;
+      for (int64_t b = begin; b < end; ++b)
+        for (int64_t i = 0, tile = 0; i < rows; i += m, ++tile) {
+          const int64_t count = std::min(m, rows - i), unit = b * block_;
+          multiply_tile(b, tile, int(count), packed, sums);
+          finish(sums, gates_ * block_, block_, i, count, unit, std::min(block_, units_ - unit));
+        }
+    });
+  }
+
+ private:
+  static constexpr int64_t kMaxRows = 16, kMaxColumns = 160;
+  int64_t grain(int64_t rows) const;
+  void multiply_tile(int64_t block, int64_t tile, int rows, const T* packed, T* sums) const;
+  template <class F> void run_direct(const T* a, int64_t rows, F&& finish) const {
+    Workspace<T> sums(size_t(rows * gates_ * units_));
+    Gemm<T> g = {};
+    g.alpha = 1;
+    g.m = rows, g.n = gates_ * units_, g.k = depth_;
+    g.a = {a, depth_, 1}, g.b = {w_, depth_step_, column_step_};
+    g.c = sums, g.c_row = g.n;
+    gemm(g);
+    finish(sums, g.n, units_, int64_t(0), rows, int64_t(0), units_);
+  }
+
+  const T* w_;
+  int64_t depth_step_, column_step_, depth_, gates_, units_;
+  bool direct_, small_;
+  GemmShape shape_;
+  int64_t block_, tile_rows_, panel_, panels_, blocks_;  // units of a block, width and number of its panels
+  std::optional<Workspace<T>> packed_;
+};
+
+// How many ways to split the batch: threads that run whole sequences never wait for each other, but each
+// reads all weights, so these must fit its L2. The bits of a row do not know its neighbours.
+int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row);
+
+}  // namespace nn::cpu

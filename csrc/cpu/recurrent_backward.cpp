@@ -1,0 +1,444 @@
+// Recurrent layers over whole sequences, backward.
+//
+//   d_t = gradient of the gates' sums, from dh_t = gy_t + d_(t+1) w_hh, step by step against the order of the
+//   forward pass; then one product each over all steps: gw_ih = d^T x, gw_hh = d^T h_(t-1), gx = d w_ih.
+//
+// Only d is sequential. Rows beyond the end of their sequence have d = 0 and hand the gradient of the state
+// on. gru's d has four parts: r, z, n on the input's side, n on the state's side. Threads as forward.
+#include "recurrent.h"
+
+namespace nn::cpu {
+namespace {
+
+template <class T> struct Backward {
+  RecurrentShape s;
+  Sequence<const T> gy, gcells, y, cells;
+  Matrix<T> x_step;
+  int64_t x_time;
+  const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
+  const Ends* ends;
+  T *dh, *dc;  // gradients of the states, at last of h0 and c0
+  T* d;        // (T, N, columns())
+  T* dout;     // (T, N, P) gradient of the projection's result
+  T* gx;       // (T, N, I) in x's order, or null
+
+  int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
+  // c and h before step k, of rows that were active then (or not): the array, or the states at the start
+  Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
+                           bool was) const {
+    if (was) return {all.at(s.time(k - 1), 0), 0, all.n};
+    return {start, 0, width};
+  }
+  bool was_active(int64_t k, int64_t n) const { return k > 0 && ends->active(s.time(k - 1), n); }
+};
+
+template <class T> struct Products {
+  StepProduct<T> state;                  // d w_hh: to the state before
+  std::optional<StepProduct<T>> second;  // to r h (gru before), or through the projection
+};
+
+template <class T> class BackwardRows {
+ public:
+  BackwardRows(const Backward<T>& f, const Products<T>& products, int64_t begin, int64_t end)
+      : f_(f),
+        products_(products),
+        begin_(begin),
+        rows_(end - begin),
+        packed_(size_t(products.state.packed_rows(rows_))),
+        more_(size_t(products.second ? products.second->packed_rows(rows_) : 1)) {}
+
+  void run() {
+    const RecurrentShape& s = f_.s;
+    for (int64_t k = s.steps - 1; k >= 0; --k) {
+      RecurrentGrad<T> q = whole(k);
+      const bool projected = f_.w_hr != nullptr;
+      to_state(k + 1, [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
+        finish(projected ? RecurrentPhase::carry : s.phase(), q, k, sums, row, i, count, unit, units);
+      });
+      if (projected) through_projection(q, k);
+      if (s.cell == kGruBefore) through_reset(q, k);
+    }
+    to_state(0, [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
+      RecurrentGrad<T> q = state_only();
+      tile(q, sums, row, i, count, unit, units);
+      kernels<T>().recurrent_grad(RecurrentPhase::carry, q);
+    });
+  }
+
+ private:
+  T* d_at(int64_t k) const { return f_.d + (f_.s.time(k) * f_.s.batch + begin_) * f_.columns(); }
+
+  // Calls f for tiles of d_k w_hh; once without sums where there is no step k.
+  template <class F> void to_state(int64_t k, F&& f) {
+    const RecurrentShape& s = f_.s;
+    if (k == s.steps) return f(nullptr, 0, 0, rows_, 0, s.out);
+    const int64_t columns = f_.columns(), h = s.units;
+    if (s.cell == kGru) {
+      products_.state.pack_rows(d_at(k), columns, rows_, 0, 2 * h, packed_);
+      products_.state.pack_rows(d_at(k) + 3 * h, columns, rows_, 2 * h, h, packed_);
+    } else {
+      products_.state.pack_rows(d_at(k), columns, rows_, 0, s.cell == kGruBefore ? 2 * h : columns, packed_);
+    }
+    products_.state.run(packed_, rows_,
+                        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
+                            int64_t units) { f(sums, row, i, count, unit, units); });
+  }
+
+  RecurrentGrad<T> state_only() const {
+    const RecurrentShape& s = f_.s;
+    RecurrentGrad<T> q = {};
+    q.dh = f_.dh + begin_ * s.out, q.dh_row = s.out;
+    if (f_.mask) q.mask = f_.mask + (s.direction * s.batch + begin_) * s.out, q.mask_row = s.out;
+    return q;
+  }
+
+  // All rows and units of step k, but for what depends on whether the step before was active.
+  RecurrentGrad<T> whole(int64_t k) const {
+    const RecurrentShape& s = f_.s;
+    const int64_t t = s.time(k), at = t * s.batch + begin_, saved = s.saved * s.units;
+    RecurrentGrad<T> q = state_only();
+    q.gy = f_.gy.at(t, begin_), q.gy_row = f_.gy.n;
+    q.gcells = f_.gcells.at(t, begin_), q.gcells_row = f_.gcells.n;
+    q.y = f_.y.at(t, begin_), q.y_row = f_.y.n;
+    if (saved) q.gates = f_.gates + at * saved, q.gates_row = saved, q.gates_gate = s.units;
+    q.c = f_.cells.at(t, begin_), q.c_row = f_.cells.n;
+    if (s.states) q.dc = f_.dc + begin_ * s.units, q.dc_row = s.units;
+    q.peephole = f_.peephole, q.peephole_gate = s.units;
+    q.d = f_.d + at * f_.columns(), q.d_row = f_.columns(), q.d_gate = s.units;
+    q.before = s.cell == kGruBefore;
+    return q;
+  }
+
+  static void tile(RecurrentGrad<T>& q, const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit,
+                   int64_t units) {
+    q.s = sums, q.s_row = row, q.rows = count, q.units = units;
+    const auto move = [&](auto*& p, int64_t step) {
+      if (p) p += i * step + unit;
+    };
+    move(q.mask, q.mask_row), move(q.gy, q.gy_row), move(q.gcells, q.gcells_row), move(q.y, q.y_row);
+    move(q.gates, q.gates_row), move(q.c, q.c_row), move(q.dh, q.dh_row), move(q.dc, q.dc_row);
+    move(q.c_before, q.c_before_row), move(q.h_before, q.h_before_row), move(q.d, q.d_row);
+    if (q.peephole) q.peephole += unit;
+  }
+
+  // The elementwise part of step k for a tile, by stretches of rows alike.
+  void finish(RecurrentPhase phase, const RecurrentGrad<T>& all, int64_t k, const T* sums, int64_t row,
+              int64_t i, int64_t count, int64_t unit, int64_t units) const {
+    const RecurrentShape& s = f_.s;
+    const auto key = [&](int64_t r) {
+      return 2 * f_.ends->active(s.time(k), begin_ + r) + f_.was_active(k, begin_ + r);
+    };
+    stretches(i, i + count, key, [&](int64_t r, int64_t end, int state) {
+      RecurrentGrad<T> q = all;
+      const auto c = f_.before(f_.cells, f_.c0, s.units, k, state & 1),
+                 h = f_.before(f_.y, f_.h0, s.out, k, state & 1);
+      q.c_before = c.at(0, begin_), q.c_before_row = c.n, q.h_before = h.at(0, begin_), q.h_before_row = h.n;
+      tile(q, sums ? sums + (r - i) * row : nullptr, row, r, end - r, unit, units);
+      if (state & 2) return kernels<T>().recurrent_grad(phase, q);
+      for (int64_t a = 0; a < q.rows; ++a)
+        for (int64_t g = 0; phase != RecurrentPhase::carry && g < f_.columns() / s.units; ++g)
+          std::fill_n(q.d + a * q.d_row + g * q.d_gate, units, T(0));
+      q.gy = nullptr;
+      if (phase != RecurrentPhase::reset && !q.projected)
+        kernels<T>().recurrent_grad(RecurrentPhase::carry, q);
+    });
+  }
+
+  // The state's gradient is whole: it goes to the projection's result, and through the projection to the
+  // gates.
+  void through_projection(RecurrentGrad<T> q, int64_t k) {
+    const RecurrentShape& s = f_.s;
+    const int64_t t = s.time(k);
+    T* dout = f_.dout + (t * s.batch + begin_) * s.out;
+    for (int64_t r = 0; r < rows_; ++r) {
+      T* dh = f_.dh + (begin_ + r) * s.out;
+      const bool on = f_.ends->active(t, begin_ + r);
+      for (int64_t u = 0; u < s.out; ++u) dout[r * s.out + u] = on ? dh[u] : T(0);
+      if (on) std::fill_n(dh, s.out, T(0));
+    }
+    products_.second->pack_rows(dout, s.out, rows_, 0, s.out, more_);
+    q.projected = true, q.mask = nullptr, q.gy = nullptr;
+    products_.second->run(more_, rows_,
+                          [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
+                              int64_t units) { finish(s.phase(), q, k, sums, row, i, count, unit, units); });
+  }
+
+  void through_reset(const RecurrentGrad<T>& q, int64_t k) {
+    const int64_t h = f_.s.units;
+    products_.second->pack_rows(d_at(k) + 2 * h, f_.columns(), rows_, 0, h, more_);
+    products_.second->run(
+        more_, rows_,
+        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
+          finish(RecurrentPhase::reset, q, k, sums, row, i, count, unit, units);
+        });
+  }
+
+  const Backward<T>& f_;
+  const Products<T>& products_;
+  int64_t begin_, rows_;
+  Workspace<T> packed_, more_;
+};
+
+template <class T> void gate_gradients(const Backward<T>& f) {
+  const RecurrentShape& s = f.s;
+  const int64_t h = s.units;
+  const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
+  const int64_t depth = before ? 2 * h : s.gates * h;
+  const int64_t weights = s.gates * h * s.out + (f.w_hr ? s.out * h : 0);
+  const int64_t parts = once ? 1 : batch_parts(s.batch, s.steps, weights * int64_t(sizeof(T)), 2 * weights);
+  const int64_t rows = (s.batch + parts - 1) / parts;
+  Products<T> products = {StepProduct<T>(f.w_hh, s.out, 1, depth, 1, s.out, rows, once), {}};
+  if (before) products.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, rows, once);
+  if (f.w_hr) products.second.emplace(f.w_hr, h, 1, s.out, 1, h, rows, once);
+  parallel_for(parts, 1, [&](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part)
+      BackwardRows<T>(f, products, part * rows, std::min(s.batch, (part + 1) * rows)).run();
+  });
+}
+
+// What the product saw as h_(t-1), row by row of (T, N): zero where nothing happened.
+template <class T> void fill_used(const Backward<T>& f, T* used) {
+  const RecurrentShape& s = f.s;
+  parallel_for(s.steps, std::max<int64_t>(1, 32768 / (s.batch * s.out)), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k)
+      for (int64_t n = 0; n < s.batch; ++n) {
+        const int64_t t = s.time(k);
+        T* to = used + (t * s.batch + n) * s.out;
+        const T* from = f.before(f.y, f.h0, s.out, k, f.was_active(k, n)).at(0, n);
+        if (!from || !f.ends->active(t, n))
+          std::fill_n(to, s.out, T(0));
+        else
+          std::copy_n(from, s.out, to);
+        const T* m = f.mask ? f.mask + (s.direction * s.batch + n) * s.out : nullptr;
+        for (int64_t u = 0; m && u < s.out; ++u) to[u] *= m[u];
+      }
+  });
+}
+
+template <class T> struct Gradients {
+  T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gpeephole;
+};
+
+// c (m x n) = a^T b over all steps and samples; a's columns side by side.
+template <class T> void weight_grad(const Backward<T>& f, const T* a, int64_t a_row, const WalkPanels<T>& b,
+                                    int64_t m, int64_t n, T* c) {
+  const WalkPanels<T> left(a, Walk(1), Walk(a_row));
+  Product<T> g = {};
+  g.alpha = 1;
+  g.m = m, g.n = n, g.k = f.s.rows();
+  g.a = &left, g.b = &b, g.c = c, g.rows = Walk(n), g.cols = Walk(1);
+  multiply(g);
+}
+
+// y[j] = sum over all rows of x[row, j], in blocks of rows: rounding errors stay small.
+template <class T> void column_sums(const T* x, int64_t row, int64_t rows, int64_t n, T* y) {
+  constexpr int64_t kBlock = 64;
+  std::fill_n(y, n, T(0));
+  Workspace<T> part(static_cast<size_t>(n));
+  for (int64_t r = 0; r < rows; r += kBlock) {
+    std::fill_n(static_cast<T*>(part), n, T(0));
+    for (int64_t i = r; i < std::min(rows, r + kBlock); ++i) kernels<T>().add_to(x + i * row, part, n);
+    kernels<T>().add_to(part, y, n);
+  }
+}
+
+template <class T> void peephole_grad(const Backward<T>& f, T* g) {
+  const RecurrentShape& s = f.s;
+  const int64_t h = s.units;
+  std::fill_n(g, 3 * h, T(0));
+  for (int64_t k = 0; k < s.steps; ++k)
+    for (int64_t n = 0; n < s.batch; ++n) {
+      if (!f.ends->active(s.time(k), n)) continue;
+      const T* d = f.d + (s.time(k) * s.batch + n) * f.columns();
+      const T* before = f.before(f.cells, f.c0, h, k, f.was_active(k, n)).at(0, n);
+      const T* c = f.cells.at(s.time(k), n);
+      for (int64_t u = 0; u < h; ++u) {
+        if (before) g[u] += d[u] * before[u], g[h + u] += d[h + u] * before[u];
+        g[2 * h + u] += d[3 * h + u] * c[u];
+      }
+    }
+}
+
+template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
+  const RecurrentShape& s = f.s;
+  Workspace<T> hidden(size_t(s.rows() * s.units));
+  for (int64_t t = 0; t < s.steps; ++t)
+    for (int64_t n = 0; n < s.batch; ++n) {
+      const int64_t row = t * s.batch + n;
+      T* h = hidden + row * s.units;
+      const T* o = f.gates + (4 * row + 3) * s.units;
+      kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units);
+      for (int64_t u = 0; u < s.units; ++u) h[u] *= o[u];
+    }
+  weight_grad(f, static_cast<const T*>(f.dout), s.out, WalkPanels<T>(hidden, Walk(1), Walk(s.units)), s.out,
+              s.units, gw_hr);
+}
+
+template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to) {
+  const RecurrentShape& s = f.s;
+  const int64_t h = s.units, all = s.gates * h, columns = f.columns();
+  Walk samples;
+  samples.then(s.batch, f.x_step.row);
+  samples.then(s.steps, f.x_time);
+  weight_grad(f, static_cast<const T*>(f.d), columns, WalkPanels<T>(f.x_step.p, Walk(f.x_step.col), samples),
+              all, s.inputs, to.gw_ih);
+
+  Workspace<T> used(size_t(s.rows() * s.out));
+  fill_used(f, static_cast<T*>(used));
+  const WalkPanels<T> before(used, Walk(1), Walk(s.out));
+  const bool two = s.cell == kGru || s.cell == kGruBefore;
+  weight_grad(f, static_cast<const T*>(f.d), columns, before, two ? 2 * h : all, s.out, to.gw_hh);
+  if (s.cell == kGruBefore)  // n met r times the state
+    for (int64_t r = 0; r < s.rows(); ++r)
+      for (int64_t u = 0; u < h; ++u) used[r * h + u] *= f.gates[r * s.saved * h + u];
+  if (two)
+    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, columns, before, h, s.out,
+                   to.gw_hh + 2 * h * s.out);
+
+  Workspace<T> sums(static_cast<size_t>(columns));
+  column_sums<T>(f.d, columns, s.rows(), columns, sums);
+  std::copy_n(static_cast<T*>(sums), all, to.gb_ih);
+  if (to.gb_hh) {
+    std::copy_n(static_cast<T*>(sums), 2 * h, to.gb_hh);
+    std::copy_n(sums + 3 * h, h, to.gb_hh + 2 * h);
+  }
+  if (to.gpeephole) peephole_grad(f, to.gpeephole);
+  if (to.gw_hr) projection_grad(f, to.gw_hr);
+}
+
+// gx = d w_ih, in x's order of axes; added to what is there if `add`.
+template <class T> void input_gradient(const Backward<T>& f, bool add) {
+  const RecurrentShape& s = f.s;
+  const int64_t size = s.rows() * s.inputs;
+  Workspace<T> fresh(size_t(add ? size : 1));
+  const WalkPanels<T> left(f.d, Walk(f.columns()), Walk(1)), right(f.w_ih, Walk(1), Walk(s.inputs));
+  Product<T> g = {};
+  g.alpha = 1;
+  g.m = s.rows(), g.n = s.inputs, g.k = s.gates * s.units;
+  g.a = &left, g.b = &right, g.c = add ? static_cast<T*>(fresh) : f.gx, g.cols = Walk(1);
+  g.rows.then(s.batch, s.batch_first ? s.steps * s.inputs : s.inputs);
+  g.rows.then(s.steps, s.batch_first ? s.inputs : s.batch * s.inputs);
+  multiply(g);
+  if (add) kernels<T>().add_to(fresh, f.gx, size);
+}
+
+// x with zeros beyond the ends: gradients there are zero, and must stay so beside NaN.
+template <class T> void masked_input(Backward<T>& f, T* x) {
+  const RecurrentShape& s = f.s;
+  for (int64_t t = 0; t < s.steps; ++t)
+    for (int64_t n = 0; n < s.batch; ++n)
+      for (int64_t i = 0; i < s.inputs; ++i)
+        x[(t * s.batch + n) * s.inputs + i] =
+            f.ends->active(t, n) ? f.x_step.p[t * f.x_time + n * f.x_step.row + i * f.x_step.col] : T(0);
+  f.x_step = {x, s.inputs, 1}, f.x_time = s.batch * s.inputs;
+}
+
+// Steps of a gradient whose features may lie anywhere: read in place, or as a contiguous copy.
+template <class T> class GradientSequence {
+ public:
+  GradientSequence(const RecurrentShape& s, const OptView& g, int64_t width) {
+    if (!g || g.size() == 0) return;
+    if (g.step(2) != 1) dense_.emplace(g);
+    sequence_ = sequence(s, dense_ ? dense_->as<T>() : g.as<const T>(), width);
+    if (!dense_) sequence_.t = g.step(s.batch_first ? 1 : 0), sequence_.n = g.step(s.batch_first ? 0 : 1);
+  }
+  Sequence<const T> sequence_;
+
+ private:
+  std::optional<Dense> dense_;
+};
+
+template <class T>
+T* begin_grad(const RecurrentShape& s, const Array& to, const OptView& from, int64_t width) {
+  const int64_t size = s.batch * width, at = s.direction * size;
+  T* g = to.as<T>() + at;
+  const MaybeDense start(from);
+  if (from)
+    std::copy_n(start.as<T>(at), size, g);
+  else
+    std::fill_n(g, size, T(0));
+  return g;
+}
+
+Array fresh(const RecurrentShape& s, Dtype dtype, std::initializer_list<int64_t> shape) {
+  return output(s.op, dtype, int(shape.size()), shape.begin());
+}
+
+}  // namespace
+
+Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& gc, const OptView& gcells,
+                          const View& x, const OptView& h0, const OptView& c0, const View& w_ih,
+                          const View& w_hh, const OptView& w_hr, const OptView& peephole,
+                          const OptView& lengths, const OptView& mask, const View& y, const View& cells,
+                          const View& gates, const OptView& gx, const OptView& gh0, const OptView& gc0,
+                          int64_t cell, int64_t direction, int64_t directions, bool batch_first,
+                          bool needs_x) {
+  const RecurrentShape s = recurrent_shape(cell, direction, directions, batch_first, x, w_ih, w_hh, w_hr,
+                                           peephole, h0, c0, lengths, mask);
+  Dtype dtype = common_dtype(
+      s.op, {{"x", x}, {"w_ih", w_ih}, {"w_hh", w_hh}, {"y", y}, {"cells", cells}, {"gates", gates}});
+  for (const Named& a : {Named{"gy", gy},
+                         {"gh", gh},
+                         {"gc", gc},
+                         {"gcells", gcells},
+                         {"h0", h0},
+                         {"c0", c0},
+                         {"w_hr", w_hr},
+                         {"peephole", peephole},
+                         {"mask", mask}})
+    if (static_cast<const OptView&>(a.view)) dtype = common_dtype(s.op, {{"x", x}, a});
+  const int64_t first = batch_first ? s.batch : s.steps, next = batch_first ? s.steps : s.batch;
+  const std::initializer_list<int64_t> outputs = {first, next, directions * s.out},
+                                       all_cells = {first, next, directions * s.states},
+                                       last = {directions, s.batch, s.out},
+                                       last_c = {directions, s.batch, s.states};
+  const auto given = [](const View& v) {
+    OptView o;
+    static_cast<View&>(o) = v, o.given = true;
+    return o;
+  };
+  demand_shape(s, "y", given(y), outputs, true), demand_shape(s, "gy", gy, outputs);
+  demand_shape(s, "cells", given(cells), all_cells, true), demand_shape(s, "gcells", gcells, all_cells);
+  demand_shape(s, "gates", given(gates), {s.steps, s.batch, s.saved * s.units}, true);
+  demand_shape(s, "gh", gh, last), demand_shape(s, "gc", gc, last_c);
+  demand_shape(s, "gh0", gh0, last, true), demand_shape(s, "gc0", gc0, last_c, true);
+  const int64_t rows = s.gates * s.units, in_first = needs_x ? first : 0;
+  demand_shape(s, "gx", gx, {in_first, next, s.inputs}, true);
+  const int64_t in[3] = {in_first, next, s.inputs};
+  Array out_x = output(s.op, dtype, 3, in, &gx);
+  Array out_h = output(s.op, dtype, 3, last.begin(), &gh0),
+        out_c = output(s.op, dtype, 3, last_c.begin(), &gc0);
+  Array gw_ih = fresh(s, dtype, {rows, s.inputs}), gw_hh = fresh(s, dtype, {rows, s.out});
+  Array gb_ih = fresh(s, dtype, {rows}), gb_hh = fresh(s, dtype, {cell == kGru ? rows : 0});
+  Array gw_hr = fresh(s, dtype, {s.out, w_hr ? s.units : 0}),
+        gp = fresh(s, dtype, {3, peephole ? s.units : 0});
+  dispatch(dtype, [&](auto type) {
+    using T = decltype(type);
+    const Dense w_i(w_ih), w_h(w_hh);
+    const MaybeDense h_0(h0), c_0(c0), w_r(w_hr), peep(peephole), m(mask);
+    const Ends ends(s, lengths);
+    const GradientSequence<T> g_y(s, gy, s.out), g_cells(s, gcells, s.states);
+    Backward<T> f = {};
+    f.s = s;
+    f.gy = g_y.sequence_, f.gcells = g_cells.sequence_;
+    f.y = sequence(s, y.as<const T>(), s.out), f.cells = sequence(s, cells.as<const T>(), s.states);
+    f.x_step = {x.as<const T>(), x.step(batch_first ? 0 : 1), x.step(2)},
+    f.x_time = x.step(batch_first ? 1 : 0);
+    f.h0 = h_0.as<T>(direction * s.batch * s.out), f.c0 = c_0.as<T>(direction * s.batch * s.states);
+    f.w_ih = w_i.as<T>(), f.w_hh = w_h.as<T>(), f.w_hr = w_r.as<T>(), f.peephole = peep.as<T>();
+    f.mask = m.as<T>(), f.gates = gates.as<const T>(), f.ends = &ends;
+    f.dh = begin_grad<T>(s, out_h, gh, s.out), f.dc = begin_grad<T>(s, out_c, gc, s.states);
+    Workspace<T> d(size_t(s.rows() * f.columns())), dout(size_t(w_hr ? s.rows() * s.out : 1));
+    Workspace<T> clean(size_t(ends ? s.rows() * s.inputs : 1));
+    f.d = d, f.dout = dout, f.gx = out_x.as<T>();
+    if (ends) masked_input(f, static_cast<T*>(clean));
+    if (s.rows() > 0) gate_gradients(f);
+    weight_gradients(
+        f, Gradients<T>{gw_ih.as<T>(), gw_hh.as<T>(), gb_ih.as<T>(), cell == kGru ? gb_hh.as<T>() : nullptr,
+                        w_hr ? gw_hr.as<T>() : nullptr, peephole ? gp.as<T>() : nullptr});
+    if (needs_x) input_gradient(f, bool(gx));
+  });
+  return {out_x, out_h, out_c, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp};
+}
+
+}  // namespace nn::cpu

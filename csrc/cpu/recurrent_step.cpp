@@ -1,0 +1,103 @@
+// The product of one step of a recurrent layer: see recurrent.h.
+//
+// Two layouts of the packed weights. Many rows: a panel of nr columns per gate, tiles of mr rows, as the GEMM
+// engine has them. Few rows: all gates of one register of units side by side in one panel, so that each row
+// meets up to four registers per step of the depth; tiles read the rows in place. Sums run along the whole
+// depth in one order in both.
+#include "recurrent.h"
+
+namespace nn::cpu {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+constexpr int64_t kDepth = 512;                   // of a tile: its rows stay in L1
+constexpr int64_t kStepFlops = int64_t(2) << 20;  // some 10 us of one thread
+
+}  // namespace
+
+template <class T>
+StepProduct<T>::StepProduct(const T* w, int64_t depth_step, int64_t column_step, int64_t depth, int64_t gates,
+                            int64_t units, int64_t rows, bool once)
+    : w_(w),
+      depth_step_(depth_step),
+      column_step_(column_step),
+      depth_(depth),
+      gates_(gates),
+      units_(units),
+      direct_(once),
+      shape_(kernels<T>().gemm_shape()) {
+  if (direct_) return;
+  const int vectors = gates == 3 ? 3 : 4;
+  small_ = rows <= shape_.max_rows[vectors];
+  block_ = small_ ? vectors * shape_.width / gates : shape_.nr;
+  tile_rows_ = small_ ? shape_.max_rows[vectors] : shape_.mr;
+  panel_ = small_ ? vectors * shape_.width : shape_.nr;
+  panels_ = small_ ? 1 : gates;
+  blocks_ = ceil_div(units, block_);
+  packed_.emplace(size_t(blocks_ * gates * block_ * depth));
+  const int64_t pack_grain = std::max<int64_t>(1, 65536 / (gates * block_ * depth));
+  parallel_for(blocks_, pack_grain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b)
+      for (int64_t g = 0; g < gates; ++g) {
+        T* out = *packed_ + b * gates * block_ * depth + (small_ ? g * block_ : g * panel_ * depth);
+        const int64_t unit = b * block_;
+        kernels<T>().pack(w + (g * units + unit) * column_step, column_step, depth_step,
+                          int(std::min(block_, units - unit)), int(block_), depth, out, panel_);
+      }
+  });
+}
+
+template <class T> int64_t StepProduct<T>::packed_rows(int64_t rows) const {
+  return (direct_ || small_ ? rows : ceil_div(rows, tile_rows_) * tile_rows_) * depth_;
+}
+
+template <class T> void StepProduct<T>::pack_rows(const T* a, int64_t a_row, int64_t rows, int64_t depth0,
+                                                  int64_t depth, T* out) const {
+  if (direct_ || small_) {
+    for (int64_t i = 0; i < rows; ++i) std::copy_n(a + i * a_row, depth, out + i * depth_ + depth0);
+    return;
+  }
+  const int64_t tiles = ceil_div(rows, tile_rows_), m = ceil_div(rows, tiles);
+  for (int64_t i = 0, tile = 0; i < rows; i += m, ++tile)
+    kernels<T>().pack(a + i * a_row, a_row, 1, int(std::min(m, rows - i)), int(tile_rows_), depth,
+                      out + tile * tile_rows_ * depth_ + depth0 * tile_rows_, tile_rows_);
+}
+
+template <class T> int64_t StepProduct<T>::grain(int64_t rows) const {
+  const int64_t weights = gates_ * block_ * depth_;
+  const int64_t work =
+      std::max(2 * rows * weights, 4 * weights * int64_t(sizeof(T)));  // flops, or bytes from L3
+  return std::max<int64_t>(1, kStepFlops / work);
+}
+
+template <class T>
+void StepProduct<T>::multiply_tile(int64_t block, int64_t tile, int rows, const T* packed, T* sums) const {
+  const int64_t k_step = small_ ? 1 : tile_rows_, piece = ceil_div(depth_, ceil_div(depth_, kDepth));
+  GemmTile<T> t = {};
+  t.packed = !small_;
+  t.a_row = depth_, t.a_k = 1, t.b_k = panel_;
+  t.c_row = gates_ * block_;
+  t.n = panel_;
+  const T* w = *packed_ + block * gates_ * block_ * depth_;
+  for (int64_t p = 0; p < panels_; ++p)
+    for (int64_t k = 0; k < depth_; k += piece) {
+      t.k = std::min(piece, depth_ - k);
+      t.a = packed + tile * tile_rows_ * depth_ + k * k_step;
+      t.b = w + (p * depth_ + k) * panel_;
+      t.c = sums + p * panel_;
+      t.accumulate = k > 0;
+      kernels<T>().gemm_tile(rows, int(panel_ / shape_.width), t);
+    }
+}
+
+int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row) {
+  if (rows < 12 || weight_bytes > (int64_t(768) << 10) || rows * steps * flops_per_row < 4 * kStepFlops)
+    return 1;
+  return std::min<int64_t>(num_threads(), rows / 6);
+}
+
+template class StepProduct<float>;
+template class StepProduct<double>;
+
+}  // namespace nn::cpu

@@ -1,0 +1,194 @@
+// What a recurrent cell does with the sums of one step, and the way back, for a tile of rows (samples) by
+// units: everything elementwise between two products, in one pass. The products are csrc/cpu/recurrent.cpp's.
+//
+//   tanh, relu  h = f(a + s)                     a: the input's part, s: the state's part of the gates' sums
+//   lstm        i f o = sigmoid, g = tanh of a + s (+ peephole c);  c = f c + i g;  h = o tanh(c)
+//   gru         r z = sigmoid(a + s), n = tanh(a + r (s + bias)), h = n + z (h - n)
+//   gru before  reset: r, z, and r h for the second product; then n = tanh(a + s), h = n + z (h - n)
+//
+// Bound by the exponentials: 3 to 5 per unit.
+namespace nn {
+namespace {
+
+template <class T> NN_INLINE vec<T> at(const T* p, int64_t offset, int k) {
+  return p ? load(p + offset, k) : set1(T(0));
+}
+template <class T> NN_INLINE void put(T* p, int64_t offset, vec<T> v, int k) {
+  if (p) store(p + offset, v, k);
+}
+
+template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
+  const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
+  const int64_t ag = t.a_gate, sg = t.s_gate, p = t.peephole_gate;
+  const vec<T> c0 = load(t.c + r * t.c_row + j, k);
+  vec<T> i = load(a, k) + load(s, k), f = load(a + ag, k) + load(s + sg, k);
+  vec<T> o = load(a + 3 * ag, k) + load(s + 3 * sg, k);
+  if (t.peephole) {
+    i = fma(load(t.peephole + j, k), c0, i);
+    f = fma(load(t.peephole + p + j, k), c0, f);
+  }
+  i = sigmoid(i), f = sigmoid(f);
+  const vec<T> g = tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = fma(f, c0, i * g);
+  if (t.peephole) o = fma(load(t.peephole + 2 * p + j, k), c, o);
+  o = sigmoid(o);
+  const vec<T> h = o * tanh(c);
+  store(t.c + r * t.c_row + j, c, k);
+  store(t.h + r * t.h_row + j, h, k);
+  put(t.y, r * t.y_row + j, h, k);
+  put(t.cells, r * t.cells_row + j, c, k);
+  if (t.gates) {
+    T* out = t.gates + r * t.gates_row + j;
+    store(out, i, k), store(out + t.gates_gate, f, k);
+    store(out + 2 * t.gates_gate, g, k), store(out + 3 * t.gates_gate, o, k);
+  }
+}
+
+template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
+  const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
+  const vec<T> reset = sigmoid(load(a, k) + load(s, k));
+  const vec<T> z = sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
+  const vec<T> hn = load(s + 2 * t.s_gate, k) + at(t.bias, j, k);
+  const vec<T> n = tanh(fma(reset, hn, load(a + 2 * t.a_gate, k)));
+  const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
+  store(t.h + r * t.h_row + j, h, k);
+  put(t.y, r * t.y_row + j, h, k);
+  if (t.gates) {
+    T* out = t.gates + r * t.gates_row + j;
+    store(out, reset, k), store(out + t.gates_gate, z, k);
+    store(out + 2 * t.gates_gate, n, k), store(out + 3 * t.gates_gate, hn, k);
+  }
+}
+
+template <class T> NN_INLINE void reset_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
+  const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
+  T* out = t.gates + r * t.gates_row + j;
+  const vec<T> reset = sigmoid(load(a, k) + load(s, k));
+  store(out, reset, k);
+  store(out + t.gates_gate, sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k)), k);
+  store(t.reset + r * t.reset_row + j, reset * load(t.used + r * t.used_row + j, k), k);
+}
+
+template <class T> NN_INLINE void gru_last_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
+  T* out = t.gates + r * t.gates_row + j;
+  const vec<T> z = load(out + t.gates_gate, k);
+  const vec<T> n = tanh(load(t.a + r * t.a_row + 2 * t.a_gate + j, k) + load(t.s + r * t.s_row + j, k));
+  const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
+  store(out + 2 * t.gates_gate, n, k);
+  store(t.h + r * t.h_row + j, h, k);
+  put(t.y, r * t.y_row + j, h, k);
+}
+
+template <class T, class F> NN_INLINE void each_unit(int64_t rows, int64_t units, F&& f) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < rows; ++r) {
+    int64_t j = 0;
+    for (; j + w <= units; j += w) f(r, j, w);
+    if (j < units) f(r, j, int(units - j));
+  }
+}
+
+template <class T> void recurrent_step(RecurrentPhase phase, const RecurrentStep<T>& t) {
+  switch (phase) {
+    case RecurrentPhase::lstm:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { lstm_unit(t, r, j, k); });
+    case RecurrentPhase::gru:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_unit(t, r, j, k); });
+    case RecurrentPhase::reset:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { reset_unit(t, r, j, k); });
+    case RecurrentPhase::gru_last:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_last_unit(t, r, j, k); });
+    default:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+        const vec<T> v = load(t.a + r * t.a_row + j, k) + load(t.s + r * t.s_row + j, k);
+        const vec<T> h = phase == RecurrentPhase::tanh ? tanh(v) : max(set1(T(0)), v);
+        store(t.h + r * t.h_row + j, h, k);
+        put(t.y, r * t.y_row + j, h, k);
+      });
+  }
+}
+
+// The gradient of h as it stands: what came from later steps, through the product s under the mask, and gy.
+template <class T> NN_INLINE vec<T> state_grad(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  vec<T> dh = load(t.dh + r * t.dh_row + j, k);
+  if (t.s) {
+    const vec<T> s = load(t.s + r * t.s_row + j, k);
+    dh = t.mask ? fma(s, load(t.mask + r * t.mask_row + j, k), dh) : dh + s;
+  }
+  return t.gy ? dh + load(t.gy + r * t.gy_row + j, k) : dh;
+}
+
+template <class T> NN_INLINE void lstm_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  const T* gate = t.gates + r * t.gates_row + j;
+  const int64_t p = t.peephole_gate, gg = t.gates_gate;
+  const vec<T> i = load(gate, k), f = load(gate + gg, k), g = load(gate + 2 * gg, k),
+               o = load(gate + 3 * gg, k), one = set1(T(1));
+  const vec<T> tc = tanh(load(t.c + r * t.c_row + j, k)), before = at(t.c_before, r * t.c_before_row + j, k);
+  const vec<T> dh = t.projected ? load(t.s + r * t.s_row + j, k) : state_grad(t, r, j, k);
+  const vec<T> dho = dh * o, d_o = dho * tc * (one - o);
+  vec<T> dc = fma(dho, fnma(tc, tc, one), load(t.dc + r * t.dc_row + j, k));
+  if (t.gcells) dc = dc + load(t.gcells + r * t.gcells_row + j, k);
+  if (t.peephole) dc = fma(d_o, load(t.peephole + 2 * p + j, k), dc);
+  const vec<T> di = dc * g * i * (one - i), df = dc * before * f * (one - f), dg = dc * i * fnma(g, g, one);
+  vec<T> down = dc * f;
+  if (t.peephole) down = fma(di, load(t.peephole + j, k), fma(df, load(t.peephole + p + j, k), down));
+  store(t.dc + r * t.dc_row + j, down, k);
+  if (!t.projected) store(t.dh + r * t.dh_row + j, set1(T(0)), k);
+  T* d = t.d + r * t.d_row + j;
+  store(d, di, k), store(d + t.d_gate, df, k), store(d + 2 * t.d_gate, dg, k),
+      store(d + 3 * t.d_gate, d_o, k);
+}
+
+template <class T> NN_INLINE void gru_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  const T* gate = t.gates + r * t.gates_row + j;
+  const vec<T> reset = load(gate, k), z = load(gate + t.gates_gate, k), n = load(gate + 2 * t.gates_gate, k),
+               one = set1(T(1));
+  const vec<T> before = at(t.h_before, r * t.h_before_row + j, k), dh = state_grad(t, r, j, k);
+  const vec<T> dz = dh * (before - n) * z * (one - z), dn = dh * (one - z) * fnma(n, n, one);
+  T* d = t.d + r * t.d_row + j;
+  store(d + t.d_gate, dz, k), store(d + 2 * t.d_gate, dn, k);
+  store(t.dh + r * t.dh_row + j, dh * z, k);
+  if (t.before) return;  // reset's gradient waits for the second product
+  const vec<T> hn = load(gate + 3 * t.gates_gate, k);
+  store(d, dn * hn * reset * (one - reset), k), store(d + 3 * t.d_gate, dn * reset, k);
+}
+
+// s: the gradient of r times h (under the mask: used)
+template <class T> NN_INLINE void reset_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  const vec<T> reset = load(t.gates + r * t.gates_row + j, k), du = load(t.s + r * t.s_row + j, k);
+  vec<T> mask = set1(T(1));
+  if (t.mask) mask = load(t.mask + r * t.mask_row + j, k);
+  const vec<T> used = at(t.h_before, r * t.h_before_row + j, k) * mask;
+  store(t.d + r * t.d_row + j, du * used * reset * (set1(T(1)) - reset), k);
+  T* dh = t.dh + r * t.dh_row + j;
+  store(dh, fma(du * reset, mask, load(dh, k)), k);
+}
+
+template <class T>
+NN_INLINE void rnn_grad_unit(bool relu, const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  const vec<T> h = load(t.y + r * t.y_row + j, k), dh = state_grad(t, r, j, k);
+  store(t.d + r * t.d_row + j, relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * fnma(h, h, set1(T(1))),
+        k);
+  store(t.dh + r * t.dh_row + j, set1(T(0)), k);
+}
+
+template <class T> void recurrent_grad(RecurrentPhase phase, const RecurrentGrad<T>& t) {
+  switch (phase) {
+    case RecurrentPhase::lstm:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { lstm_grad_unit(t, r, j, k); });
+    case RecurrentPhase::gru:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_grad_unit(t, r, j, k); });
+    case RecurrentPhase::reset:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { reset_grad_unit(t, r, j, k); });
+    case RecurrentPhase::carry:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+        store(t.dh + r * t.dh_row + j, state_grad(t, r, j, k), k);
+      });
+    default:
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+        rnn_grad_unit(phase == RecurrentPhase::relu, t, r, j, k);
+      });
+  }
+}
+
+}  // namespace
+}  // namespace nn
