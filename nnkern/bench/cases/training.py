@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import nnkern
+import nnkern.functional
 
 from ..case import Case, random, torch_module
 
@@ -156,6 +157,41 @@ def _image_step(make: Any, shape: tuple[int, ...], classes: int) -> Any:
     return candidates
 
 
+CHARACTERS, EMBEDDED, UNITS = 100, 64, 256
+
+
+def _char_net(library: Any, functional: Any, kind: str) -> Any:
+    class Net(library.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = library.nn.Parameter(library.randn(CHARACTERS, EMBEDDED))
+            self.rnn = getattr(library.nn, kind)(EMBEDDED, UNITS, 2)
+            self.out = library.nn.Linear(UNITS, CHARACTERS)
+
+        def forward(self, x: Any) -> Any:
+            y, _ = self.rnn(functional.embedding(x, self.embedding))
+            return self.out(y).reshape(-1, CHARACTERS)
+
+    return Net()
+
+
+def _char_step(kind: str) -> Any:
+    def candidates() -> dict:
+        random_numbers = np.random.default_rng(0)
+        x = random_numbers.integers(0, CHARACTERS, (64, 32))
+        y = random_numbers.integers(0, CHARACTERS, 64 * 32)
+        model = _char_net(nnkern, nnkern.functional, kind)
+        start = {k: np.array(v) for k, v in model.state_dict().items()}
+        found = {"nnkern": _stepper(nnkern, model, x, y)}
+        if torch := torch_module():
+            theirs = _char_net(torch, torch.nn.functional, kind)
+            theirs.load_state_dict({k: torch.from_numpy(v) for k, v in start.items()})
+            found["torch"] = _stepper(torch, theirs, torch.from_numpy(x), torch.from_numpy(y))
+        return found
+
+    return candidates
+
+
 def _values(result: Any) -> list[np.ndarray]:
     loss, parameters = result
     arrays = [a.detach() if hasattr(a, "detach") else a for a in (loss, *parameters)]
@@ -181,4 +217,14 @@ def cases() -> list[Case]:
             Case("training step", name, step, flops, size, compared=_values, tolerance=tolerance,
                  full=make is not _lenet5)
         )  # fmt: skip
+    for kind, gates in (("LSTM", 4), ("GRU", 3)):
+        layers = gates * UNITS * (EMBEDDED + 3 * UNITS)
+        weights = float(layers + CHARACTERS * (EMBEDDED + UNITS))
+        rows = 64 * 32
+        flops = 6.0 * rows * (layers + CHARACTERS * UNITS)
+        size = 8.0 * (weights + rows * (EMBEDDED + 2 * UNITS + CHARACTERS))
+        name = f"characters, 2 layers of {kind}, 64 x 32, 256 units"
+        found.append(
+            Case("training step", name, _char_step(kind), flops, size, compared=_values, tolerance=1e-3)
+        )
     return found
