@@ -174,11 +174,13 @@ def test_beyond_torch():
     x = Tensor(randn(T, N, I))
     lstm = nn.LSTM(I, H, bidirectional=True, peephole=True)
     assert lstm.state_dict()["weight_peephole_l0_reverse"].shape == (3, H)
+    assert repr(lstm) == "LSTM(5, 7, bidirectional=True, peephole=True)"
     y, (_, c_n), cells = lstm(x, return_cells=True)
     assert cells.shape == y.shape
     assert_close(cells.data[-1, :, :H], c_n.data[0]), assert_close(cells.data[0, :, H:], c_n.data[1])
     after, before = nn.GRU(I, H), nn.GRU(I, H, reset_after=False)
     before.load_state_dict(after.state_dict())
+    assert repr(before) == "GRU(5, 7, reset_after=False)"
     assert np.abs(after(x)[0].data - before(x)[0].data).max() > 1e-3
     dropped = nn.GRU(I, H, recurrent_dropout=0.5)
     dropped.load_state_dict(after.state_dict())

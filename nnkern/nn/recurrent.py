@@ -132,7 +132,9 @@ class _Recurrent(_Uniform):
         for name in ("batch_first", "dropout", "bidirectional", "recurrent_dropout"):
             if getattr(self, name):
                 text += f", {name}={getattr(self, name)}"
-        return text
+        if not getattr(self, "reset_after", True):
+            text += ", reset_after=False"
+        return text + (", peephole=True" if getattr(self, "peephole", False) else "")
 
 
 class RNN(_Recurrent):
