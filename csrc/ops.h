@@ -29,6 +29,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_ELEMENTWISE_OPS(NN_OP)                                                                \
   NN_ACTIVATION_OPS(NN_OP)                                                                 \
   NN_MATMUL_OPS(NN_OP)                                                                     \
+  NN_ATTENTION_OPS(NN_OP)                                                                  \
   NN_CONV_OPS(NN_OP)                                                                       \
   NN_FOLD_OPS(NN_OP)                                                                       \
   NN_POOL_OPS(NN_OP)                                                                       \
@@ -90,6 +91,20 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(matmul_packed_forward, Array, (const View& x, const View& packed, int64_t k, int64_t n, const OptView& b,              \
                                        int64_t activation),                                                                    \
         "x", "packed", "k", "n", "b", "activation")
+
+// q (B, H, L, D), k (B, J, S, D), v (B, J, S, E), J divides H; mask (B, H, L, S) bool or added; lengths (B,) int64. Query i
+// stands at i + offset and sees keys from left before to right after itself (-1: no limit). statistics (B, H, L):
+// log(sum(exp(scores))). Results have their inputs' order of axes in memory.
+#define NN_ATTENTION_OPS(NN_OP)                                                                                                \
+  NN_OP(attention_forward, Array2, (const View& q, const View& k, const View& v, const OptView& mask,                          \
+        const OptView& q_lengths, const OptView& kv_lengths, double scale, int64_t left, int64_t right, int64_t offset,        \
+        double softcap, double dropout, int64_t seed),                                                                         \
+        "q", "k", "v", "mask", "q_lengths", "kv_lengths", "scale", "left", "right", "offset", "softcap", "dropout", "seed")    \
+  NN_OP(attention_backward, Array3, (const View& gy, const View& q, const View& k, const View& v, const View& y,               \
+        const View& statistics, const OptView& mask, const OptView& q_lengths, const OptView& kv_lengths, double scale,        \
+        int64_t left, int64_t right, int64_t offset, double softcap, double dropout, int64_t seed),                            \
+        "gy", "q", "k", "v", "y", "statistics", "mask", "q_lengths", "kv_lengths", "scale", "left", "right", "offset",         \
+        "softcap", "dropout", "seed")
 
 // x (N, C, ...) with one to three spatial axes, w (K, C / groups, ...). padding: low and high end of each axis;
 // padding_mode: 0 zeros, 1 reflect, 2 replicate, 3 circular; algorithm: 0 auto, 1 gemm, 2 winograd F(4, 3),

@@ -17,6 +17,8 @@ __all__: list[str] = ['recurrent_backward', 'recurrent_forward']
     "any_forward",
     "argmax_forward",
     "argmin_forward",
+    "attention_backward",
+    "attention_forward",
     "available_isas",
     "avg_pool_backward",
     "avg_pool_forward",
@@ -209,6 +211,39 @@ def argmax_forward(
 ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
 def argmin_forward(
     x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+def attention_backward(
+    gy: numpy.ndarray,
+    q: numpy.ndarray,
+    k: numpy.ndarray,
+    v: numpy.ndarray,
+    y: numpy.ndarray,
+    statistics: numpy.ndarray,
+    mask: numpy.ndarray | None,
+    q_lengths: numpy.ndarray | None,
+    kv_lengths: numpy.ndarray | None,
+    scale: typing.SupportsFloat | typing.SupportsIndex,
+    left: typing.SupportsInt | typing.SupportsIndex,
+    right: typing.SupportsInt | typing.SupportsIndex,
+    offset: typing.SupportsInt | typing.SupportsIndex,
+    softcap: typing.SupportsFloat | typing.SupportsIndex,
+    dropout: typing.SupportsFloat | typing.SupportsIndex,
+    seed: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
+def attention_forward(
+    q: numpy.ndarray,
+    k: numpy.ndarray,
+    v: numpy.ndarray,
+    mask: numpy.ndarray | None,
+    q_lengths: numpy.ndarray | None,
+    kv_lengths: numpy.ndarray | None,
+    scale: typing.SupportsFloat | typing.SupportsIndex,
+    left: typing.SupportsInt | typing.SupportsIndex,
+    right: typing.SupportsInt | typing.SupportsIndex,
+    offset: typing.SupportsInt | typing.SupportsIndex,
+    softcap: typing.SupportsFloat | typing.SupportsIndex,
+    dropout: typing.SupportsFloat | typing.SupportsIndex,
+    seed: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
 def available_isas() -> str:
     """

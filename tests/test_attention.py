@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from support import assert_close, check_gradient, check_torch, randn, rng
+from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 import nnkern as F
-from nnkern import Tensor
+from nnkern import Tensor, _cpu, backends
 
 torch = pytest.importorskip("torch")
 sdpa = F.scaled_dot_product_attention
@@ -61,6 +61,102 @@ def test_equals_torch(shape, kind):
 
     theirs = call(torch.nn.functional.scaled_dot_product_attention, torch.from_numpy)
     check_torch(call(sdpa, np.asarray), theirs, *qkv(*shape), kind="chain", n=16)
+
+
+# left, right, offset, softcap, dropout
+BANDS = [(-1, -1, 0, 0.0, 0.0), (-1, 0, 0, 0.0, 0.0), (5, 9, 3, 0.0, 0.0), (40, -1, 60, 2.0, 0.0), (-1, -1, 0, 0.0, 0.3),
+         (33, 2, 1, 1.5, 0.6)]  # fmt: skip
+
+
+def options(shape, band, kind):
+    b, h, _, rows, keys, _, _ = shape
+    left, right, offset, softcap, dropout = band
+    mask, lengths = masks(kind, b, h, rows, keys), (None, None)
+    if kind == "lengths":
+        g = rng(8)
+        lengths = g.integers(0, rows + 1, b), g.integers(0, keys + 1, b)
+    if mask is not None:
+        if mask.dtype != bool:
+            mask[rng(9).random(mask.shape) > 0.7] = -np.inf
+        mask = np.broadcast_to(mask, (b, h, rows, keys))
+    return mask, *lengths, 0.4, left, right, offset, softcap, dropout, 12345
+
+
+@pytest.mark.parametrize("kind", ["none", "bool", "padding", "float", "lengths"])
+@pytest.mark.parametrize("band", BANDS, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_kernels_equal_the_definition(shape, band, kind):
+    o = options(shape, band, kind)
+    check_kernels("attention_forward", *qkv(*shape), *o, kind="chain", n=60)
+    reference = backends.load("reference")
+    gy = randn(*shape[:2], shape[3], shape[6], seed=3)
+    for dtype in DTYPES:
+        arrays = [x.astype(dtype) for x in (gy, *qkv(*shape))]
+        typed = (None if o[0] is None else o[0] if o[0].dtype == bool else o[0].astype(dtype), *o[1:])
+        y, statistics = reference.attention_forward(*arrays[1:], *typed)
+        wanted = reference.attention_backward(*arrays, y, statistics, *typed)
+        for isa in each_isa():
+            _cpu.set_poison(True)
+            found = _cpu.attention_backward(*arrays, y, statistics, *typed)
+            _cpu.set_poison(False)
+            # one scale for all: where a query sees one key, gq and gk are rounding errors
+            flat = [np.concatenate([g.ravel() for g in gs]) for gs in (found, wanted)]
+            assert_close(*flat, "chain", 200, f"{isa} {np.dtype(dtype)}")
+
+
+def test_the_same_bits_for_any_number_of_threads():
+    shape = (2, 4, 2, 200, 300, 32, 32)
+    arrays, gy = qkv(*shape), randn(2, 4, 200, 32, seed=3)
+    o = options(shape, (-1, 0, 100, 0.0, 0.2), "none")
+    found, before = [], _cpu.num_threads()
+    for threads in (1, 2, 3):
+        _cpu.set_num_threads(threads)
+        y, statistics = _cpu.attention_forward(*arrays, *o)
+        found.append([y, statistics, *_cpu.attention_backward(gy, *arrays, y, statistics, *o)])
+    _cpu.set_num_threads(before)
+    for other in found[1:]:
+        for a, b in zip(found[0], other):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("where", ["q", "k", "v", "gy"])
+@pytest.mark.parametrize("how", ["causal", "mask", "lengths"])
+def test_masked_nan_never_leaks(where, how):
+    """What sees no NaN is what it is without NaN; what sees one is NaN."""
+    b, rows, keys = 1, 70, 90
+    arrays = dict(
+        zip(("q", "k", "v"), qkv(b, 2, 1, rows, keys, 8, 8, np.float64)),
+        gy=randn(b, 2, rows, 8, dtype=np.float64),
+    )
+    seen = np.tri(rows, keys, dtype=bool) if how == "causal" else rng(5).random((rows, keys)) > 0.9
+    given = {"is_causal": True} if how == "causal" else {"attn_mask": seen}
+    place = 60
+    if how == "lengths":
+        place, seen = (
+            69,
+            np.broadcast_to(np.arange(keys) < 69, (rows, keys)) & (np.arange(rows)[:, None] < 69),
+        )
+        given = {"lengths": (np.array([69]), np.array([69]))}
+
+    def run(a):
+        q, k, v = (Tensor(a[name], requires_grad=True) for name in "qkv")
+        y = sdpa(q, k, v, enable_gqa=True, **given)
+        y.backward(a["gy"])
+        return y.data, q.grad.data, k.grad.data, v.grad.data
+
+    clean = run(arrays)
+    dirty = {name: a.copy() for name, a in arrays.items()}
+    dirty[where][:, 0, place] = np.nan
+    y, gq, gk, gv = run(dirty)
+    bad = seen[:, place] if where in "kv" else (np.arange(rows) == place) & seen.any(1)
+    if where != "gy":
+        assert np.isnan(y[:, 0, bad]).all()
+        np.testing.assert_array_equal(y[:, 0, ~bad], clean[0][:, 0, ~bad])
+    assert np.isnan(gq[:, 0, bad]).all()
+    assert_close(gq[:, 0, ~bad], clean[1][:, 0, ~bad], "chain", 8)
+    touched = seen[bad].any(0)
+    assert np.isnan(gk[:, 0, touched]).all() == touched.any() or not touched.any()
+    assert np.isfinite(gk[:, 0, ~touched]).all() and np.isfinite(gv[:, 0, ~touched]).all()
 
 
 def by_hand(q, k, v, seen, scale, softcap=None):

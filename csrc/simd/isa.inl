@@ -20,10 +20,12 @@
 #include "softmax.inl"
 #include "winograd.inl"
 
-#include "conv.inl"           // stands on gemm.inl
-#include "norm.inl"           // stands on reduce.inl
-#include "pool.inl"           // stands on reduce.inl
-#include "response_norm.inl"  // stands on norm.inl and reduce.inl
+#include "attention.inl"        // stands on softmax.inl
+#include "attention_query.inl"  // stands on softmax.inl
+#include "conv.inl"             // stands on gemm.inl
+#include "norm.inl"             // stands on reduce.inl
+#include "pool.inl"             // stands on reduce.inl
+#include "response_norm.inl"    // stands on norm.inl and reduce.inl
 
 #include "layer_norm.inl"  // stands on norm.inl
 

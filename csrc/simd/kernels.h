@@ -168,6 +168,7 @@ template <class T> struct PoolRows {
             (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale))        \
   NN_PROBE_KERNELS(NN_KERNEL)                                                                               \
   NN_GEMM_KERNELS(NN_KERNEL)                                                                                \
+  NN_ATTENTION_KERNELS(NN_KERNEL)                                                                           \
   NN_CONV_KERNELS(NN_KERNEL)                                                                                \
   NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                            \
   NN_POOL_KERNELS(NN_KERNEL)                                                                                \
@@ -211,6 +212,20 @@ template <class T> struct PoolRows {
   NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
                              T* c, int64_t c_row))                                                                            \
   NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))
+
+/* attention.inl, attention_query.inl: scores of keys x 32 queries, of which `lanes` count */
+#define NN_ATTENTION_KERNELS(NN_KERNEL)                                                                                        \
+  NN_KERNEL(attention_cap, void, (T* s, int64_t n, T cap))                                                                     \
+  NN_KERNEL(attention_bias, void, (T* s, int64_t keys, int lanes, const T* bias, int64_t step))                                \
+  NN_KERNEL(attention_band, void, (T* s, int64_t keys, int lanes, T key, T low, T high))                                       \
+  NN_KERNEL(attention_softmax, void, (T* s, int64_t keys, int lanes, T* top, T* total, T* y, int64_t rows))                    \
+  NN_KERNEL(attention_finish, void, (T* y, int64_t rows, int lanes, const T* top, const T* total, T* statistics))              \
+  NN_KERNEL(attention_grad, void, (T* s, T* g, int64_t keys, int lanes, const T* statistics, const T* dots, T scale))          \
+  NN_KERNEL(row_dots, void, (const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t rows, int64_t n, T* out))         \
+  NN_KERNEL(all_finite, bool, (const T* x, int64_t n))                                                                         \
+  NN_KERNEL(query_scores, void, (const T* q, const T* k, int64_t step, int64_t keys, int64_t n, T* s))                         \
+  NN_KERNEL(query_weights, T, (T* s, int64_t n, T* top))                                                                       \
+  NN_KERNEL(query_values, void, (const T* s, const T* v, int64_t step, int64_t keys, int64_t n, T scale, T* y))
 
 /* conv.inl */
 #define NN_CONV_KERNELS(NN_KERNEL)                                                                                             \

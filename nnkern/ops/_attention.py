@@ -1,4 +1,7 @@
-"""Attention as a composition of public functions: what second derivatives and gradients of masks go through."""
+"""The Function of attention, and attention as a composition of public functions.
+
+The kernels serve results and gradients; second derivatives and gradients of added masks go through the composition.
+"""
 
 from __future__ import annotations
 
@@ -90,3 +93,39 @@ def plain_attention(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
     p, kept, _ = weights(q, k, mask, o)
     y = matmul(p if kept is None else mul(p, kept), v.unsqueeze(2))
     return y.reshape(*q.shape[:3], v.shape[-1])
+
+
+def _plain_gradients(gy: Any, q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
+    """Gradients of q, k, v, written so that they can be differentiated."""
+    heads = k.shape[1]
+    p, kept, slope = weights(q, k, mask, o)
+    gy, rows = _grouped(gy, heads), _grouped(q, heads)
+    gp = matmul(gy, v.unsqueeze(2).swapaxes(-1, -2))
+    if kept is not None:
+        gp = mul(gp, kept)
+    gs = mul(p, sub(gp, _sum(mul(gp, p), -1, True)))
+    gs = mul(gs if slope is None else mul(gs, slope), o.scale)
+    dropped = p if kept is None else mul(p, kept)
+    gq = matmul(gs, k.unsqueeze(2)).reshape(*q.shape)
+    gk = _sum(matmul(gs.swapaxes(-1, -2), rows), 2)
+    return gq, gk, _sum(matmul(dropped.swapaxes(-1, -2), gy), 2)
+
+
+class Attention(Function):
+    name = "scaled_dot_product_attention"
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def forward(self, q: Any, k: Any, v: Any, mask: Any) -> Any:
+        y, statistics = self.kernels.attention_forward(q, k, v, mask, *self.options)
+        self.saved = (q, k, v, y, statistics, mask)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        if isinstance(gy, Tensor):
+            q, k, v, _, _, mask = self.saved
+            q, k, v = (x if isinstance(x, Tensor) else Tensor(x) for x in (q, k, v))
+            return (*_plain_gradients(gy, q, k, v, mask, self.options), None)
+        q, k, v, y, statistics, mask = self.saved
+        return (*self.kernels.attention_backward(gy, q, k, v, y, statistics, mask, *self.options), None)

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from .arithmetic import add, mul
 from .compare import logical_not, where
 from .dropout import dropout
-from .join import cat
+from .join import cat, chunk
 from .matmul import linear, matmul
 from .reduce import mean
 from .shape import pad
@@ -24,7 +24,7 @@ def _projections(query: Any, key: Any, value: Any, w: Any, b: Any, separate: Any
     """query, key and value times their parts of in_proj_weight, in as few products as they allow."""
     e = query.shape[-1]
     if separate is None and query is key and key is value:
-        return _thirds(linear(query, w, b), e)
+        return tuple(chunk(linear(query, w, b), 3, -1))
     bs = (None, None, None) if b is None else _thirds(b, e)
     ws = separate
     if ws is None:
@@ -39,16 +39,17 @@ def _thirds(x: Any, e: int) -> tuple[Any, Any, Any]:
     return x[..., :e], x[..., e : 2 * e], x[..., 2 * e :]
 
 
-def _heads(x: Any, heads: int) -> Any:
-    """(L, N, E) as (N, heads, L, E / heads), a view."""
-    return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).permute(1, 2, 0, 3)
+def _heads(x: Any, heads: int, batch_first: bool) -> Any:
+    """(L, N, E), or (N, L, E), as (N, heads, L, E / heads): a view."""
+    x = x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads)
+    return x.permute(0, 2, 1, 3) if batch_first else x.permute(1, 2, 0, 3)
 
 
-def _extra_keys(x: Any, row: Any, zero: bool) -> Any:
-    """x (S, N, E) with the learned row bias_k or bias_v, and a row of zeros, behind it."""
+def _extra_keys(x: Any, row: Any, zero: bool, dim: int) -> Any:
+    """x with the learned row bias_k or bias_v, and a row of zeros, behind its keys, which are dim `dim`."""
     if row is not None:
-        x = cat([x, row.broadcast_to((1, *x.shape[1:]))], 0)
-    return pad(x, (0, 0, 0, 0, 0, 1)) if zero else x
+        x = cat([x, row.broadcast_to((x.shape[0], 1, x.shape[2]) if dim else (1, *x.shape[1:]))], dim)
+    return pad(x, (0, 0, 0, 1) if dim else (0, 0, 0, 0, 0, 1)) if zero else x
 
 
 def _one_mask(
@@ -84,11 +85,11 @@ def multi_head_attention_forward(
     out_proj_bias: Any, training: bool = True, key_padding_mask: Any = None, need_weights: bool = True,
     attn_mask: Any = None, use_separate_proj_weight: bool = False, q_proj_weight: Any = None,
     k_proj_weight: Any = None, v_proj_weight: Any = None, static_k: Any = None, static_v: Any = None,
-    average_attn_weights: bool = True, is_causal: bool = False,
+    average_attn_weights: bool = True, is_causal: bool = False, *, batch_first: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Projections, attention of num_heads heads side by side, and the output projection.
 
-    query (L, N, E), key (S, N, Ek), value (S, N, Ev), or all without N. in_proj_weight (3E, E) stacks the projections
+    query (L, N, E), key (S, N, Ek), value (S, N, Ev), or all without N; with batch_first N comes first. in_proj_weight (3E, E) stacks the projections
     of query, key and value; with use_separate_proj_weight they are q_, k_ and v_proj_weight. attn_mask (L, S) or
     (N * num_heads, L, S) and key_padding_mask (N, S): floats are added to the scores, True is ignored (the opposite
     of scaled_dot_product_attention's). is_causal without attn_mask masks the future, as PyTorch's hint intends.
@@ -104,19 +105,20 @@ def multi_head_attention_forward(
     }
     q, k, v, w, b, bk, bv, wo, bo, padding, mask, wq, wk, wv, sk, sv = [made[id(a)] for a in arrays]
     separate = (wq, wk, wv) if use_separate_proj_weight else None
-    _check(q, k, v, embed_dim_to_check, num_heads)
-    batched = q.ndim == 3
+    _check(q, k, v, embed_dim_to_check, num_heads, batch_first)
+    batched, turn = q.ndim == 3, 0 if batch_first else 1
     if not batched:
         same, twins = k is q, v is k
-        q = q.unsqueeze(1)
-        k = q if same else k.unsqueeze(1)
-        v = k if twins else v.unsqueeze(1)
+        q = q.unsqueeze(turn)
+        k = q if same else k.unsqueeze(turn)
+        v = k if twins else v.unsqueeze(turn)
         padding = None if padding is None else padding.unsqueeze(0)
-    rows, n, e = q.shape
+    n, rows, e = q.shape[turn], q.shape[1 - turn], q.shape[2]
     q, k, v = _projections(q, k, v, w, b, separate)
     extra = (bk is not None) + bool(add_zero_attn) if sk is None else 0
-    k, v = _extra_keys(k, bk, add_zero_attn), _extra_keys(v, bv, add_zero_attn)
-    q, k, v = _heads(q, num_heads), _heads(k, num_heads), _heads(v, num_heads)
+    if extra:
+        k, v = _extra_keys(k, bk, add_zero_attn, 1 - turn), _extra_keys(v, bv, add_zero_attn, 1 - turn)
+    q, k, v = (_heads(x, num_heads, batch_first) for x in (q, k, v))
     k = k if sk is None else sk.reshape(n, num_heads, -1, e // num_heads)
     v = v if sv is None else sv.reshape(n, num_heads, -1, e // num_heads)
     if is_causal:  # then attn_mask can only be the causal one
@@ -125,7 +127,12 @@ def multi_head_attention_forward(
     y, weights = _attention(
         q, k, v, mask, is_causal and not extra, dropout_p if training else 0.0, need_weights
     )
-    y = linear(y.permute(2, 0, 1, 3).reshape(rows, n, e), wo, bo)
+    y = (
+        y.permute(0, 2, 1, 3).reshape(n, rows, e)
+        if batch_first
+        else y.permute(2, 0, 1, 3).reshape(rows, n, e)
+    )
+    y = linear(y, wo, bo)
     if weights is not None and average_attn_weights:
         weights = mean(weights, 1)
     if not batched:
@@ -136,12 +143,12 @@ def multi_head_attention_forward(
     return y, weights
 
 
-def _check(q: Any, k: Any, v: Any, e: int, heads: int) -> None:
+def _check(q: Any, k: Any, v: Any, e: int, heads: int, batch_first: bool) -> None:
     if q.ndim not in (2, 3) or not q.ndim == k.ndim == v.ndim:
         raise ValueError(f"{_OP}: query, key and value must all have 3 axes, or 2 without batch")
     if q.shape[-1] != e or e % heads:
         raise ValueError(f"{_OP}: query's width {q.shape[-1]} must be {e}, a multiple of {heads} heads")
-    if k.shape[:-1] != v.shape[:-1] or q.ndim == 3 and q.shape[1] != k.shape[1]:
+    if k.shape[:-1] != v.shape[:-1] or q.ndim == 3 and q.shape[not batch_first] != k.shape[not batch_first]:
         raise ValueError(
             f"{_OP}: key and value must have the same length and query's batch (query.shape={q.shape}, "
             f"key.shape={k.shape}, value.shape={v.shape})"

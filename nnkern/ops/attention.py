@@ -10,7 +10,7 @@ import numpy as np
 from ..device import like, to_ndarray
 from ..random import next_seed
 from ..tensor import Tensor
-from ._attention import Options, plain_attention
+from ._attention import Attention, Options, plain_attention
 from ._multihead import multi_head_attention_forward
 from ._positions import alibi_bias, alibi_slopes, rope, sinusoidal_positions
 from .shape import broadcast_to
@@ -156,17 +156,14 @@ def scaled_dot_product_attention(
             raise ValueError(f"{_OP}: give attn_mask or is_causal, not both")
         attn_mask = attn_mask if isinstance(attn_mask, Tensor) else to_ndarray(attn_mask, _OP)
         mask = _mask(attn_mask, lead, q.shape[2], k.shape[2], q.dtype)
-    y = _attend(q, k, v, mask, o)
+    if isinstance(mask, Tensor) and mask.requires_grad:
+        q, k, v = (x if isinstance(x, Tensor) else Tensor(x) for x in (q, k, v))
+        y = plain_attention(q, k, v, mask, o)
+    else:
+        y = Attention(o)(q, k, v, mask)
     if len(lead) != 2:
         y = y.reshape(*lead, q.shape[2], v.shape[3])
     return y if tensors else like(y, kind)
-
-
-def _attend(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
-    tensors = any(isinstance(x, Tensor) for x in (q, k, v, mask))
-    q, k, v = [x if isinstance(x, Tensor) else Tensor(x) for x in (q, k, v)]
-    y = plain_attention(q, k, v, mask, o)
-    return y if tensors else y.data
 
 
 class KVCache:

@@ -2,6 +2,7 @@
 
 from .activation import *
 from .arithmetic import *
+from .attention import *
 from .compare import *
 from .conv import *
 from .dropout import *

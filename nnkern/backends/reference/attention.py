@@ -59,7 +59,7 @@ def _kept(p, dropout, seed):
     return words.swapaxes(3, 4).reshape(b, h, panels * 32, even)[:, :, :rows, :keys]
 
 
-def _attention_forward(
+def attention_forward(
     q, k, v, mask, q_lengths, kv_lengths, scale, left, right, offset, softcap, dropout, seed
 ):
     seen, p, _, statistics = _weights(q, k, mask, q_lengths, kv_lengths, scale, left, right, offset, softcap)
@@ -79,7 +79,7 @@ def _product(seen, p, v):
     return y
 
 
-def _attention_backward(
+def attention_backward(
     gy,
     q,
     k,

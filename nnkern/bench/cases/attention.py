@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import nnkern
+from nnkern.models.gpt import GPT
 
 from ..case import FUNCTION_FLOPS, Case, random, torch_module
 
@@ -71,6 +72,72 @@ def _training(shape: tuple[int, ...], causal: bool) -> Any:
     return candidates
 
 
+def _torch_gpt(torch: Any, vocabulary: int, length: int, width: int, heads: int, layers: int) -> Any:
+    """nnkern.models.GPT in PyTorch, with the same names."""
+    nn: Any = torch.nn
+    functional: Any = nn.functional
+
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x: Any) -> Any:
+            n, rows, _ = x.shape
+            qkv = self.qkv(self.norm1(x)).chunk(3, -1)
+            q, k, v = (part.reshape(n, rows, heads, -1).permute(0, 2, 1, 3) for part in qkv)
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(y.permute(0, 2, 1, 3).reshape(n, rows, width))
+            return x + self.down(functional.gelu(self.up(self.norm2(x))))
+
+    class GPT(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.places = (nn.Parameter(torch.empty(n, width)) for n in (vocabulary, length))
+            self.blocks = nn.ModuleList([Block() for _ in range(layers)])
+            self.norm = nn.LayerNorm(width)
+
+        def forward(self, tokens: Any) -> Any:
+            x = functional.embedding(tokens, self.tokens) + self.places[: tokens.shape[1]]
+            for block in self.blocks:
+                x = block(x)
+            return functional.linear(self.norm(x), self.tokens)
+
+    return GPT()
+
+
+def _gpt_step(sizes: tuple[int, ...], batch: int) -> Any:
+    def stepper(library: Any, model: Any, tokens: Any) -> Any:
+        optimiser = library.optim.SGD(model.parameters(), lr=0.1)
+        cross_entropy, parameters = library.nn.CrossEntropyLoss(), list(model.parameters())
+
+        def step() -> Any:
+            optimiser.zero_grad()
+            scores = model(tokens[:, :-1])
+            loss = cross_entropy(scores.reshape(-1, sizes[0]), tokens[:, 1:].reshape(-1))
+            loss.backward()
+            optimiser.step()
+            return [loss, *parameters]
+
+        return step
+
+    def candidates() -> dict:
+        tokens = np.random.default_rng(0).integers(0, sizes[0], (batch, sizes[1] + 1))
+        nnkern.manual_seed(0)
+        model = GPT(*sizes)
+        start = {k: np.array(v) for k, v in model.state_dict().items()}
+        found = {"nnkern": stepper(nnkern, model, nnkern.Tensor(tokens))}
+        if torch := torch_module():
+            theirs = _torch_gpt(torch, *sizes)
+            theirs.load_state_dict({k: torch.from_numpy(v) for k, v in start.items()})
+            found["torch"] = stepper(torch, theirs, torch.from_numpy(tokens))
+        return found
+
+    return candidates
+
+
 def _values(results: Any) -> list[np.ndarray]:
     return [np.asarray(x.detach()).copy() for x in results]
 
@@ -93,5 +160,13 @@ def cases() -> list[Case]:
     found.append(
         Case("attention", f"1 x 12 x 1 over {CACHED} keys", _forward(shape, False, 1), 4.0 * 12 * CACHED * 64,
              8.0 * 12 * CACHED * 64)
+    )  # fmt: skip
+    vocabulary, length, width, heads, layers, batch = 256, 128, 192, 6, 4, 8
+    weights = layers * 12 * width * width + vocabulary * width
+    flops = 6.0 * batch * length * (weights + layers * length * width)
+    size = 8.0 * (weights + batch * length * width * layers * 14)
+    found.append(
+        Case("training step", "GPT, 4 layers of 192, 6 heads, 8 x 128 tokens",
+             _gpt_step((vocabulary, length, width, heads, layers), batch), flops, size, compared=_values, tolerance=1e-3)
     )  # fmt: skip
     return found
