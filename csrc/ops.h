@@ -186,14 +186,15 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
         "x", "axes", "correction", "keepdims")
 
-// reduction: 0 none, 1 mean, 2 sum. target: class numbers, or probabilities of x's shape. statistics is (2, rows): the
-// maximum of each row and log(sum(exp(row - maximum))).
 /* scan.cpp: running sums and products along an axis */
 #define NN_SCAN_OPS(NN_OP)                                                                                                     \
   NN_OP(cumsum_forward, Array, (const View& x, int64_t axis, bool reverse), "x", "axis", "reverse")                            \
   NN_OP(cumprod_forward, Array, (const View& x, int64_t axis), "x", "axis")                                                    \
   NN_OP(cumprod_backward, Array, (const View& gy, const View& x, const View& y, int64_t axis), "gy", "x", "y", "axis")
 
+// reduction: 0 none, 1 mean, 2 sum. target: class numbers, or probabilities of x's shape. statistics is (2, rows): the
+// maximum of each row and log(sum(exp(row - maximum))).
+// kind, a: a loss of elementwise.h and its number.
 #define NN_SOFTMAX_OPS(NN_OP)                                                                                                  \
   NN_OP(softmax_forward, Array, (const View& x, int64_t axis, bool log), "x", "axis", "log")                                   \
   NN_OP(softmax_backward, Array, (const View& gy, const View& y, int64_t axis, bool log), "gy", "y", "axis", "log")            \
@@ -202,7 +203,11 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
         "x", "target", "weight", "ignore_index", "reduction", "label_smoothing")                                               \
   NN_OP(cross_entropy_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,              \
         const View& statistics, int64_t ignore_index, int64_t reduction, double label_smoothing),                              \
-        "gy", "x", "target", "weight", "statistics", "ignore_index", "reduction", "label_smoothing")
+        "gy", "x", "target", "weight", "statistics", "ignore_index", "reduction", "label_smoothing")          \
+  NN_OP(pointwise_loss_forward, Array, (const View& x, const View& target, const OptView& weight, int64_t kind,                \
+        int64_t reduction, double a), "x", "target", "weight", "kind", "reduction", "a")                                       \
+  NN_OP(pointwise_loss_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,             \
+        int64_t kind, int64_t reduction, double a), "gy", "x", "target", "weight", "kind", "reduction", "a")
 
 // x (N, C, ...), statistics per channel; mean and var (biased) are (C,), or (N, groups) of group_norm. Training writes
 // running_mean and running_var in place. y: the result of a fused relu, which gradients go through. Backward gives gx,

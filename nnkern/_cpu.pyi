@@ -117,6 +117,8 @@ __all__: list[str] = ['recurrent_backward', 'recurrent_forward']
     "num_threads_reason",
     "pack_forward",
     "pad_forward",
+    "pointwise_loss_backward",
+    "pointwise_loss_forward",
     "pool_take_forward",
     "pow_forward",
     "prelu_backward",
@@ -631,6 +633,23 @@ def pad_forward(
     x: numpy.ndarray,
     pads: int | collections.abc.Sequence[int],
     value: typing.SupportsFloat | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def pointwise_loss_backward(
+    gy: numpy.ndarray,
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    kind: typing.SupportsInt | typing.SupportsIndex,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
+    a: typing.SupportsFloat | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def pointwise_loss_forward(
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    kind: typing.SupportsInt | typing.SupportsIndex,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
+    a: typing.SupportsFloat | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
 def pool_take_forward(
     x: numpy.ndarray,

@@ -128,7 +128,6 @@ def test_errors():
         (lambda: F.cross_entropy(x, target, label_smoothing=2.0), ValueError, "label_smoothing must be in"),
         (lambda: F.cross_entropy(np.asarray(randn()), np.array(0)), ValueError, "needs a class dim"),
         (lambda: F.cross_entropy(randn(3, 0), np.zeros(3, int)), ValueError, "x has no classes"),
-        (lambda: F.mse_loss(x, target), ValueError, r"one shape .*\(4, 3\).*\(4,\)"),
     ]:
         with pytest.raises(error, match=message):
             call()
@@ -147,13 +146,10 @@ def test_second_derivatives(kind, weighted, smoothing):
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_mse_and_nll_equal_torch(reduction):
+def test_nll_equals_torch(reduction):
     f = pytest.importorskip("torch").nn.functional
     options = {"reduction": reduction}
-    x, t = randn(4, 5), randn(4, 5, seed=1)
-    check_torch(
-        lambda a, b: F.mse_loss(a, b, **options), lambda a, b: f.mse_loss(a, b, **options), x, t, kind="chain"
-    )
+    x = randn(4, 5)
     target = np.array([0, 4, -100, 2])
     check_torch(lambda a: F.nll_loss(a, target, **options),
                 lambda a: f.nll_loss(a, f.torch.tensor(target), **options), x, kind="chain")  # fmt: skip

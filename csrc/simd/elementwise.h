@@ -26,6 +26,11 @@ namespace nn {
 // y = first half of x, second half: which of them is the gate is the activation's affair
 #define NN_GATES(G, A) G(A, glu) G(A, swiglu) G(A, geglu) G(A, geglu_tanh)
 
+// Losses of a prediction and a target: see loss.inl.
+#define NN_LOSSES(L, A)                                                                                     \
+  L(A, mse) L(A, l1) L(A, smooth_l1) L(A, huber) L(A, binary_cross_entropy)                                 \
+  L(A, binary_cross_entropy_with_logits) L(A, kl_div) L(A, kl_div_log) L(A, poisson_nll) L(A, soft_margin)
+
 // bool = x op y
 #define NN_COMPARE_OPS(C, A) C(A, eq) C(A, ne) C(A, lt) C(A, le) C(A, gt) C(A, ge)
 
@@ -38,6 +43,7 @@ enum class Unary { NN_UNARY_OPS(NN_ENUM, ) };
 enum class Binary { NN_BINARY_OPS(NN_ENUM, ) };
 enum class Activation { NN_ACTIVATIONS(NN_ENUM, NN_ENUM, NN_ENUM, NN_ENUM, ) };
 enum class Gate { NN_GATES(NN_ENUM, ) };
+enum class Loss { NN_LOSSES(NN_ENUM, ) };
 enum class Compare { NN_COMPARE_OPS(NN_ENUM, ) };
 enum class Test { NN_TEST_OPS(NN_ENUM, ) };
 #undef NN_ENUM

@@ -13,6 +13,7 @@
 #include "elementwise.inl"
 #include "gate.inl"
 #include "gemm.inl"
+#include "loss.inl"
 #include "optim.inl"
 #include "probe.inl"
 #include "recurrent.inl"

@@ -280,7 +280,10 @@ template <class T> struct PoolRows {
   NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum))                   \
   NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))                                \
   NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
-                                        const T* scale, T* y))
+                                        const T* scale, T* y))                                                                 \
+  /* loss.inl: kind from elementwise.h, a: its number */                                                                       \
+  NN_KERNEL(loss, void, (int kind, const T* x, const T* t, T* y, int64_t n, T a))                                              \
+  NN_KERNEL(loss_grad, void, (int kind, T g, const T* x, const T* t, T* gx, int64_t n, T a))
 
 /* norm.inl, layer_norm.inl, response_norm.inl: moments and sums are pairs of doubles, or two rows of them */
 #define NN_NORM_KERNELS(NN_KERNEL)                                                                                             \

@@ -29,14 +29,119 @@ class CrossEntropyLoss(Module):
 
 
 class MSELoss(Module):
-    """mean (x - target)^2"""
+    """See nnkern.mse_loss."""
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction
 
     def forward(self, x: Any, target: Any) -> Any:
-        return ops.mse_loss(x, target, reduction=self.reduction)
+        return ops.mse_loss(x, target, self.reduction)
+
+
+class L1Loss(Module):
+    """See nnkern.l1_loss."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.l1_loss(x, target, self.reduction)
+
+
+class SmoothL1Loss(Module):
+    """See nnkern.smooth_l1_loss."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.beta = reduction, beta
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.smooth_l1_loss(x, target, self.reduction, self.beta)
+
+
+class HuberLoss(Module):
+    """See nnkern.huber_loss."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.delta = reduction, delta
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.huber_loss(x, target, self.reduction, self.delta)
+
+
+class NLLLoss(Module):
+    """See nnkern.nll_loss."""
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.reduction = ignore_index, reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
+
+
+class BCELoss(Module):
+    """See nnkern.binary_cross_entropy."""
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.binary_cross_entropy(x, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(Module):
+    """See nnkern.binary_cross_entropy_with_logits."""
+
+    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+        self.reduction = reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
+
+
+class KLDivLoss(Module):
+    """See nnkern.kl_div."""
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__()
+        self.reduction, self.log_target = reduction, log_target
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.kl_div(x, target, self.reduction, self.log_target)
+
+
+class PoissonNLLLoss(Module):
+    """See nnkern.poisson_nll_loss."""
+
+    def __init__(
+        self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
+    ) -> None:
+        super().__init__()
+        self.log_input, self.full, self.eps, self.reduction = log_input, full, eps, reduction
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return ops.poisson_nll_loss(x, target, self.log_input, self.full, self.eps, self.reduction)
+
+
+class GaussianNLLLoss(Module):
+    """See nnkern.gaussian_nll_loss."""
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__()
+        self.full, self.eps, self.reduction = full, eps, reduction
+
+    def forward(self, x: Any, target: Any, var: Any) -> Any:
+        return ops.gaussian_nll_loss(x, target, var, self.full, self.eps, self.reduction)
 
 
 class HingeEmbeddingLoss(Module):

@@ -18,6 +18,7 @@ from .index import *
 from .join import *
 from .layer_norm import *
 from .loss import *
+from .loss_pointwise import *
 from .matmul import *
 from .norm import *
 from .pool import *
@@ -115,7 +116,7 @@ def _friendly(function: _Any) -> _Any:
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
-    "conv", "fold", "gate", "index", "join", "loss", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
+    "conv", "fold", "gate", "index", "join", "loss", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:

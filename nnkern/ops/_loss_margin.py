@@ -54,19 +54,6 @@ def hinge_embedding_loss(x: Any, target: Any, margin: float = 1.0, reduction: st
 
 
 @any_kind
-def soft_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """log(1 + exp(-target x)), target 1 or -1: the logistic loss. x and target broadcast.
-
-    >>> soft_margin_loss(np.array([0.0]), np.array([1.0])).round(4)
-    array(0.6931)
-    """
-    op = "soft_margin_loss"
-    code = reduction_code(op, reduction)
-    x, target = spread(op, x, float_labels(op, target, x))
-    return reduced(softplus(neg(mul(target, x)), threshold=float("inf")), code)
-
-
-@any_kind
 def cosine_embedding_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
     """1 - cos(x1, x2) where target is 1, max(0, cos(x1, x2) - margin) where it is -1.
 

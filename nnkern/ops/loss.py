@@ -17,19 +17,18 @@ from ._loss_margin import (
     multi_margin_loss,
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
-    soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
 from .arithmetic import add, mul, sub
 from .index import gather
-from .reduce import mean, sum
+from .reduce import sum
 from .shape import reshape, unsqueeze
 from .softmax import log_softmax, softmax
 
 __all__ = [
-    "cosine_embedding_loss", "cross_entropy", "hinge_embedding_loss", "margin_ranking_loss", "mse_loss",
-    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
+    "cosine_embedding_loss", "cross_entropy", "hinge_embedding_loss", "margin_ranking_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss",
     "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
@@ -114,16 +113,3 @@ def nll_loss(
         return losses
     total = sum(losses)
     return total if code == 2 else mul(total, -1 / float(factors.sum()))
-
-
-@any_kind
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """The mean (or sum, or none of both) of (x - target)^2. The shapes must be equal: ValueError."""
-    code = reduction_code("mse_loss", reduction)
-    if tuple(x.shape) != tuple(target.shape):
-        raise ValueError(
-            f"mse_loss: x and target must have one shape (x.shape={x.shape}, target.shape={target.shape})"
-        )
-    d = sub(x, target)
-    squares = mul(d, d)
-    return squares if code == 0 else mean(squares) if code == 1 else sum(squares)

@@ -13,6 +13,7 @@ from .index import *
 from .join import *
 from .layer_norm import *
 from .loss import *
+from .loss_pointwise import *
 from .matmul import *
 from .norm import *
 from .optim import *
