@@ -185,10 +185,14 @@ def propensity(
         calibration(result.test.y, result.chances, path=files["calibration"])
         loss_curve(result.history, path=files["loss"])
     areas = {name: result.auc(name) for name in result.chances}
+    captured = {name: result.captured(name) for name in result.chances}
     y = result.test.y
-    console.print(
-        f"the last {within:g} days, {len(y)} customers of whom {y.sum()} did '{target}': "
-        + ", ".join(f"AUC of {name} {area:.3f}" for name, area in areas.items())
-    )
-    _finish(console, as_json, files, auc=areas, customers=len(y), hits=int(y.sum()), seed=seed,
+    console.print(f"the last {within:g} days: {y.sum()} of {len(y)} customers did '{target}'")
+    table = Table()
+    for column in ("told by", "AUC", "hits in the likeliest tenth"):
+        table.add_column(column, justify="left" if column == "told by" else "right")
+    for name, area in areas.items():
+        table.add_row(name, f"{area:.3f}", f"{100 * captured[name]:.0f} %")
+    console.print(table)
+    _finish(console, as_json, files, auc=areas, captured=captured, customers=len(y), hits=int(y.sum()), seed=seed,
             history=result.history)  # fmt: skip

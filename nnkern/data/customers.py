@@ -175,7 +175,7 @@ class _Shop:
 
 
 def simulate_events(
-    customers: int = 3000, days: int = 180, within: int = 7, seed: int = 0
+    customers: int = 6000, days: int = 180, within: int = 7, seed: int = 0
 ) -> tuple[Events, np.ndarray]:
     """Events of made-up customers over so many days, and each one's true chance of an order in the last `within`.
 

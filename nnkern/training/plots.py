@@ -23,8 +23,10 @@ def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) 
     """Loss, and test accuracy or AUC, over the epochs of a `fit` history."""
     ax = _axes(ax, (6.4, 4))
     epochs = [r["epoch"] for r in history]
-    (line,) = ax.plot(epochs, [r["loss"] for r in history], color="tab:blue", label="training loss")
-    ax.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    losses = [r["loss"] for r in history]
+    (line,) = ax.plot(epochs, losses, color="tab:blue", label="training loss")
+    wide = max(losses, default=1) > 4 * min(losses, default=1)
+    ax.set(xlabel="epoch", ylabel="training loss", yscale="log" if wide else "linear")
     lines = [line]
     if history and "accuracy" in history[0]:
         right = ax.twinx()
@@ -86,7 +88,7 @@ def text_curve(result: Any, ax: Any = None, path: Any = None) -> Any:
     for bits, label in ((result.frequency_bits, "frequencies of characters"), (result.xz_bits, "xz")):
         ax.axhline(bits, color="grey", linestyle=":")
         ax.annotate(label, (epochs[-1], bits), (0, 3), textcoords="offset points", ha="right", color="grey")
-    ax.set(xlabel="epoch", ylabel="bits per character", ylim=(0, None))
+    ax.set(xlabel="epoch", ylabel="bits per character", ylim=(0, 1.1 * ax.dataLim.ymax))
     ax.legend(loc="lower left", frameon=False)
     if path is not None:
         ax.figure.savefig(path)

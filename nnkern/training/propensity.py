@@ -34,6 +34,11 @@ class PropensityResult(NamedTuple):
     def auc(self, name: str) -> float:
         return auc(self.test.y, self.chances[name])
 
+    def captured(self, name: str, share: float = 0.1) -> float:
+        """How many of those with y = 1 are in the likeliest `share` of all."""
+        order = np.argsort(-self.chances[name], kind="stable")
+        return float(self.test.y[order[: round(share * len(order))]].sum() / max(1, self.test.y.sum()))
+
 
 def auc(y: np.ndarray, score: np.ndarray) -> float:
     """How often a customer with y = 1 has a higher score than one with y = 0; ties count half. NaN if one is missing."""

@@ -19,7 +19,7 @@ from .digits import cosine
 from .loop import fit
 
 # (history, horizon, epochs): three cycles of the sun and half of one; two years of weeks and half a year.
-_DEFAULTS = {"sunspots": (33, 5, 60), "co2": (104, 26, 12)}
+_DEFAULTS = {"sunspots": (33, 5, 60), "co2": (104, 26, 40)}
 
 
 class SeriesResult(NamedTuple):
