@@ -7,7 +7,7 @@ import collections.abc
 import numpy
 import typing
 
-__all__: list[str] = ['recurrent_backward', 'recurrent_forward']
+__all__: list[str] = [
     "abs_forward",
     "adam_step",
     "add_forward",
@@ -129,6 +129,8 @@ __all__: list[str] = ['recurrent_backward', 'recurrent_forward']
     "probe_write",
     "prod_forward",
     "reciprocal_forward",
+    "recurrent_backward",
+    "recurrent_forward",
     "relu_forward",
     "relu_grad_forward",
     "round_forward",
@@ -682,10 +684,64 @@ def prod_forward(
     x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool
 ) -> numpy.ndarray: ...
 def reciprocal_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
-def recurrent_backward(gy: numpy.ndarray | None, gh: numpy.ndarray | None, gc: numpy.ndarray | None, gcells: numpy.ndarray | None, x: numpy.ndarray, h0: numpy.ndarray | None, c0: numpy.ndarray | None, w_ih: numpy.ndarray, w_hh: numpy.ndarray, w_hr: numpy.ndarray | None, peephole: numpy.ndarray | None, lengths: numpy.ndarray | None, mask: numpy.ndarray | None, y: numpy.ndarray, cells: numpy.ndarray, gates: numpy.ndarray, gx: numpy.ndarray | None, gh0: numpy.ndarray | None, gc0: numpy.ndarray | None, cell: typing.SupportsInt | typing.SupportsIndex, direction: typing.SupportsInt | typing.SupportsIndex, directions: typing.SupportsInt | typing.SupportsIndex, batch_first: bool, needs_x: bool) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]:
-    ...
-def recurrent_forward(x: numpy.ndarray, h0: numpy.ndarray | None, c0: numpy.ndarray | None, w_ih: numpy.ndarray, w_hh: numpy.ndarray, b_ih: numpy.ndarray | None, b_hh: numpy.ndarray | None, w_hr: numpy.ndarray | None, peephole: numpy.ndarray | None, lengths: numpy.ndarray | None, mask: numpy.ndarray | None, y: numpy.ndarray | None, h_n: numpy.ndarray | None, c_n: numpy.ndarray | None, cells: numpy.ndarray | None, cell: typing.SupportsInt | typing.SupportsIndex, direction: typing.SupportsInt | typing.SupportsIndex, directions: typing.SupportsInt | typing.SupportsIndex, batch_first: bool, save: typing.SupportsInt | typing.SupportsIndex) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]:
-    ...
+def recurrent_backward(
+    gy: numpy.ndarray | None,
+    gh: numpy.ndarray | None,
+    gc: numpy.ndarray | None,
+    gcells: numpy.ndarray | None,
+    x: numpy.ndarray,
+    h0: numpy.ndarray | None,
+    c0: numpy.ndarray | None,
+    w_ih: numpy.ndarray,
+    w_hh: numpy.ndarray,
+    w_hr: numpy.ndarray | None,
+    peephole: numpy.ndarray | None,
+    lengths: numpy.ndarray | None,
+    mask: numpy.ndarray | None,
+    y: numpy.ndarray,
+    cells: numpy.ndarray,
+    gates: numpy.ndarray,
+    gx: numpy.ndarray | None,
+    gh0: numpy.ndarray | None,
+    gc0: numpy.ndarray | None,
+    cell: typing.SupportsInt | typing.SupportsIndex,
+    direction: typing.SupportsInt | typing.SupportsIndex,
+    directions: typing.SupportsInt | typing.SupportsIndex,
+    batch_first: bool,
+    needs_x: bool,
+) -> tuple[
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+    numpy.ndarray,
+]: ...
+def recurrent_forward(
+    x: numpy.ndarray,
+    h0: numpy.ndarray | None,
+    c0: numpy.ndarray | None,
+    w_ih: numpy.ndarray,
+    w_hh: numpy.ndarray,
+    b_ih: numpy.ndarray | None,
+    b_hh: numpy.ndarray | None,
+    w_hr: numpy.ndarray | None,
+    peephole: numpy.ndarray | None,
+    lengths: numpy.ndarray | None,
+    mask: numpy.ndarray | None,
+    y: numpy.ndarray | None,
+    h_n: numpy.ndarray | None,
+    c_n: numpy.ndarray | None,
+    cells: numpy.ndarray | None,
+    cell: typing.SupportsInt | typing.SupportsIndex,
+    direction: typing.SupportsInt | typing.SupportsIndex,
+    directions: typing.SupportsInt | typing.SupportsIndex,
+    batch_first: bool,
+    save: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
 def relu_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
 def relu_grad_forward(
     x: numpy.ndarray | float, y: numpy.ndarray | float, out: numpy.ndarray | None = None
