@@ -61,7 +61,8 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(where_forward, Array, (const View& c, const Operand& x, const Operand& y), "c", "x", "y")                              \
   NN_OP(clamp_forward, Array, (const View& x, double low, double high, const OptView& out), "x", "low", "high", "out")
 
-// activation.cpp. A gate takes x (..., 2n, ...) to (..., n, ...) along the axis; w of prelu is one number or one per channel.
+// w of prelu is one number or one per channel. Along the axis, a gate takes x (..., 2n, ...) to (..., n, ...), and maxout
+// x (..., n * pieces, ...), pieces fastest, to (..., n, ...).
 #define NN_ACT0_ROW(NN_OP, name)                                                        \
   NN_OP(name##_forward, Array, (const View& x, const OptView& out), "x", "out")         \
   NN_OP(name##_backward, Array, (const View& gy, const View& x), "gy", "x")
@@ -80,7 +81,9 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
 #define NN_ACTIVATION_OPS(NN_OP)                                                                                               \
   NN_ACTIVATIONS(NN_ACT0_ROW, NN_ACT1_ROW, NN_ACT2_ROW, NN_ACT3_ROW, NN_OP)                                                    \
   NN_OP(prelu_backward, Array2, (const View& gy, const View& x, const View& w), "gy", "x", "w")                                \
-  NN_GATES(NN_GATE_ROW, NN_OP)
+  NN_GATES(NN_GATE_ROW, NN_OP) \
+  NN_OP(maxout_forward, Array, (const View& x, int64_t pieces, int64_t axis), "x", "pieces", "axis") \
+  NN_OP(maxout_backward, Array, (const View& gy, const View& x, int64_t pieces, int64_t axis), "gy", "x", "pieces", "axis")
 
 #define NN_MATMUL_OPS(NN_OP)                                                                                                   \
   NN_OP(matmul_forward, Array, (const View& x, const View& w, const OptView& out), "x", "w", "out")                            \

@@ -105,6 +105,8 @@ __all__: list[str] = [
     "max_pool_forward",
     "max_unpool_forward",
     "maximum_forward",
+    "maxout_backward",
+    "maxout_forward",
     "mean_forward",
     "memory_stats",
     "minimum_forward",
@@ -611,6 +613,17 @@ def max_unpool_forward(
 ) -> numpy.ndarray: ...
 def maximum_forward(
     x: numpy.ndarray | float, y: numpy.ndarray | float, out: numpy.ndarray | None = None
+) -> numpy.ndarray: ...
+def maxout_backward(
+    gy: numpy.ndarray,
+    x: numpy.ndarray,
+    pieces: typing.SupportsInt | typing.SupportsIndex,
+    axis: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def maxout_forward(
+    x: numpy.ndarray,
+    pieces: typing.SupportsInt | typing.SupportsIndex,
+    axis: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
 def mean_forward(
     x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool

@@ -76,17 +76,29 @@ def test_gradients(name):
     nnkern.gradgradcheck(GATES[name], [Tensor(randn(2, 4).astype(np.float64), requires_grad=True)])
 
 
-@pytest.mark.parametrize(
-    ("shape", "pieces", "dim"), [((2, 6), 3, 1), ((2, 6, 4, 5), 2, 1), ((3, 8), 4, -1), ((4, 3), 1, 0)]
-)
+PIECES = [((2, 6), 3, 1), ((2, 6, 4, 5), 2, 1), ((3, 8), 4, -1), ((4, 3), 1, 0), ((6,), 6, 0), ((0, 4), 2, 1), ((3, 0), 5, 1),
+          ((700, 64), 4, 1), ((5, 9000), 9000, 1), ((3, 6, 700), 3, 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "pieces", "dim"), PIECES)
 def test_maxout(shape, pieces, dim):
     x = randn(*shape)
-    parts = np.moveaxis(x, dim, -1)
-    expected = parts.reshape(*parts.shape[:-1], -1, pieces).max(-1)
-    y = F.maxout(x, pieces, dim)
-    np.testing.assert_array_equal(y, np.moveaxis(expected, -1, dim))
-    np.testing.assert_array_equal(nn.Maxout(pieces, dim)(x), y)
-    check_gradient(lambda x: F.maxout(x, pieces, dim), x)
+    gy = randn(*F.maxout(x, pieces, dim).shape, seed=1)
+    check_kernels("maxout_forward", x, pieces, dim, kind="exact")
+    check_kernels("maxout_backward", gy, x, pieces, dim, kind="exact")
+    check_kernels("maxout_forward", x.T, pieces, x.ndim - 1 - dim % x.ndim, kind="exact")
+    np.testing.assert_array_equal(nn.Maxout(pieces, dim)(x), F.maxout(x, pieces, dim))
+    if 0 < x.size < 500:
+        check_gradient(lambda x: F.maxout(x, pieces, dim), x)
+        f = lambda x: nnkern.square(F.maxout(x, pieces, dim))  # noqa: E731
+        nnkern.gradgradcheck(f, [Tensor(x.astype(np.float64), requires_grad=True)])
+
+
+def test_maxout_of_equals_and_nan():
+    x = np.array([[1, 1, 0], [2, np.nan, np.nan], [-np.inf, -np.inf, -np.inf]], np.float32)
+    for rows in (x, np.repeat(x.T[None], 2, 0)):  # neighbours in memory, and rows
+        check_kernels("maxout_forward", rows, 3, 1, kind="exact")
+        check_kernels("maxout_backward", np.ones_like(rows[:, :1]), rows, 3, 1, kind="exact")
 
 
 def test_errors():
@@ -101,7 +113,12 @@ def test_errors():
         (lambda: F.geglu(randn(4), approximate="fast"), ValueError, "geglu: approximate"),
         (lambda: F.glu(np.arange(4)), TypeError, "glu: x is int64"),
         (lambda: F.glu([1.0]), TypeError, "glu: expected an array or Tensor, got list"),
-        (lambda: F.maxout(randn(2, 5), 2), ValueError, "maxout: 2 pieces do not divide dim 1"),
+        (
+            lambda: F.maxout(randn(2, 5), 2),
+            ValueError,
+            r"maxout: 2 pieces do not divide dim 1 \(x.shape=\(2, 5\)\)",
+        ),
+        (lambda: F.maxout(randn(2, 5), 0), ValueError, "maxout: 0 pieces do not divide dim 1"),
         (lambda: F.maxout(randn(5), 2), IndexError, "maxout: dim 1 does not exist"),
     ):
         with pytest.raises(error, match=message):

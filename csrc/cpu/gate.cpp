@@ -1,7 +1,8 @@
-// Gated activations: x (..., 2n, ...) -> y (..., n, ...), one half of x being the gate of the other.
+// Activations of several parts of x along an axis.
 //
-// x is seen as (outer, 2, half): the two halves of a row lie side by side, whatever the axis. Bound by
-// memory.
+// Gates: (..., 2n, ...) -> (..., n, ...), one half of x being the gate of the other; x is seen as (outer, 2,
+// half), the halves of a row side by side. Maxout: the largest of each `pieces` neighbours; x is seen as
+// (groups, pieces, inner), and where inner is 1, blocks of groups are turned first. Bound by memory.
 #include <algorithm>
 
 #include "../memory.h"
@@ -80,6 +81,67 @@ Array gate_backward(const char* op, Gate which, const View& gy, const View& x, i
   return gx;
 }
 
+// x as (groups, pieces, inner) about the axis, whose length becomes that of the groups in `shape`.
+struct Pieces {
+  int64_t groups = 1, pieces, inner = 1, shape[kMaxDims];
+  Pieces(const char* op, const View& x, int64_t count, int64_t axis) : pieces(count) {
+    if (axis < -x.ndim || axis >= x.ndim)
+      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
+                              " does not exist (x.shape=" + text(x) + ")");
+    if (axis < 0) axis += x.ndim;
+    if (pieces < 1 || x.shape[axis] % pieces)
+      fail(op, std::to_string(pieces) + " pieces do not divide dim " + std::to_string(axis), {{"x", x}});
+    for (int i = 0; i < x.ndim; ++i) {
+      shape[i] = i == axis ? x.shape[i] / pieces : x.shape[i];
+      (i <= axis ? groups : inner) *= shape[i];
+    }
+  }
+  // rows(first group, last group) where pieces are rows of `inner`, else columns(...): neighbours in memory
+  template <class R, class C> void each(R&& rows, C&& columns) const {
+    if (groups * inner == 0) return;
+    parallel_for(groups, std::max<int64_t>(1, 2 * kGrain / (pieces * inner)),
+                 [&](int64_t begin, int64_t end) { inner > 1 ? rows(begin, end) : columns(begin, end); });
+  }
+  int64_t block() const { return std::max<int64_t>(16, kTile / 2 / pieces); }  // columns turned at a time
+};
+
+Array maxout(const char* op, const View* gy, const View& x, int64_t count, int64_t axis) {
+  const Dtype dt = gy ? common_dtype(op, {{"gy", *gy}, {"x", x}}) : common_dtype(op, {{"x", x}});
+  const Pieces p(op, x, count, axis);
+  if (gy && (gy->ndim != x.ndim || !std::equal(p.shape, p.shape + x.ndim, gy->shape)))
+    fail(op, "gy must have the shape of the result", {{"gy", *gy}, {"x", x}});
+  Array out = output(op, dt, x.ndim, gy ? x.shape : p.shape);
+  const Dense dense(x), dense_gy(gy ? *gy : x);
+  const int64_t k = p.pieces, n = p.inner, b = p.block();
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const T *from = dense.as<T>(), *g = dense_gy.as<T>();
+    T* to = out.as<T>();
+    const Kernels<T>& kernel = kernels<T>();
+    p.each(
+        [&](int64_t begin, int64_t end) {
+          for (int64_t u = begin; u < end; ++u)
+            gy ? kernel.maxout_grad(g + u * n, from + u * k * n, k, n, to + u * k * n, n)
+               : kernel.maxout(from + u * k * n, k, n, to + u * n, n);
+        },
+        [&](int64_t begin, int64_t end) {
+          Workspace<T> turned{size_t(2 * k * b)};
+          T *rows = turned, *grads = rows + k * b;
+          for (int64_t u = begin; u < end; u += b) {
+            const int64_t m = std::min(b, end - u);
+            kernel.transpose_copy(from + u * k, k, rows, b, m, k);
+            if (!gy) {
+              kernel.maxout(rows, k, b, to + u, m);
+              continue;
+            }
+            kernel.maxout_grad(g + u, rows, k, b, grads, m);
+            kernel.transpose_copy(grads, b, to + u * k, k, k, m);
+          }
+        });
+  });
+  return out;
+}
+
 }  // namespace
 
 #define NN_GATE_BODY(A, name)                                                                            \
@@ -88,5 +150,12 @@ Array gate_backward(const char* op, Gate which, const View& gy, const View& x, i
     return gate_backward(#name "_backward", Gate::name, gy, x, axis);                                    \
   }
 NN_GATES(NN_GATE_BODY, )
+
+Array maxout_forward(const View& x, int64_t pieces, int64_t axis) {
+  return maxout("maxout", nullptr, x, pieces, axis);
+}
+Array maxout_backward(const View& gy, const View& x, int64_t pieces, int64_t axis) {
+  return maxout("maxout_backward", &gy, x, pieces, axis);
+}
 
 }  // namespace nn::cpu

@@ -103,21 +103,22 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
   Axis axes[2 * kMaxDims + 2];
   int n = p.kept + p.folded;
   std::copy(p.axis, p.axis + n, axes);
-  const int64_t blocks = (p.run + kRowLeaf - 1) / kRowLeaf, tail = p.run - (blocks - 1) * kRowLeaf;
-  if (blocks > 1) axes[n++] = {blocks, kRowLeaf * p.run_step};
+  const int64_t leaf = p.run_step == 1 ? kRowLeaf : kPackedLeaf;
+  const int64_t blocks = (p.run + leaf - 1) / leaf, tail = p.run - (blocks - 1) * leaf;
+  if (blocks > 1) axes[n++] = {blocks, leaf * p.run_step};
   const int64_t results = product(axes, p.kept), leaves = product(axes + p.kept, n - p.kept);
   const auto dense = kernels<T>().reduce_rows;
   const auto kernel = [&](int fold, const T* from, int64_t step, int64_t rows, int64_t length, const T* c,
                           int64_t c_step, T* to) {
     if (p.run_step == 1) return dense(fold, from, step, rows, length, c, c_step, to);
-    T row[kRowLeaf];
+    T row[kPackedLeaf];
     for (int64_t r = 0; r < rows; ++r, from += step) {
       for (int64_t i = 0; i < length; ++i) row[i] = from[i * p.run_step];
       dense(fold, row, 0, 1, length, c ? c + r * c_step : nullptr, 0, to + r);
     }
   };
   const auto leaf_fold = [&](T* to) {
-    const int64_t length = std::min(p.run, kRowLeaf);
+    const int64_t length = std::min(p.run, leaf);
     parallel_for(results * leaves, std::max<int64_t>(1, kGrain / (length + 8)),
                  [&](int64_t begin, int64_t end) {
                    walk(axes, n, begin, end, [&](int64_t u, int64_t offset, int64_t count, int64_t step) {

@@ -38,6 +38,7 @@ class Packed {
 
 enum class Fold : int { sum, prod, max, min, squares };  // the order of simd/reduce.inl
 
+constexpr int64_t kPackedLeaf = 1024;  // of a row that is not dense: it and its copy fit into the L1 cache
 constexpr int64_t kRowLeaf = 4096, kColumnLeaf = 256, kColumnTile = 4096;
 constexpr int64_t kGrain = 1 << 17;  // elements for one thread at a time: some 20 us
 

@@ -148,7 +148,7 @@ template <class T> NN_INLINE vec<T> tanhshrink(vec<T> x) {
 NN_ACTIVATION(leaky_relu, (select(gt(x, zero), x, a* x)), (select(gt(x, zero), g, a* g)))
 NN_ACTIVATION(elu, (select(gt(x, zero), b* x, a* expm1(c* x))),
               (select(gt(x, zero), b* g, g*(a* c) * exp(c * x))))
-NN_ACTIVATION(softplus, (select(gt(a * x, b), x, (max(zero, a* x) + softplus_tail(a * x)) / a)),
+NN_ACTIVATION(softplus, (select(gt(a * x, b), x, (max(zero, a* x) + softplus_tail(a * x)) * c)),
               (select(gt(a * x, b), g, g* sigmoid(a* x))))
 NN_ACTIVATION(softsign, x / (one + abs(x)), (g / ((one + abs(x)) * (one + abs(x)))))
 NN_ACTIVATION(hardtanh, min(b, max(a, x)), (select(gt(x, a) & lt(x, b), g, zero)))

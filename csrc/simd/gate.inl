@@ -1,4 +1,4 @@
-// Gated activations of two rows side by side, on top of activation.inl. Bound by memory.
+// Activations of several rows side by side: gates, on top of activation.inl, and maxout. Bound by memory.
 namespace nn {
 namespace {
 
@@ -51,6 +51,39 @@ template <class T> void gate_grad(int op, const T* gy, const T* x, const T* z, T
     return gate_grad_loop<gate_##name>(gy, x, z, gx, gz, n);
     NN_GATES(NN_CASE, )
 #undef NN_CASE
+  }
+}
+
+// y[i] = max over j < pieces of x[j * step + i]; NaN wins
+template <class T> NN_INLINE vec<T> largest(const T* x, int64_t pieces, int64_t step, int m) {
+  vec<T> best = load(x, m);
+  for (int64_t j = 1; j < pieces; ++j) {
+    const vec<T> v = load(x + j * step, m);
+    best = select(is_nan(v), v, max(v, best));
+  }
+  return best;
+}
+template <class T> void maxout(const T* x, int64_t pieces, int64_t step, T* y, int64_t n) {
+  constexpr int W = vec<T>::width;
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    store(y + i, largest(x + i, pieces, step, m), m);
+  }
+}
+// gx[j * step + i] = gy[i] for the first j whose x is the largest, else 0
+template <class T> void maxout_grad(const T* gy, const T* x, int64_t pieces, int64_t step, T* gx, int64_t n) {
+  constexpr int W = vec<T>::width;
+  const vec<T> zero = set1(T(0));
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
+    const vec<T> g = load(gy + i, m), best = largest(x + i, pieces, step, m);
+    mask<T> open = eq(zero, zero);
+    for (int64_t j = 0; j < pieces; ++j) {
+      const vec<T> v = load(x + j * step + i, m);
+      const mask<T> hit = (eq(v, best) | is_nan(v)) & open;
+      store(gx + j * step + i, select(hit, g, zero), m);
+      open = open & ~hit;
+    }
   }
 }
 

@@ -195,7 +195,9 @@ template <class T> struct PoolRows {
   NN_KERNEL(prelu_grad_row, T, (const T* gy, const T* x, T w, T* gx, int64_t n))                                               \
   NN_KERNEL(prelu_grad_cols, void, (const T* gy, const T* x, const T* w, T* gx, T* gw, int64_t rows, int64_t n))               \
   NN_KERNEL(gate, void, (int op, const T* x, const T* z, T* y, int64_t n))                                                     \
-  NN_KERNEL(gate_grad, void, (int op, const T* gy, const T* x, const T* z, T* gx, T* gz, int64_t n))
+  NN_KERNEL(gate_grad, void, (int op, const T* gy, const T* x, const T* z, T* gx, T* gz, int64_t n)) \
+  NN_KERNEL(maxout, void, (const T* x, int64_t pieces, int64_t step, T* y, int64_t n)) \
+  NN_KERNEL(maxout_grad, void, (const T* gy, const T* x, int64_t pieces, int64_t step, T* gx, int64_t n))
 
 /* probe.inl */
 #define NN_PROBE_KERNELS(NN_KERNEL)                                                                                            \

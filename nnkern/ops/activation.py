@@ -159,6 +159,8 @@ def silu_slope(x: Any) -> Any:
 
 def silu(x: Any, inplace: bool = False) -> Any:
     """x sigmoid(x), also called swish. Ramachandran et al., arXiv 1710.05941."""
+    if type(x) is _ndarray and not inplace:
+        return _kernels.silu_forward(x)
     return _run(SiLU(), x, inplace, "silu_")
 
 
@@ -169,19 +171,20 @@ class Activation(Function):
     """y = f(x) with numbers of its own; saves x. Its kernels have its name; `plain` is backward by public functions."""
 
     name = ""
+    direct: Any  # direct(x, *numbers): the forward kernel
+    gradient: str
 
     def __init_subclass__(cls) -> None:
-        cls.kernel, cls.gradient = f"{cls.name}_forward", f"{cls.name}_backward"
-
-    kernel: str
-    gradient: str
+        if "direct" not in cls.__dict__:
+            cls.direct = staticmethod(getattr(_kernels, f"{cls.name}_forward"))
+        cls.gradient = f"{cls.name}_backward"
 
     def __init__(self, *numbers: float) -> None:
         self.numbers = numbers
 
     def forward(self, x: Any) -> Any:
         self.saved = (x,)
-        return getattr(self.kernels, self.kernel)(x, *self.numbers)
+        return self.direct(x, *self.numbers)
 
     def backward(self, gy: Any) -> Any:
         x = self.saved[0]
@@ -193,6 +196,13 @@ class Activation(Function):
         raise NotImplementedError
 
 
+def _activate(cls: Any, x: Any, inplace: bool, op: str, *numbers: float) -> Any:
+    """cls(*numbers)(x), over x itself if `inplace`."""
+    if type(x) is _ndarray and not inplace:
+        return cls.direct(x, *numbers)
+    return _run(cls(*numbers), x, inplace, op)
+
+
 class LeakyReLU(Activation):
     name = "leaky_relu"
 
@@ -202,7 +212,7 @@ class LeakyReLU(Activation):
 
 def leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x > 0, else negative_slope x."""
-    return _run(LeakyReLU(negative_slope), x, inplace, "leaky_relu_")
+    return _activate(LeakyReLU, x, inplace, "leaky_relu_", negative_slope)
 
 
 def leaky_relu_(x: Any, negative_slope: float = 0.01) -> Any:
@@ -289,7 +299,7 @@ class ELU(Activation):
 
 def elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^x - 1). Clevert et al. 2015, arXiv 1511.07289."""
-    return _run(ELU(alpha, 1.0, 1.0), x, inplace, "elu_")
+    return _activate(ELU, x, inplace, "elu_", alpha, 1.0, 1.0)
 
 
 def elu_(x: Any, alpha: float = 1.0) -> Any:
@@ -300,7 +310,7 @@ def elu_(x: Any, alpha: float = 1.0) -> Any:
 def selu(x: Any, inplace: bool = False) -> Any:
     """s x where x > 0, else s a (e^x - 1), with s = 1.0507 and a = 1.6733. Klambauer et al. 2017, arXiv 1706.02515."""
     scale = 1.0507009873554804934193349852946
-    return _run(ELU(1.6732632423543772848170429916717 * scale, scale, 1.0), x, inplace, "selu_")
+    return _activate(ELU, x, inplace, "selu_", 1.6732632423543772848170429916717 * scale, scale, 1.0)
 
 
 def selu_(x: Any) -> Any:
@@ -312,7 +322,7 @@ def celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1). Barron 2017, arXiv 1704.07483."""
     if alpha == 0:
         raise ValueError("celu: alpha must not be 0")
-    return _run(ELU(alpha, 1.0, 1.0 / alpha), x, inplace, "celu_")
+    return _activate(ELU, x, inplace, "celu_", alpha, 1.0, 1.0 / alpha)
 
 
 def celu_(x: Any, alpha: float = 1.0) -> Any:
@@ -330,7 +340,7 @@ class Softplus(Activation):
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold, as in PyTorch."""
-    return _run(Softplus(beta, threshold), x, False, "")
+    return _activate(Softplus, x, False, "", beta, threshold)
 
 
 class LogSigmoid(Activation):
@@ -342,7 +352,7 @@ class LogSigmoid(Activation):
 
 def logsigmoid(x: Any) -> Any:
     """log(sigmoid(x)) = -log(1 + e^-x), without overflow."""
-    return _run(LogSigmoid(), x, False, "")
+    return _activate(LogSigmoid, x, False, "")
 
 
 class Mish(Activation):
@@ -355,7 +365,7 @@ class Mish(Activation):
 
 def mish(x: Any, inplace: bool = False) -> Any:
     """x tanh(log(1 + e^x)). Misra 2019, arXiv 1908.08681."""
-    return _run(Mish(), x, inplace, "mish_")
+    return _activate(Mish, x, inplace, "mish_")
 
 
 class Softsign(Activation):
@@ -367,7 +377,7 @@ class Softsign(Activation):
 
 def softsign(x: Any) -> Any:
     """x / (1 + |x|)."""
-    return _run(Softsign(), x, False, "")
+    return _activate(Softsign, x, False, "")
 
 
 class Tanhshrink(Activation):
@@ -379,17 +389,17 @@ class Tanhshrink(Activation):
 
 def tanhshrink(x: Any) -> Any:
     """x - tanh(x), exact near 0, too."""
-    return _run(Tanhshrink(), x, False, "")
+    return _activate(Tanhshrink, x, False, "")
 
 
 class Hardtanh(Activation):
     name = "hardtanh"
 
-    def forward(self, x: Any) -> Any:
+    @staticmethod
+    def direct(x: Any, low: float, high: float) -> Any:
         if x.dtype.kind in "iu":
-            low, high = map(int, self.numbers)
-            return self.kernels.minimum_forward(self.kernels.maximum_forward(x, low), high)
-        return super().forward(x)
+            return _kernels.minimum_forward(_kernels.maximum_forward(x, int(low)), int(high))
+        return _kernels.hardtanh_forward(x, low, high)
 
     def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
         return where(logical_and(gt(x, numbers[0]), lt(x, numbers[1])), gy, 0.0)
@@ -399,7 +409,7 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool 
     """x limited to [min_val, max_val]; the gradient is 0 at and beyond the limits. Takes integers, too."""
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
-    return _run(Hardtanh(min_val, max_val), x, inplace, "hardtanh_")
+    return _activate(Hardtanh, x, inplace, "hardtanh_", min_val, max_val)
 
 
 def hardtanh_(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
@@ -409,7 +419,7 @@ def hardtanh_(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 
 def relu6(x: Any, inplace: bool = False) -> Any:
     """min(max(x, 0), 6)."""
-    return hardtanh(x, 0.0, 6.0, inplace)
+    return _activate(Hardtanh, x, inplace, "relu6_", 0.0, 6.0)
 
 
 class Hardsigmoid(Activation):
@@ -421,7 +431,7 @@ class Hardsigmoid(Activation):
 
 def hardsigmoid(x: Any, inplace: bool = False) -> Any:
     """relu6(x + 3) / 6."""
-    return _run(Hardsigmoid(), x, inplace, "hardsigmoid_")
+    return _activate(Hardsigmoid, x, inplace, "hardsigmoid_")
 
 
 class Hardswish(Activation):
@@ -434,7 +444,7 @@ class Hardswish(Activation):
 
 def hardswish(x: Any, inplace: bool = False) -> Any:
     """x relu6(x + 3) / 6. Howard et al. 2019, arXiv 1905.02244."""
-    return _run(Hardswish(), x, inplace, "hardswish_")
+    return _activate(Hardswish, x, inplace, "hardswish_")
 
 
 class Softshrink(Activation):
@@ -448,7 +458,7 @@ def softshrink(x: Any, lambd: float = 0.5) -> Any:
     """x moved by lambd towards 0, and 0 where |x| <= lambd."""
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must not be negative, got {lambd}")
-    return _run(Softshrink(lambd), x, False, "")
+    return _activate(Softshrink, x, False, "", lambd)
 
 
 class Hardshrink(Activation):
@@ -458,16 +468,17 @@ class Hardshrink(Activation):
 
 def hardshrink(x: Any, lambd: float = 0.5) -> Any:
     """x, and 0 where |x| <= lambd."""
-    return _run(Hardshrink(lambd), x, False, "")
+    return _activate(Hardshrink, x, False, "", lambd)
 
 
 class Threshold(Activation):
     name = "threshold"
 
-    def forward(self, x: Any) -> Any:
+    @staticmethod
+    def direct(x: Any, level: float, value: float) -> Any:
         if x.dtype.kind in "iu":
-            return self.kernels.where_forward(self.kernels.le_forward(x, self.numbers[0]), self.numbers[1], x)
-        return super().forward(x)
+            return _kernels.where_forward(_kernels.le_forward(x, level), value, x)
+        return _kernels.threshold_forward(x, level, value)
 
     def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
         return where(le(x, numbers[0]), 0.0, gy)
@@ -475,9 +486,9 @@ class Threshold(Activation):
 
 def threshold(x: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """x where x > threshold, else value. Takes integers, too."""
-    return _run(Threshold(threshold, value), x, inplace, "threshold_")
+    return _activate(Threshold, x, inplace, "threshold_", threshold, value)
 
 
 def threshold_(x: Any, threshold: float, value: float) -> Any:
     """threshold over x itself."""
-    return _run(Threshold(threshold, value), x, True, "threshold_")
+    return _activate(Threshold, x, True, "threshold_", threshold, value)

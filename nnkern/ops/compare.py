@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import NamedKernel, mul, unbroadcast
@@ -15,6 +17,12 @@ __all__ = [
     "clamp", "eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not",
     "logical_or", "logical_xor", "lt", "maximum", "minimum", "ne", "where",
 ]  # fmt: skip
+
+
+_inf = float("inf")
+# A plain array has no tape: it goes straight to the kernel.
+_ndarray = np.ndarray
+_kernels = Function.kernels
 
 
 class Compare(Function):
@@ -167,7 +175,8 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
         raise ValueError("clamp: min or max is needed")
     numbers = (int, float, type(None))
     if isinstance(min, numbers) and isinstance(max, numbers):
-        return Clamp(-float("inf") if min is None else min, float("inf") if max is None else max)(x)
+        low, high = -_inf if min is None else min, _inf if max is None else max
+        return _kernels.clamp_forward(x, low, high) if type(x) is _ndarray else Clamp(low, high)(x)
     if min is not None:
         x = maximum(x, min)
     return x if max is None else minimum(x, max)

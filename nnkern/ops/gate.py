@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..function import Function
 from ..tensor import Tensor
 from .activation import gelu, gelu_slope, sigmoid, silu, silu_slope
 from .arithmetic import mul, sub
 from .join import cat, chunk
-from .reduce import amax
-from .shape import reshape
+from .shape import broadcast_to, reshape
 
 __all__ = ["geglu", "glu", "maxout", "swiglu"]
 
@@ -88,20 +89,32 @@ def geglu(x: Any, dim: int = -1, approximate: str = "none") -> Any:
     return (GeGLU if approximate == "none" else GeGLUTanh)(dim)(x)
 
 
+class Maxout(Function):
+    def __init__(self, pieces: int, dim: int) -> None:
+        self.pieces, self.dim = pieces, dim
+
+    def forward(self, x: Any) -> Any:
+        self.saved = (x,)
+        return self.kernels.maxout_forward(x, self.pieces, self.dim)
+
+    def backward(self, gy: Any) -> Any:
+        x = self.saved[0]
+        if not isinstance(gy, Tensor):
+            return self.kernels.maxout_backward(gy, x, self.pieces, self.dim)
+        winners = self.kernels.maxout_backward(np.ones_like(gy.data), x.data, self.pieces, self.dim)
+        d, shape = self.dim % x.ndim, gy.shape
+        each = reshape(gy, (*shape[: d + 1], 1, *shape[d + 1 :]))
+        each = broadcast_to(each, (*shape[: d + 1], self.pieces, *shape[d + 1 :]))
+        return mul(reshape(each, x.shape), winners)
+
+
 def maxout(x: Any, pieces: int, dim: int = 1) -> Any:
     """The maximum of each `pieces` neighbours along dim, which becomes shorter by that factor: (N, C, ...) ->
-    (N, C / pieces, ...). Equal maxima share the gradient, as in amax.
+    (N, C / pieces, ...). The gradient goes to the first of equals; NaN is larger than all.
 
     Raises ValueError if pieces does not divide the length of dim. Goodfellow et al. 2013, arXiv 1302.4389.
 
     >>> nnkern.maxout(np.array([[1.0, 5.0, 2.0, 3.0]]), 2)
     array([[5., 3.]])
     """
-    shape = tuple(x.shape)
-    if not -len(shape) <= dim < len(shape):
-        raise IndexError(f"maxout: dim {dim} does not exist (x.shape={shape})")
-    dim %= len(shape)
-    if pieces < 1 or shape[dim] % pieces:
-        raise ValueError(f"maxout: {pieces} pieces do not divide dim {dim} (x.shape={shape})")
-    groups = reshape(x, (*shape[:dim], shape[dim] // pieces, pieces, *shape[dim + 1 :]))
-    return amax(groups, dim + 1)
+    return Maxout(pieces, dim)(x)

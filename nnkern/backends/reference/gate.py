@@ -50,4 +50,25 @@ def geglu_tanh_backward(gy, x, axis):
     return _gated_grad("gelu_tanh", gy, x, axis)
 
 
+def _pieces(x, pieces, axis):
+    """x with an axis of the pieces behind `axis`."""
+    return x.reshape(*x.shape[:axis], x.shape[axis] // pieces, pieces, *x.shape[axis + 1 :])
+
+
+def maxout_forward(x, pieces, axis):
+    axis %= x.ndim
+    return _pieces(x, pieces, axis).max(axis + 1)
+
+
+def maxout_backward(gy, x, pieces, axis):
+    """The gradient goes to the first of equals."""
+    axis %= x.ndim
+    parts = _pieces(x, pieces, axis)
+    gx = np.zeros_like(parts)
+    np.put_along_axis(
+        gx, np.expand_dims(parts.argmax(axis + 1), axis + 1), np.expand_dims(gy, axis + 1), axis + 1
+    )
+    return gx.reshape(x.shape)
+
+
 __all__ = [n for n in globals() if n.endswith(("_forward", "_backward"))]

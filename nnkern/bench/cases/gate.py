@@ -53,8 +53,34 @@ def _gate(name: str, shape: tuple[int, int], backward: bool) -> Any:
     return candidates
 
 
+def _maxout(shape: tuple[int, ...], pieces: int) -> Any:
+    def candidates() -> dict:
+        x = random(*shape)
+        groups = (shape[0], shape[1] // pieces, pieces, *shape[2:])
+        found = {
+            "nnkern": lambda: nnkern.maxout(x, pieces),
+            "numpy": lambda: x.reshape(groups).max(2),
+        }
+        if torch := torch_module():
+            tx = torch.from_numpy(x)
+            found["torch"] = lambda: tx.view(groups).amax(2)
+        return found
+
+    return candidates
+
+
 def cases() -> list[Case]:
-    found = []
+    found = [
+        Case(
+            "maxout",
+            f"{' x '.join(map(str, shape))}, {k} pieces",
+            _maxout(shape, k),
+            n,
+            4 * n * (1 + 1 / k),
+            full=True,
+        )
+        for shape, k, n in (((512, 2048), 4, 512.0 * 2048), ((32, 64, 28, 28), 2, 32 * 64 * 784.0))
+    ]
     for size, shape in SHAPES.items():
         n = float(shape[0] * shape[1])
         for name in ("glu", "swiglu"):
