@@ -6,7 +6,7 @@ from support import assert_close, rng
 
 import nnkern
 from nnkern import Tensor, nn
-from nnkern.models.gpt import GPT
+from nnkern.models import GPT
 
 torch = pytest.importorskip("torch")
 E, HEADS = 12, 3

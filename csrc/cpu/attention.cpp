@@ -5,7 +5,7 @@
 // result that shrinks when a maximum grows (online softmax). Memory beyond the result is a few blocks per
 // thread. Bound by the tiles of the two products.
 //
-// One query per head (decoding) has a path of its own, bound by reading keys and values once.
+// Few queries per head (decoding) have a path of their own, bound by reading keys and values once.
 //
 // Sources: Milakov & Gimelshein 2018 (online softmax); Dao et al. 2022 (FlashAttention).
 #include "attention.h"
@@ -148,44 +148,114 @@ template <class T> void all_panels(const Forward<T>& f) {
   });
 }
 
-// One query of one head: a row of scores, its softmax, a sum of values. Keys and values are read once, in
-// straight lines.
-template <class T> void one_query(const Forward<T>& f, int64_t b, int64_t h, bool finite, T* scaled, T* s) {
-  const AttentionProblem& p = f.p;
-  const Kernels<T>& kern = kernels<T>();
-  const QueryPanel q(p, b, h, 0, 1);
-  if (q.first == q.last) return fill_zero(f, b, h, 0, 1);
-  const int64_t g = h / p.group(), n = q.last - q.first;
-  for (int64_t d = 0; d < p.width; ++d) scaled[d] = f.q.at(b, h, 0)[d] * T(p.scale);
-  kern.query_scores(scaled, f.k.at(b, g, q.first), f.k.row, n, p.width, s);
-  if (p.softcap > 0) kern.attention_cap(s, n, T(p.softcap));
-  const bool hides = p.masked || (p.left >= 0 && q.first < p.offset - p.left);
-  for (int64_t j = 0; hides && j < n; ++j) {
-    if (!p.sees(b, h, 0, q.first + j))
-      s[j] = -std::numeric_limits<T>::infinity();
-    else if (p.masked && p.mask.dtype != Dtype::b8)
-      s[j] += T(p.added(b, h, 0, q.first + j));
-  }
-  T top;
-  const T total = kern.query_weights(s, n, &top);
-  if (top == -std::numeric_limits<T>::infinity()) return fill_zero(f, b, h, 0, 1);
-  const FiniteValues<T> v(f, b, g, finite);
-  kern.query_values(s, v.p + q.first * v.step, v.step, n, p.value_width, T(1) / total, f.y.at(b, h, 0));
-  v.give_back(q);
-  *f.statistics_at(b, h, 0) = top + std::log(total);
-}
+// Up to four queries that share keys: neighbours of one head, or one of each of neighbouring heads.
+struct FewQueries {
+  int64_t b, h, i;
+  int count;
+  bool heads;
+  int64_t head(int r) const { return heads ? h + r : h; }
+  int64_t row(int r) const { return heads ? i : i + r; }
+};
+constexpr int kFew = 4;
 
-template <class T> void all_single(const Forward<T>& f) {
+// Rows of scores, their softmax, sums of values: keys and values are read once, in straight lines.
+template <class T> class Few {
+ public:
+  explicit Few(const Forward<T>& f)
+      : f_(f),
+        q_(size_t(kFew * f.p.width)),
+        s_(size_t(kFew * f.p.keys)),
+        y_(size_t(kFew * f.p.value_width)) {}
+
+  void run(const FewQueries& u, bool finite) {
+    const AttentionProblem& p = f_.p;
+    const Kernels<T>& kern = kernels<T>();
+    int64_t first = p.keys, last = 0;
+    for (int r = 0; r < u.count; ++r) {
+      const QueryPanel q(p, u.b, u.head(r), u.row(r), 1);
+      if (q.first < q.last) first = std::min(first, q.first), last = std::max(last, q.last);
+      for (int64_t d = 0; d < p.width; ++d)
+        q_[r * p.width + d] = f_.q.at(u.b, u.head(r), u.row(r))[d] * T(p.scale);
+    }
+    if (first >= last) {
+      for (int r = 0; r < u.count; ++r) fill_zero(f_, u.b, u.head(r), u.row(r), 1);
+      return;
+    }
+    const int64_t g = u.h / p.group(), n = last - first, e = p.value_width;
+    const T* k = f_.k.at(u.b, g, first);
+    if (u.count == 1)
+      kern.query_scores(q_, k, f_.k.row, n, p.width, s_);
+    else
+      kern.gemv_dot(q_, p.width, u.count, k, f_.k.row, n, p.width, s_, n);
+    T factor[kFew];
+    for (int r = 0; r < u.count; ++r) factor[r] = weights(u.b, u.head(r), u.row(r), first, last, s_ + r * n);
+    const FiniteValues<T> v(f_, u.b, g, finite);
+    const T* values = v.p + first * v.step;
+    if (u.count == 1)
+      kern.query_values(s_, values, v.step, n, e, T(1), y_);
+    else
+      multiply<T>({u.count, e, n, s_, values, n, 1, v.step, y_, e, T(1), false});
+    for (int r = 0; r < u.count; ++r) {
+      T* y = f_.y.at(u.b, u.head(r), u.row(r));
+      for (int64_t c = 0; c < e; ++c) y[c] = factor[r] == 0 ? T(0) : y_[r * e + c] * factor[r];
+      v.give_back(QueryPanel(p, u.b, u.head(r), u.row(r), 1));
+    }
+  }
+
+ private:
+  // Scores of keys [first, last) become exp(score - maximum); the factor that makes weights of them.
+  T weights(int64_t b, int64_t h, int64_t i, int64_t first, int64_t last, T* s) const {
+    const AttentionProblem& p = f_.p;
+    const T hidden = -std::numeric_limits<T>::infinity();
+    const int64_t n = last - first;
+    if (p.softcap > 0) kernels<T>().attention_cap(s, n, T(p.softcap));
+    if (p.masked) mask_row(p.mask_at(b, h, i, first), n, s);
+    const int64_t at = i + p.offset - first;
+    if (p.left >= 0) std::fill_n(s, std::clamp<int64_t>(at - p.left, 0, n), hidden);
+    if (p.right >= 0) std::fill(s + std::clamp<int64_t>(at + p.right + 1, 0, n), s + n, hidden);
+    T top = hidden, total = 0;
+    if (i < p.rows_in(b)) total = kernels<T>().query_weights(s, n, &top);
+    const bool none = top == hidden;
+    if (none) std::fill_n(s, n, T(0));
+    *f_.statistics_at(b, h, i) = none ? hidden : top + std::log(total);
+    return none ? T(0) : T(1) / total;
+  }
+
+  void mask_row(const char* m, int64_t n, T* s) const {
+    const T hidden = -std::numeric_limits<T>::infinity();
+    const int64_t step = f_.p.mask.strides[3];
+    if (f_.p.mask.dtype == Dtype::b8) {
+      for (int64_t j = 0; j < n; ++j) s[j] = m[j * step] ? s[j] : hidden;
+      return;
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      const T bias = *reinterpret_cast<const T*>(m + j * step);
+      s[j] = bias == hidden ? hidden : s[j] + bias;
+    }
+  }
+
+  const Forward<T>& f_;
+  Workspace<T> q_, s_, y_;
+};
+
+template <class T> void all_few(const Forward<T>& f) {
   const AttentionProblem& p = f.p;
   Workspace<uint8_t> finite(size_t(p.batch * p.kv_heads));
   find_finite<T>(f, finite);
+  const bool heads = p.rows == 1;
+  const int64_t parts = heads ? (p.group() + kFew - 1) / kFew : p.group();  // of a head of keys
   const int64_t bytes = p.keys * (p.width + p.value_width) * int64_t(sizeof(T));
   const int64_t grain = std::max<int64_t>(1, (int64_t(1) << 19) / (bytes + 1));
-  parallel_for(p.batch * p.heads, grain, [&](int64_t begin, int64_t end) {
-    Workspace<T> scaled(size_t(p.width)), s(size_t(p.keys));
+  parallel_for(p.batch * p.kv_heads * parts, grain, [&](int64_t begin, int64_t end) {
+    Few<T> few(f);
     for (int64_t u = begin; u < end; ++u) {
-      const int64_t b = u / p.heads, h = u % p.heads;
-      one_query<T>(f, b, h, finite[b * p.kv_heads + h / p.group()], scaled, s);
+      const int64_t b = u / parts / p.kv_heads, g = u / parts % p.kv_heads, part = u % parts;
+      FewQueries q{b, g * p.group() + part, 0, int(p.rows), false};
+      if (heads) {
+        q.h = g * p.group() + part * kFew;
+        q.count = int(std::min<int64_t>(kFew, p.group() - part * kFew)), q.heads = true;
+      }
+      few.run(q, finite[b * p.kv_heads + g]);
     }
   });
 }
@@ -210,8 +280,8 @@ Array2 attention_forward(const View& q, const View& k, const View& v, const OptV
                        rows_of<T>(v, keep[2]),
                        rows_of<T>(y.view(), keep[3]),
                        statistics.as<T>()};
-    if (p.rows == 1 && p.dropout == 0)
-      all_single(f);
+    if (p.rows <= kFew && p.dropout == 0)
+      all_few(f);
     else
       all_panels(f);
   });

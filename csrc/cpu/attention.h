@@ -48,14 +48,13 @@ struct AttentionProblem {
   int64_t keys_in(int64_t b) const { return has_kv_lengths ? length(kv_lengths, b) : keys; }
   // Whether query i sees key j, both within their lengths.
   bool sees(int64_t b, int64_t h, int64_t i, int64_t j) const;
-  double added(int64_t b, int64_t h, int64_t i, int64_t j) const;  // what a mask of floats adds there
-  bool hides() const { return masked || left >= 0 || right >= 0; }
-
- private:
   const char* mask_at(int64_t b, int64_t h, int64_t i, int64_t j) const {
     return mask.as<const char>() + b * mask.strides[0] + h * mask.strides[1] + i * mask.strides[2] +
            j * mask.strides[3];
   }
+  bool hides() const { return masked || left >= 0 || right >= 0; }
+
+ private:
   static int64_t length(const View& v, int64_t b) {
     return *reinterpret_cast<const int64_t*>(v.as<const char>() + b * v.strides[0]);
   }

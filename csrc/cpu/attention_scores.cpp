@@ -73,13 +73,11 @@ bool AttentionProblem::sees(int64_t b, int64_t h, int64_t i, int64_t j) const {
   const int64_t at = i + offset;
   if ((left >= 0 && j < at - left) || (right >= 0 && j > at + right)) return false;
   if (!masked) return true;
-  if (mask.dtype == Dtype::b8) return *mask_at(b, h, i, j);
-  return added(b, h, i, j) != -std::numeric_limits<double>::infinity();
-}
-
-double AttentionProblem::added(int64_t b, int64_t h, int64_t i, int64_t j) const {
   const char* m = mask_at(b, h, i, j);
-  return mask.dtype == Dtype::f64 ? *reinterpret_cast<const double*>(m) : *reinterpret_cast<const float*>(m);
+  if (mask.dtype == Dtype::b8) return *m;
+  const double x =
+      mask.dtype == Dtype::f64 ? *reinterpret_cast<const double*>(m) : *reinterpret_cast<const float*>(m);
+  return x != -std::numeric_limits<double>::infinity();
 }
 
 QueryPanel::QueryPanel(const AttentionProblem& p, int64_t batch, int64_t head, int64_t row, int width)
@@ -138,16 +136,19 @@ template <class T> void Scores<T>::bias(const QueryPanel& q, int64_t j, int64_t 
   const View& m = p_.mask;
   const int64_t item = itemsize(m.dtype);
   const int64_t row = m.strides[2] / item, col = m.strides[3] / item;
-  const char* p =
-      m.as<const char>() + q.b * m.strides[0] + q.h * m.strides[1] + q.i * m.strides[2] + j * m.strides[3];
+  const char* p = p_.mask_at(q.b, q.h, q.i, j);
   const int rows = row == 0 ? 1 : q.lanes;
   const T* from = reinterpret_cast<const T*>(p);
   int64_t from_row = row, from_col = col;
   if (m.dtype == Dtype::b8) {
     const T hidden = -std::numeric_limits<T>::infinity();
     T* to = raw_;
-    for (int i = 0; i < rows; ++i, to += kKeyBlock)
-      for (int64_t c = 0; c < count; ++c) to[c] = p[i * row + c * col] ? T(0) : hidden;
+    for (int i = 0; i < rows; ++i, to += kKeyBlock, p += row) {
+      if (col == 1)  // so that the compiler knows
+        for (int64_t c = 0; c < count; ++c) to[c] = p[c] ? T(0) : hidden;
+      else
+        for (int64_t c = 0; c < count; ++c) to[c] = p[c * col] ? T(0) : hidden;
+    }
     from = raw_, from_row = kKeyBlock, from_col = 1;
   }
   if (row == 0) {

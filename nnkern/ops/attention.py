@@ -52,6 +52,8 @@ def _lead(q: Any, k: Any, v: Any, gqa: bool) -> tuple[int, ...]:
         leads = [q.shape[:-3], k.shape[:-3], v.shape[:-3]]
     else:
         leads = [q.shape[:-2], k.shape[:-2], v.shape[:-2]]
+        if leads[0] == leads[1] == leads[2]:
+            return leads[0]  # type: ignore[no-any-return]
     try:
         common = np.broadcast_shapes(*leads)
     except ValueError:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import nnkern
-from nnkern.models.gpt import GPT
+from nnkern.models import GPT
 
 from ..case import FUNCTION_FLOPS, Case, random, torch_module
 
