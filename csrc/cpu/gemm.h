@@ -55,6 +55,9 @@ struct Walk {
 template <class T> struct Panels {
   virtual ~Panels() = default;
   virtual void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const = 0;
+  // Depths that all panels should take together, before any goes on: rows that lie along the lanes are then
+  // read in straight lines.
+  virtual int64_t together() const { return INT64_MAX; }
 };
 
 // The operand whose element (l, d) is p[lane.at(l) + depth.at(d)].
@@ -63,6 +66,10 @@ template <class T> struct WalkPanels : Panels<T> {
   Walk lane, depth;
   WalkPanels(const T* data, const Walk& lanes, const Walk& depths) : p(data), lane(lanes), depth(depths) {}
   void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override;
+  int64_t together() const override {
+    const bool along_lanes = lane.step[0] == 1 && depth.step[0] * int64_t(sizeof(T)) >= 512;
+    return along_lanes ? 16 : INT64_MAX;
+  }
 };
 
 // c[rows.at(i) + cols.at(j)] = act(alpha * A B + beta * residual + bias), by Goto's loops over packed blocks.

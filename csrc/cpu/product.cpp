@@ -99,8 +99,11 @@ template <class T> GemmTile<T> first_tile(const Product<T>& g) {
 
 template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t lanes, int width, int64_t depth,
                                     int64_t count, T* out) {
-  for (int64_t l = 0; l < lanes; l += width, out += width * count)
-    x.pack(lane + l, int(std::min<int64_t>(width, lanes - l)), width, depth, count, out);
+  const int64_t piece = std::min(x.together(), count);
+  for (int64_t d = 0; d < count; d += piece)
+    for (int64_t l = 0; l < lanes; l += width)
+      x.pack(lane + l, int(std::min<int64_t>(width, lanes - l)), width, depth + d, std::min(piece, count - d),
+             out + l * count + d * width);
 }
 
 }  // namespace

@@ -79,6 +79,10 @@ class Ends {
   std::optional<Workspace<int64_t>> ends_;
 };
 
+// Rows of a workspace stand a little further apart than they are long: steps of 4 KB would all meet in one
+// set of L1.
+inline int64_t padded(int64_t columns) { return columns + 16; }
+
 // f(begin, end, key) for stretches of rows begin..end on which key(row) stays the same.
 template <class K, class F> void stretches(int64_t begin, int64_t end, K&& key, F&& f) {
   while (begin < end) {
@@ -109,21 +113,23 @@ template <class T> class StepProduct {
   template <class F> void run(const T* packed, int64_t rows, F&& finish) const {
     if (direct_) return run_direct(packed, rows, finish);
     parallel_for(blocks_, grain(rows), [&](int64_t begin, int64_t end) {
-      alignas(64) T sums[kMaxRows * kMaxColumns];
+      alignas(64) T sums[kMaxSums];
       const int64_t tiles = (rows + tile_rows_ - 1) / tile_rows_, m = (rows + tiles - 1) / tiles;
+      const int64_t groups = (tiles + kGroup - 1) / kGroup, group = (tiles + groups - 1) / groups * m;
       for (int64_t b = begin; b < end; ++b)
-        for (int64_t i = 0, tile = 0; i < rows; i += m, ++tile) {
-          const int64_t count = std::min(m, rows - i), unit = b * block_;
-          multiply_tile(b, tile, int(count), packed, sums);
+        for (int64_t i = 0; i < rows; i += group) {
+          const int64_t count = std::min(group, rows - i), unit = b * block_;
+          multiply_rows(b, i, count, m, packed, sums);
           finish(sums, gates_ * block_, block_, i, count, unit, std::min(block_, units_ - unit));
         }
     });
   }
 
  private:
-  static constexpr int64_t kMaxRows = 16, kMaxColumns = 160;
+  // Tiles that share a panel while it lies in L1, and the sums of that many.
+  static constexpr int64_t kGroup = 4, kMaxSums = kGroup * 16 * 128;
   int64_t grain(int64_t rows) const;
-  void multiply_tile(int64_t block, int64_t tile, int rows, const T* packed, T* sums) const;
+  void multiply_rows(int64_t block, int64_t row, int64_t rows, int64_t m, const T* packed, T* sums) const;
   template <class F> void run_direct(const T* a, int64_t rows, F&& finish) const {
     Workspace<T> sums(size_t(rows * gates_ * units_));
     Gemm<T> g = {};

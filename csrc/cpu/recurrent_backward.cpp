@@ -18,11 +18,12 @@ template <class T> struct Backward {
   const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
   const Ends* ends;
   T *dh, *dc;  // gradients of the states, at last of h0 and c0
-  T* d;        // (T, N, columns())
+  T* d;        // (T, N, columns()), rows d_row() apart
   T* dout;     // (T, N, P) gradient of the projection's result
   T* gx;       // (T, N, I) in x's order, or null
 
   int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
+  int64_t d_row() const { return padded(columns()); }
   // c and h before step k, of rows that were active then (or not): the array, or the states at the start
   Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
                            bool was) const {
@@ -66,18 +67,18 @@ template <class T> class BackwardRows {
   }
 
  private:
-  T* d_at(int64_t k) const { return f_.d + (f_.s.time(k) * f_.s.batch + begin_) * f_.columns(); }
+  T* d_at(int64_t k) const { return f_.d + (f_.s.time(k) * f_.s.batch + begin_) * f_.d_row(); }
 
   // Calls f for tiles of d_k w_hh; once without sums where there is no step k.
   template <class F> void to_state(int64_t k, F&& f) {
     const RecurrentShape& s = f_.s;
     if (k == s.steps) return f(nullptr, 0, 0, rows_, 0, s.out);
-    const int64_t columns = f_.columns(), h = s.units;
+    const int64_t columns = f_.columns(), d_row = f_.d_row(), h = s.units;
     if (s.cell == kGru) {
-      products_.state.pack_rows(d_at(k), columns, rows_, 0, 2 * h, packed_);
-      products_.state.pack_rows(d_at(k) + 3 * h, columns, rows_, 2 * h, h, packed_);
+      products_.state.pack_rows(d_at(k), d_row, rows_, 0, 2 * h, packed_);
+      products_.state.pack_rows(d_at(k) + 3 * h, d_row, rows_, 2 * h, h, packed_);
     } else {
-      products_.state.pack_rows(d_at(k), columns, rows_, 0, s.cell == kGruBefore ? 2 * h : columns, packed_);
+      products_.state.pack_rows(d_at(k), d_row, rows_, 0, s.cell == kGruBefore ? 2 * h : columns, packed_);
     }
     products_.state.run(packed_, rows_,
                         [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
@@ -104,7 +105,7 @@ template <class T> class BackwardRows {
     q.c = f_.cells.at(t, begin_), q.c_row = f_.cells.n;
     if (s.states) q.dc = f_.dc + begin_ * s.units, q.dc_row = s.units;
     q.peephole = f_.peephole, q.peephole_gate = s.units;
-    q.d = f_.d + at * f_.columns(), q.d_row = f_.columns(), q.d_gate = s.units;
+    q.d = f_.d + at * f_.d_row(), q.d_row = f_.d_row(), q.d_gate = s.units;
     q.before = s.cell == kGruBefore;
     return q;
   }
@@ -165,7 +166,7 @@ template <class T> class BackwardRows {
 
   void through_reset(const RecurrentGrad<T>& q, int64_t k) {
     const int64_t h = f_.s.units;
-    products_.second->pack_rows(d_at(k) + 2 * h, f_.columns(), rows_, 0, h, more_);
+    products_.second->pack_rows(d_at(k) + 2 * h, f_.d_row(), rows_, 0, h, more_);
     products_.second->run(
         more_, rows_,
         [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
@@ -196,14 +197,14 @@ template <class T> void gate_gradients(const Backward<T>& f) {
   });
 }
 
-// What the product saw as h_(t-1), row by row of (T, N): zero where nothing happened.
+// What the product saw as h_(t-1), padded rows of (T, N): zero where nothing happened.
 template <class T> void fill_used(const Backward<T>& f, T* used) {
   const RecurrentShape& s = f.s;
   parallel_for(s.steps, std::max<int64_t>(1, 32768 / (s.batch * s.out)), [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k)
       for (int64_t n = 0; n < s.batch; ++n) {
         const int64_t t = s.time(k);
-        T* to = used + (t * s.batch + n) * s.out;
+        T* to = used + (t * s.batch + n) * padded(s.out);
         const T* from = f.before(f.y, f.h0, s.out, k, f.was_active(k, n)).at(0, n);
         if (!from || !f.ends->active(t, n))
           std::fill_n(to, s.out, T(0));
@@ -249,7 +250,7 @@ template <class T> void peephole_grad(const Backward<T>& f, T* g) {
   for (int64_t k = 0; k < s.steps; ++k)
     for (int64_t n = 0; n < s.batch; ++n) {
       if (!f.ends->active(s.time(k), n)) continue;
-      const T* d = f.d + (s.time(k) * s.batch + n) * f.columns();
+      const T* d = f.d + (s.time(k) * s.batch + n) * f.d_row();
       const T* before = f.before(f.cells, f.c0, h, k, f.was_active(k, n)).at(0, n);
       const T* c = f.cells.at(s.time(k), n);
       for (int64_t u = 0; u < h; ++u) {
@@ -276,27 +277,27 @@ template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
 
 template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to) {
   const RecurrentShape& s = f.s;
-  const int64_t h = s.units, all = s.gates * h, columns = f.columns();
+  const int64_t h = s.units, all = s.gates * h, columns = f.columns(), d_row = f.d_row();
   Walk samples;
   samples.then(s.batch, f.x_step.row);
   samples.then(s.steps, f.x_time);
-  weight_grad(f, static_cast<const T*>(f.d), columns, WalkPanels<T>(f.x_step.p, Walk(f.x_step.col), samples),
+  weight_grad(f, static_cast<const T*>(f.d), d_row, WalkPanels<T>(f.x_step.p, Walk(f.x_step.col), samples),
               all, s.inputs, to.gw_ih);
 
-  Workspace<T> used(size_t(s.rows() * s.out));
+  const int64_t used_row = padded(s.out);
+  Workspace<T> used(size_t(s.rows() * used_row));
   fill_used(f, static_cast<T*>(used));
-  const WalkPanels<T> before(used, Walk(1), Walk(s.out));
+  const WalkPanels<T> before(used, Walk(1), Walk(used_row));
   const bool two = s.cell == kGru || s.cell == kGruBefore;
-  weight_grad(f, static_cast<const T*>(f.d), columns, before, two ? 2 * h : all, s.out, to.gw_hh);
+  weight_grad(f, static_cast<const T*>(f.d), d_row, before, two ? 2 * h : all, s.out, to.gw_hh);
   if (s.cell == kGruBefore)  // n met r times the state
     for (int64_t r = 0; r < s.rows(); ++r)
-      for (int64_t u = 0; u < h; ++u) used[r * h + u] *= f.gates[r * s.saved * h + u];
+      for (int64_t u = 0; u < h; ++u) used[r * used_row + u] *= f.gates[r * s.saved * h + u];
   if (two)
-    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, columns, before, h, s.out,
-                   to.gw_hh + 2 * h * s.out);
+    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, d_row, before, h, s.out, to.gw_hh + 2 * h * s.out);
 
   Workspace<T> sums(static_cast<size_t>(columns));
-  column_sums<T>(f.d, columns, s.rows(), columns, sums);
+  column_sums<T>(f.d, d_row, s.rows(), columns, sums);
   std::copy_n(static_cast<T*>(sums), all, to.gb_ih);
   if (to.gb_hh) {
     std::copy_n(static_cast<T*>(sums), 2 * h, to.gb_hh);
@@ -311,7 +312,7 @@ template <class T> void input_gradient(const Backward<T>& f, bool add) {
   const RecurrentShape& s = f.s;
   const int64_t size = s.rows() * s.inputs;
   Workspace<T> fresh(size_t(add ? size : 1));
-  const WalkPanels<T> left(f.d, Walk(f.columns()), Walk(1)), right(f.w_ih, Walk(1), Walk(s.inputs));
+  const WalkPanels<T> left(f.d, Walk(f.d_row()), Walk(1)), right(f.w_ih, Walk(1), Walk(s.inputs));
   Product<T> g = {};
   g.alpha = 1;
   g.m = s.rows(), g.n = s.inputs, g.k = s.gates * s.units;
@@ -428,7 +429,7 @@ Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& g
     f.w_ih = w_i.as<T>(), f.w_hh = w_h.as<T>(), f.w_hr = w_r.as<T>(), f.peephole = peep.as<T>();
     f.mask = m.as<T>(), f.gates = gates.as<const T>(), f.ends = &ends;
     f.dh = begin_grad<T>(s, out_h, gh, s.out), f.dc = begin_grad<T>(s, out_c, gc, s.states);
-    Workspace<T> d(size_t(s.rows() * f.columns())), dout(size_t(w_hr ? s.rows() * s.out : 1));
+    Workspace<T> d(size_t(s.rows() * f.d_row())), dout(size_t(w_hr ? s.rows() * s.out : 1));
     Workspace<T> clean(size_t(ends ? s.rows() * s.inputs : 1));
     f.d = d, f.dout = dout, f.gx = out_x.as<T>();
     if (ends) masked_input(f, static_cast<T*>(clean));

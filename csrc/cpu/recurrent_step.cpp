@@ -11,7 +11,7 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-constexpr int64_t kDepth = 512;                   // of a tile: its rows stay in L1
+constexpr int64_t kDepth = 256;                   // of a tile: its panels stay in L1
 constexpr int64_t kStepFlops = int64_t(2) << 20;  // some 10 us of one thread
 
 }  // namespace
@@ -71,8 +71,9 @@ template <class T> int64_t StepProduct<T>::grain(int64_t rows) const {
   return std::max<int64_t>(1, kStepFlops / work);
 }
 
-template <class T>
-void StepProduct<T>::multiply_tile(int64_t block, int64_t tile, int rows, const T* packed, T* sums) const {
+// sums = rows [row, row + rows) times a block of weights, in tiles of m rows that share each panel.
+template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t row, int64_t rows, int64_t m,
+                                                      const T* packed, T* sums) const {
   const int64_t k_step = small_ ? 1 : tile_rows_, piece = ceil_div(depth_, ceil_div(depth_, kDepth));
   GemmTile<T> t = {};
   t.packed = !small_;
@@ -83,11 +84,13 @@ void StepProduct<T>::multiply_tile(int64_t block, int64_t tile, int rows, const 
   for (int64_t p = 0; p < panels_; ++p)
     for (int64_t k = 0; k < depth_; k += piece) {
       t.k = std::min(piece, depth_ - k);
-      t.a = packed + tile * tile_rows_ * depth_ + k * k_step;
       t.b = w + (p * depth_ + k) * panel_;
-      t.c = sums + p * panel_;
       t.accumulate = k > 0;
-      kernels<T>().gemm_tile(rows, int(panel_ / shape_.width), t);
+      for (int64_t i = 0; i < rows; i += m) {
+        t.a = packed + (row + i) / m * tile_rows_ * depth_ + k * k_step;
+        t.c = sums + i * t.c_row + p * panel_;
+        kernels<T>().gemm_tile(int(std::min(m, rows - i)), int(panel_ / shape_.width), t);
+      }
     }
 }
 

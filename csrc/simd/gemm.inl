@@ -134,6 +134,7 @@ template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, 
   int64_t k = 0;
   if (lane_step == 1 || lane_step == 2) {
     for (; k < depth; ++k, x += depth_step, out += out_step) {
+      __builtin_prefetch(x + 320 / sizeof(T) * lane_step);  // for the panels that follow
       int i = 0;
       if (lane_step == 1)
         for (; i + W <= width && i + W <= lanes; i += W) store(out + i, load(x + i));

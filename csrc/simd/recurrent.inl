@@ -10,6 +10,16 @@
 namespace nn {
 namespace {
 
+// tanh by one quotient of polynomials (Eigen's: within 3 ulp): half the work of math.inl's.
+NN_INLINE vec<float> gate_tanh(vec<float> v) {
+  const double p[] = {4.89352455891786e-03,  6.37261928875436e-04, 1.48572235717979e-05, 5.12229709037114e-08,
+                      -8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16};
+  const double q[] = {4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06};
+  const vec<float> x = min(set1(7.90531110763549805f), max(set1(-7.90531110763549805f), v)), square = x * x;
+  return x * polynomial(square, p) / polynomial(square, q);
+}
+NN_INLINE vec<double> gate_tanh(vec<double> v) { return tanh(v); }
+
 template <class T> NN_INLINE vec<T> at(const T* p, int64_t offset, int k) {
   return p ? load(p + offset, k) : set1(T(0));
 }
@@ -28,10 +38,10 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
     f = fma(load(t.peephole + p + j, k), c0, f);
   }
   i = sigmoid(i), f = sigmoid(f);
-  const vec<T> g = tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = fma(f, c0, i * g);
+  const vec<T> g = gate_tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = fma(f, c0, i * g);
   if (t.peephole) o = fma(load(t.peephole + 2 * p + j, k), c, o);
   o = sigmoid(o);
-  const vec<T> h = o * tanh(c);
+  const vec<T> h = o * gate_tanh(c);
   store(t.c + r * t.c_row + j, c, k);
   store(t.h + r * t.h_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
@@ -48,7 +58,7 @@ template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r,
   const vec<T> reset = sigmoid(load(a, k) + load(s, k));
   const vec<T> z = sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
   const vec<T> hn = load(s + 2 * t.s_gate, k) + at(t.bias, j, k);
-  const vec<T> n = tanh(fma(reset, hn, load(a + 2 * t.a_gate, k)));
+  const vec<T> n = gate_tanh(fma(reset, hn, load(a + 2 * t.a_gate, k)));
   const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
   store(t.h + r * t.h_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
@@ -71,7 +81,7 @@ template <class T> NN_INLINE void reset_unit(const RecurrentStep<T>& t, int64_t 
 template <class T> NN_INLINE void gru_last_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
   T* out = t.gates + r * t.gates_row + j;
   const vec<T> z = load(out + t.gates_gate, k);
-  const vec<T> n = tanh(load(t.a + r * t.a_row + 2 * t.a_gate + j, k) + load(t.s + r * t.s_row + j, k));
+  const vec<T> n = gate_tanh(load(t.a + r * t.a_row + 2 * t.a_gate + j, k) + load(t.s + r * t.s_row + j, k));
   const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
   store(out + 2 * t.gates_gate, n, k);
   store(t.h + r * t.h_row + j, h, k);
@@ -100,7 +110,7 @@ template <class T> void recurrent_step(RecurrentPhase phase, const RecurrentStep
     default:
       return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
         const vec<T> v = load(t.a + r * t.a_row + j, k) + load(t.s + r * t.s_row + j, k);
-        const vec<T> h = phase == RecurrentPhase::tanh ? tanh(v) : max(set1(T(0)), v);
+        const vec<T> h = phase == RecurrentPhase::tanh ? gate_tanh(v) : max(set1(T(0)), v);
         store(t.h + r * t.h_row + j, h, k);
         put(t.y, r * t.y_row + j, h, k);
       });
@@ -122,7 +132,8 @@ template <class T> NN_INLINE void lstm_grad_unit(const RecurrentGrad<T>& t, int6
   const int64_t p = t.peephole_gate, gg = t.gates_gate;
   const vec<T> i = load(gate, k), f = load(gate + gg, k), g = load(gate + 2 * gg, k),
                o = load(gate + 3 * gg, k), one = set1(T(1));
-  const vec<T> tc = tanh(load(t.c + r * t.c_row + j, k)), before = at(t.c_before, r * t.c_before_row + j, k);
+  const vec<T> tc = gate_tanh(load(t.c + r * t.c_row + j, k)),
+               before = at(t.c_before, r * t.c_before_row + j, k);
   const vec<T> dh = t.projected ? load(t.s + r * t.s_row + j, k) : state_grad(t, r, j, k);
   const vec<T> dho = dh * o, d_o = dho * tc * (one - o);
   vec<T> dc = fma(dho, fnma(tc, tc, one), load(t.dc + r * t.dc_row + j, k));
