@@ -35,14 +35,16 @@ template <class T> class PlaneStrip {
   int64_t plane() const { return depths_ * height_ * width_; }     // from channel to channel
   const T* data() const { return data_; }
 
-  void load(int64_t n, int64_t depth, int64_t first, int64_t rows, int64_t c0, int64_t channels) {
+  // Channels from c0 on go to the planes from `plane0` on.
+  void load(int64_t n, int64_t depth, int64_t first, int64_t rows, int64_t c0, int64_t channels,
+            int64_t plane0 = 0) {
     const TapAxis &d = g_.axis[0], &h = g_.axis[1];
     const int64_t height = (rows - 1) * h.step() + h.reach();
     for (int64_t t = 0; t < depths_; ++t)
       for (int64_t i = 0; i < height; ++i) {
         const int64_t at_d = d.at(depth * d.step() + d.offset(int(t))),
                       at_h = h.at(first * h.step() + h.lowest() + i);
-        T* out = data_ + (t * height_ + i) * width_;
+        T* out = data_ + plane0 * plane() + (t * height_ + i) * width_;
         if (at_d < 0 || at_h < 0) {
           for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * plane(), width_, T(0));
         } else {
@@ -59,15 +61,14 @@ template <class T> class PlaneStrip {
     const int64_t low = w.lowest(), a = std::min(width_, std::max<int64_t>(0, -low)),
                   b = std::max(a, std::min(width_, w.in() - low)), step = g_.x.step[2];
     const T* from = row + (low + a) * step;
-    if (g_.x.c == 1 && channels > 1 && b > a)
+    if (b > a && step == 1)
+      kernels<T>().copy_rows(from, g_.x.c, nullptr, out + a, plane(), channels, b - a);
+    else if (b > a && (g_.x.c == 1 || channels == 1))
       kernels<T>().transpose_copy(from, step, out + a, plane(), b - a, channels);
-    for (int64_t c = 0; c < channels; ++c, out += plane(), from += g_.x.c, row += g_.x.c) {
-      if (g_.x.c != 1 || channels == 1) {
-        if (step == 1)
-          std::copy_n(from, b - a, out + a);
-        else
-          for (int64_t i = a; i < b; ++i) out[i] = from[(i - a) * step];
-      }
+    else
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t i = a; i < b; ++i) out[c * plane() + i] = from[c * g_.x.c + (i - a) * step];
+    for (int64_t c = 0; c < channels; ++c, out += plane(), row += g_.x.c) {
       for (int64_t i = 0; i < a; ++i) out[i] = outside(row, low + i, step);
       for (int64_t i = b; i < width_; ++i) out[i] = outside(row, low + i, step);
     }

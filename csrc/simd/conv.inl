@@ -70,9 +70,8 @@ template <class T> void pack_lanes(const T* const* x, const int* first, const in
                   out + k * width + i, width, width - i);
 }
 
-template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<T>& t) {
+template <class T, int MR, int NV> void conv_tile_body(const ConvTile<T>& t) {
   constexpr int W = vec<T>::width;
-  const int64_t step = Step ? Step : t.x_step;
   vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
@@ -87,7 +86,7 @@ template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<
     __builtin_prefetch(w + 8 * t.w_step);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const vec<T> xv = set1(x[i * step]);
+      const vec<T> xv = set1(x[t.pixel[i]]);
 #pragma GCC unroll 2
       for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, wv[j], acc[i][j]);
     }
@@ -98,11 +97,12 @@ template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<
     const vec<T> b = t.bias ? load(t.bias + j * W, channels) : set1(T(0)), floor = set1(t.floor);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) acc[i][j] = max(floor, acc[i][j] + b);
-    if (t.y_channel == 1) {
-      T* y = t.y + j * W;
+    if (channels <= 0) continue;
+    if (t.channels_dense) {
+      T* y = t.y + t.y_channel[j * W];
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
-        if (i < t.pixels) store(y + i * t.y_pixel, acc[i][j], channels);
+        if (i < t.pixels) store(y + t.y_pixel[i], acc[i][j], channels);
       continue;
     }
     // turned, so that pixels are side by side
@@ -113,15 +113,15 @@ template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<
       for (int l = 0; l < W; ++l) r[l] = i + l < MR ? acc[i + l][j] : set1(T(0));
       transpose(r);
       const int pixels = t.pixels - i;
-      if (t.y_pixel == 1) {
-        for (int l = 0; l < channels; ++l) store(t.y + (j * W + l) * t.y_channel + i, r[l], pixels);
-      } else {
-        for (int l = 0; l < channels; ++l) {
-          T row[W];
-          store(row, r[l]);
-          for (int p = 0; p < W && p < pixels; ++p)
-            t.y[(j * W + l) * t.y_channel + (i + p) * t.y_pixel] = row[p];
+      for (int l = 0; l < channels && pixels > 0; ++l) {
+        T* y = t.y + t.y_channel[j * W + l];
+        if (t.pixels_dense) {
+          store(y + t.y_pixel[i], r[l], pixels);
+          continue;
         }
+        T row[W];
+        store(row, r[l]);
+        for (int p = 0; p < W && p < pixels; ++p) y[t.y_pixel[i + p]] = row[p];
       }
     }
   }
@@ -130,13 +130,14 @@ template <class T, int MR, int NV, int Step> void conv_tile_body(const ConvTile<
 // Pixels of one conv_tile.
 template <class T> int conv_tile_pixels() { return TileLimit<T>::rows[2]; }
 
-// y[channel, pixel] = max(floor, sum over d of x[offset[d] + pixel * x_step] w[d * w_step + channel] + bias).
+// y[y_channel[c] + y_pixel[p]] = max(floor, sum over d of x[offset[d] + pixel[p]] w[d * w_step + c] +
+// bias[c]).
 template <class T> void conv_tile(int vectors, const ConvTile<T>& t) {
   constexpr int MR = TileLimit<T>::rows[2];
-  if (vectors == 1) return t.x_step == 1 ? conv_tile_body<T, MR, 1, 1>(t) : conv_tile_body<T, MR, 1, 0>(t);
-  if (t.x_step == 1) return conv_tile_body<T, MR, 2, 1>(t);
-  if (t.x_step == 2) return conv_tile_body<T, MR, 2, 2>(t);
-  conv_tile_body<T, MR, 2, 0>(t);
+  if (vectors == 1)
+    conv_tile_body<T, MR, 1>(t);
+  else
+    conv_tile_body<T, MR, 2>(t);
 }
 
 // gw[i * gw_step + k] (+)= sum over rows r and pixels p of x[offset[i] + r * x_row + p * x_step] gy[(r * cols

@@ -76,16 +76,17 @@ template <class T> struct ResponseNorm {
   T alpha, beta, k;
 };
 
-// One call of conv_tile: `pixels` of a row of the result times `channels` filters.
+// One call of conv_tile: `pixels` results times `channels` filters. Offsets count elements.
 template <class T> struct ConvTile {
   int64_t k;              // depth: channels and taps
-  const T* x;             // of the first pixel, without its taps
-  int64_t x_step;         // from pixel to pixel
-  const int32_t* offset;  // of each depth
+  const T* x;             // padded planes
+  const int32_t* offset;  // of each depth in x
+  const int32_t* pixel;   // of each pixel in x; whole tiles of them are read
   const T* w;             // panel of filters: whole vectors per depth
   int64_t w_step;
   T* y;
-  int64_t y_channel, y_pixel;
+  const int64_t *y_channel, *y_pixel;  // of each channel and pixel in y
+  bool channels_dense, pixels_dense;   // side by side in y
   int pixels, channels;
   const T* bias;  // per channel, or null
   T floor;
