@@ -1,6 +1,7 @@
 // Depthwise convolution: every channel has filters of its own (groups = channels, any channel multiplier).
 // One channel's padded plane at a time, vectors along its rows; channels-last images are turned into planes
-// and back, a few channels at a time, in cache. Bound by bytes for 3 x 3 filters.
+// and back, a few channels at a time, in cache. A strided input gradient makes the rows of each residue of
+// the stride and threads them together. Bound by bytes for 3 x 3 filters.
 #include <algorithm>
 #include <limits>
 
@@ -16,14 +17,22 @@ constexpr int64_t kStripBytes = 256 << 10;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Result channel o reads the planes [o * planes / spread, ...) of the image: a forward pass with a multiplier
-// reads one plane for `spread` results, an input gradient reads `planes` for each.
+// The results whose position is `at` modulo the stride: the taps that make them, of all that there are.
+template <class T> struct ResidueTaps {
+  int64_t at[3];
+  std::vector<int> taps;
+  std::vector<T> w;  // (channels, planes, taps)
+};
+
+// Position q of the grid makes the results q * stride + at. Result channel o reads the planes
+// [o * planes / spread, ...) of the image: a forward pass with a multiplier reads one plane for `spread`
+// results, an input gradient reads `planes` for each.
 template <class T> struct Depthwise {
   Patches<T> patches;
   int64_t n, channels, planes, spread;
-  const T* w;  // (channels, planes, taps)
   Field<T> y;
-  int64_t y_step[3];
+  int64_t size[3], stride[3];  // of y
+  std::vector<ResidueTaps<T>> residues;
   const T* bias;
   T floor;
 };
@@ -35,98 +44,187 @@ template <class T> int64_t strip_rows(const Patches<T>& g, int64_t channels) {
   return std::max<int64_t>(1, std::min(g.axis[1].count(), kStripBytes / std::max<int64_t>(1, row)));
 }
 
+// Rows of results from rows of residues.
+template <class T> void thread(const T* made, int64_t made_row, int64_t stride, int64_t size, T* y) {
+  if (stride == 2)
+    for (int64_t i = 0; i < size / 2; ++i) y[2 * i] = made[i], y[2 * i + 1] = made[made_row + i];
+  for (int64_t i = stride == 2 ? size / 2 * 2 : 0; i < size; ++i)
+    y[i] = made[i % stride * made_row + i / stride];
+}
+
+// The part of a block of channels: one row of results of every channel.
+template <class T> class RowMaker {
+ public:
+  RowMaker(const Depthwise<T>& p, const PlaneStrip<T>& strip, int64_t block)
+      : p_(p),
+        strip_(strip),
+        grid_(p.patches.axis[2].count()),
+        made_(size_t(p.stride[2] * grid_)),
+        rows_(size_t(block * p.size[2])) {
+    const std::vector<int32_t> all = strip.offsets(p.planes);
+    const int taps = p.patches.taps();
+    for (const ResidueTaps<T>& r : p.residues) {
+      offsets_.emplace_back();
+      for (int64_t i = 0; i < p.planes; ++i)
+        for (const int t : r.taps) offsets_.back().push_back(all[size_t(i * taps + t)]);
+    }
+  }
+
+  // x: of the first channel; residue: the first one of the row
+  void make(const T* x, size_t residue, int64_t o0, int64_t some, T* y) {
+    const bool straight = p_.y.step[2] == 1;
+    const int64_t width = p_.size[2], stride = p_.stride[2];
+    for (int64_t o = 0; o < some; ++o) {
+      const T* from = x + o * p_.planes / p_.spread * strip_.plane();
+      T* to = straight ? y + o * p_.y.c : rows_ + o * width;
+      for (int64_t r = 0; r < stride; ++r) {
+        const std::vector<int32_t>& offsets = offsets_[residue + size_t(r)];
+        const int taps = int(offsets.size());
+        kernels<T>().depthwise_row(
+            from, offsets.data(), p_.residues[residue + size_t(r)].w.data() + (o0 + o) * taps, taps, grid_,
+            p_.bias ? p_.bias[o0 + o] : T(0), p_.floor, stride == 1 ? to : made_ + r * grid_);
+      }
+      if (stride > 1) thread<T>(made_, grid_, stride, width, to);
+    }
+    if (straight) return;
+    if (p_.y.c == 1)
+      kernels<T>().transpose_copy(rows_, width, y, p_.y.step[2], some, width);
+    else
+      for (int64_t o = 0; o < some; ++o)
+        for (int64_t i = 0; i < width; ++i) y[o * p_.y.c + i * p_.y.step[2]] = rows_[o * width + i];
+  }
+
+ private:
+  const Depthwise<T>& p_;
+  const PlaneStrip<T>& strip_;
+  int64_t grid_;
+  std::vector<std::vector<int32_t>> offsets_;  // of each residue
+  Workspace<T> made_, rows_;
+};
+
 template <class T> void run(const Depthwise<T>& p) {
-  const Kernels<T>& kern = kernels<T>();
   const Patches<T>& g = p.patches;
-  const int64_t width = g.axis[2].count(), height = g.axis[1].count(), taps = p.planes * g.taps();
+  const int64_t height = g.axis[1].count(), taps = p.planes * g.taps();
   // blocks of whole spreads
   const int64_t block = std::max<int64_t>(1, kBlockChannels / std::max(p.spread, p.planes)) * p.spread;
   const int64_t sources = block * p.planes / p.spread, blocks = ceil_div(p.channels, block);
   const int64_t rows = strip_rows(g, sources), strips = ceil_div(height, rows);
-  const bool straight = p.y_step[2] == 1;
-  const int64_t work = rows * width * block * taps;
+  const int64_t work = rows * g.axis[2].count() * block * taps;
   parallel_for(
       p.n * blocks, std::max<int64_t>(1, (int64_t(1) << 19) / (work * strips)),
       [&](int64_t begin, int64_t end) {
-        PlaneStrip<T> strip(g, sources, rows, width);
-        const std::vector<int32_t> offsets = strip.offsets(p.planes);
-        Workspace<T> made(straight ? 1 : size_t(block * width));
+        PlaneStrip<T> strip(g, sources, rows, PlaneStrip<T>::split);
+        RowMaker<T> maker(p, strip, block);
         for (int64_t u = begin; u < end; ++u) {
           const int64_t n = u / blocks, o0 = u % blocks * block, some = std::min(block, p.channels - o0);
           for (int64_t d = 0; d < g.axis[0].count(); ++d)
             for (int64_t s = 0; s < strips; ++s) {
               const int64_t first = s * rows, count = std::min(rows, height - first);
               strip.load(n, d, first, count, o0 * p.planes / p.spread, ceil_div(some * p.planes, p.spread));
-              for (int64_t h = 0; h < count; ++h) {
-                T* y = p.y.p + n * p.y.n + d * p.y_step[0] + (first + h) * p.y_step[1] + o0 * p.y.c;
-                for (int64_t o = 0; o < some; ++o)
-                  kern.depthwise_row(
-                      strip.data() + o * p.planes / p.spread * strip.plane() + h * strip.row_step(),
-                      offsets.data(), p.w + (o0 + o) * taps, int(taps), g.axis[2].step(), width,
-                      p.bias ? p.bias[o0 + o] : T(0), p.floor, straight ? y + o * p.y.c : made + o * width);
-                if (straight) continue;
-                if (p.y.c == 1) {
-                  kern.transpose_copy(made, width, y, p.y_step[2], some, width);
-                } else {
-                  for (int64_t o = 0; o < some; ++o)
-                    for (int64_t i = 0; i < width; ++i) y[o * p.y.c + i * p.y_step[2]] = made[o * width + i];
+              for (int64_t q = 0; q < count; ++q)
+                for (size_t r = 0; r < p.residues.size(); r += size_t(p.stride[2])) {
+                  const int64_t z = d * p.stride[0] + p.residues[r].at[0],
+                                h = (first + q) * p.stride[1] + p.residues[r].at[1];
+                  if (z >= p.size[0] || h >= p.size[1]) continue;
+                  maker.make(strip.data() + q * strip.row_step(), r, o0, some,
+                             p.y.p + n * p.y.n + z * p.y.step[0] + h * p.y.step[1] + o0 * p.y.c);
                 }
-              }
             }
         }
       });
 }
 
+// (filter, taps), side by side.
+template <class T> std::vector<T> dense_filters(const Field<const T>& w, int64_t count,
+                                                const int64_t (&taps)[3], const int64_t (&step)[3]) {
+  std::vector<T> found;
+  for (int64_t k = 0; k < count; ++k)
+    for (int64_t d = 0; d < taps[0]; ++d)
+      for (int64_t h = 0; h < taps[1]; ++h)
+        for (int64_t i = 0; i < taps[2]; ++i)
+          found.push_back(w.p[k * w.n + d * step[0] + h * step[1] + i * step[2]]);
+  return found;
+}
+
+// All taps of all residues of an axis as one axis; which of them a residue has.
+struct ResidueAxis {
+  std::vector<Residue> residues;
+  std::vector<int64_t> offsets;
+  explicit ResidueAxis(const ConvAxis& a) {
+    for (int64_t r = 0; r < a.stride; ++r) {
+      residues.emplace_back(a, r);
+      offsets.insert(offsets.end(), residues.back().offsets.begin(), residues.back().offsets.end());
+    }
+    std::sort(offsets.begin(), offsets.end());
+    offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
+  }
+  TapAxis axis(const ConvAxis& a) const { return TapAxis(ceil_div(a.in, a.stride), 1, a.out, offsets); }
+  int index(int64_t r, int64_t tap) const {
+    const int64_t offset = residues[size_t(r)].offsets[size_t(tap)];
+    return int(std::lower_bound(offsets.begin(), offsets.end(), offset) - offsets.begin());
+  }
+  int taps() const { return int(offsets.size()); }
+};
+
 }  // namespace
 
 template <class T> void conv_depthwise(const ConvForward<T>& p) {
   const ConvShape& s = p.s;
-  const int64_t kernel[3] = {s.axis[0].kernel, s.axis[1].kernel, s.axis[2].kernel};
-  const TurnedFilter<T> w(p.w, s.k, 1, kernel, p.w.step, {0, 1, 2});
-  run(Depthwise<T>{forward_patches(s, p.x),
-                   s.n,
-                   s.k,
-                   1,
-                   s.k / s.c,
-                   w,
-                   p.y,
-                   {p.y.step[0], p.y.step[1], p.y.step[2]},
-                   p.b,
-                   late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
+  const ConvAxis* a = s.axis;
+  const int64_t kernel[3] = {a[0].kernel, a[1].kernel, a[2].kernel};
+  Depthwise<T> q = {forward_patches(s, p.x),
+                    s.n,
+                    s.k,
+                    1,
+                    s.k / s.c,
+                    p.y,
+                    {a[0].out, a[1].out, a[2].out},
+                    {1, 1, 1},
+                    {},
+                    p.b,
+                    late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)};
+  std::vector<int> all;
+  for (int t = 0; t < int(s.taps()); ++t) all.push_back(t);
+  q.residues.push_back({{0, 0, 0}, all, dense_filters<T>(p.w, s.k, kernel, p.w.step)});
+  run(q);
   finish(p);
 }
 
 template <class T> void conv_depthwise(const ConvInputGrad<T>& p) {
   const ConvShape& s = p.s;
   const ConvAxis* a = s.axis;
+  const ResidueAxis axis[3] = {ResidueAxis(a[0]), ResidueAxis(a[1]), ResidueAxis(a[2])};
+  if (axis[0].taps() * axis[1].taps() * axis[2].taps() == 0) return;
+  Depthwise<T> q = {{p.gy, s.k, {axis[0].axis(a[0]), axis[1].axis(a[1]), axis[2].axis(a[2])}},
+                    s.n,
+                    s.c,
+                    s.k / s.c,
+                    1,
+                    p.gx,
+                    {a[0].in, a[1].in, a[2].in},
+                    {a[0].stride, a[1].stride, a[2].stride},
+                    {},
+                    p.b,
+                    -std::numeric_limits<T>::infinity()};
   for (int64_t u = 0; u < a[0].stride * a[1].stride * a[2].stride; ++u) {
     const int64_t at[3] = {u / a[2].stride / a[1].stride, u / a[2].stride % a[1].stride, u % a[2].stride};
-    const Residue r[3] = {Residue(a[0], at[0]), Residue(a[1], at[1]), Residue(a[2], at[2])};
-    if (r[0].count == 0 || r[1].count == 0 || r[2].count == 0) continue;
     int64_t taps[3], tap_step[3];
     Field<const T> w = p.w;
-    Field<T> gx = p.gx;
     for (int i = 0; i < 3; ++i) {
-      taps[i] = r[i].taps, tap_step[i] = r[i].tap_step * p.w.step[i];
-      w.p += r[i].tap0 * p.w.step[i], gx.p += at[i] * p.gx.step[i];
+      const Residue& r = axis[i].residues[size_t(at[i])];
+      taps[i] = r.taps, tap_step[i] = r.tap_step * p.w.step[i], w.p += r.tap0 * p.w.step[i];
     }
-    if (taps[0] * taps[1] * taps[2] == 0) {
-      fill_unreached(p, at);
-      continue;
-    }
+    std::vector<int> own;
+    for (int64_t d = 0; d < taps[0]; ++d)
+      for (int64_t h = 0; h < taps[1]; ++h)
+        for (int64_t k = 0; k < taps[2]; ++k)
+          own.push_back((axis[0].index(at[0], d) * axis[1].taps() + axis[1].index(at[1], h)) *
+                            axis[2].taps() +
+                        axis[2].index(at[2], k));
     // (k, 1, tap) is (c, multiplier, tap)
-    const TurnedFilter<T> filters(w, s.k, 1, taps, tap_step, {0, 1, 2});
-    run(Depthwise<T>{{p.gy, s.k, {r[0].axis(a[0]), r[1].axis(a[1]), r[2].axis(a[2])}},
-                     s.n,
-                     s.c,
-                     s.k / s.c,
-                     1,
-                     filters,
-                     gx,
-                     {a[0].stride * gx.step[0], a[1].stride * gx.step[1], a[2].stride * gx.step[2]},
-                     p.b,
-                     -std::numeric_limits<T>::infinity()});
+    q.residues.push_back({{at[0], at[1], at[2]}, own, dense_filters<T>(w, s.k, taps, tap_step)});
   }
+  run(q);
 }
 
 template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
@@ -143,7 +241,8 @@ template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
   // Each block of channels sums over the whole batch, in order.
   parallel_for(blocks, std::max<int64_t>(1, (int64_t(1) << 19) / (s.n * s.outputs() * block * taps)),
                [&](int64_t begin, int64_t end) {
-                 PlaneStrip<T> x(image, sources, rows, width), gy(gradient, block, rows, width);
+                 PlaneStrip<T> x(image, sources, rows, PlaneStrip<T>::split),
+                     gy(gradient, block, rows, PlaneStrip<T>::split);
                  const std::vector<int32_t> offsets = x.offsets(1);
                  for (int64_t b = begin; b < end; ++b) {
                    const int64_t k0 = b * block, some = std::min(block, s.k - k0);
@@ -154,10 +253,9 @@ template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
                          x.load(n, d, first, count, k0 / spread, ceil_div(some, spread));
                          gy.load(n, d, first, count, k0, some);
                          for (int64_t k = 0; k < some; ++k)
-                           kernels<T>().depthwise_weight(x.data() + k / spread * x.plane(), offsets.data(),
-                                                         gy.data() + k * gy.plane(), int(taps),
-                                                         image.axis[2].step(), count, x.row_step(),
-                                                         gy.row_step(), width, p.gw + (k0 + k) * taps);
+                           kernels<T>().depthwise_weight(
+                               x.data() + k / spread * x.plane(), offsets.data(), gy.data() + k * gy.plane(),
+                               int(taps), count, x.row_step(), gy.row_step(), width, p.gw + (k0 + k) * taps);
                        }
                  }
                });

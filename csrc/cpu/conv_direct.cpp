@@ -123,10 +123,10 @@ template <class T> void run(const Direct<T>& p) {
   const int64_t parts = std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts);
   const double flops = 2.0 * double(depth * p.filters * width * rows * images) / double(parts);
   parallel_for(units * parts, std::max<int64_t>(1, int64_t(2e6 / flops)), [&](int64_t begin, int64_t end) {
-    PlaneStrip<T> strip(g, g.channels * images, rows, width);
+    PlaneStrip<T> strip(g, g.channels * images, rows, PlaneStrip<T>::whole);
     const std::vector<int32_t> offsets = strip.offsets(g.channels);
     const StripPixels pixels(images, rows, width,
-                             {g.channels * strip.plane(), strip.row_step(), g.axis[2].step()},
+                             {g.channels * strip.plane(), strip.row_step(), strip.pixel_step()},
                              {p.y_image, p.y_step[1], p.y_step[2]}, tile);
     Workspace<T> made(p.taker ? size_t(rows * p.y_step[1]) : 1);
     ConvTile<T> t = {};
@@ -390,7 +390,7 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
     parallel_for(
         group, 2.0 * double(most * rows * width) * double(lanes * kg) < 1e6 ? group : 1,
         [&](int64_t begin, int64_t end) {
-          PlaneStrip<T> strip(patches, cg, rows, width);
+          PlaneStrip<T> strip(patches, cg, rows, PlaneStrip<T>::whole);
           const std::vector<int32_t> offsets = strip.offsets(cg);
           Workspace<T> gradients(size_t(rows * width * columns));
           for (int64_t q = begin; q < end; ++q)
@@ -407,8 +407,8 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
                             gradient + h * width * panel, panel);
                 for (int64_t i = 0; i < tiles; ++i)
                   kern.conv_weight_tile(panel == wide ? 1 : 2, strip.data(), offsets.data() + i * tile,
-                                        strip.row_step(), patches.axis[2].step(), gradient, panel, some,
-                                        width, int(std::min<int64_t>(tile, lanes - i * tile)), u > q * most,
+                                        strip.row_step(), strip.pixel_step(), gradient, panel, some, width,
+                                        int(std::min<int64_t>(tile, lanes - i * tile)), u > q * most,
                                         sums + (q * lanes + i * tile) * columns + v * panel, columns);
               }
             }

@@ -6,18 +6,21 @@
 namespace nn::cpu {
 
 // Rows [first, first + rows) of the result of one image and one position along the depth axis, and where a
-// tap finds its numbers: plane (channel, depth tap), row, column.
+// tap finds its numbers: plane (channel, depth tap), row, column. Split rows hold their columns sorted by the
+// remainder modulo the stride: what a tap reads for neighbouring results then lies side by side.
 template <class T> class PlaneStrip {
  public:
   static constexpr int64_t kSlack = 16;  // kernels read whole vectors, beyond the last row's end
-  // Strips of up to `rows` rows of the result; `most` channels at a time; a row is read up to `pixels`
-  // results wide.
-  PlaneStrip(const Patches<T>& patches, int64_t channels, int64_t rows, int64_t pixels)
+  enum Rows { whole, split };
+  // Strips of up to `rows` rows of the result, `channels` planes at a time.
+  PlaneStrip(const Patches<T>& patches, int64_t channels, int64_t rows, Rows order)
       : g_(patches),
         depths_(patches.axis[0].taps()),
         height_((rows - 1) * patches.axis[1].step() + patches.axis[1].reach()),
-        width_((pixels - 1) * patches.axis[2].step() + patches.axis[2].reach()),
-        data_(size_t(channels * depths_ * height_ * width_ + kSlack * patches.axis[2].step())) {}
+        width_((patches.axis[2].count() - 1) * patches.axis[2].step() + patches.axis[2].reach()),
+        parts_(order == split ? patches.axis[2].step() : 1),
+        part_((width_ + parts_ - 1) / parts_),
+        data_(size_t(channels * plane() + kSlack)) {}
 
   // Offsets of the taps of `channels` channels, channel by channel.
   std::vector<int32_t> offsets(int64_t channels) const {
@@ -27,12 +30,13 @@ template <class T> class PlaneStrip {
       for (int64_t d = 0; d < depths_; ++d)
         for (int i = 0; i < h.taps(); ++i)
           for (int j = 0; j < w.taps(); ++j)
-            found.push_back(int32_t(((c * depths_ + d) * height_ + h.offset(i) - h.lowest()) * width_ +
-                                    w.offset(j) - w.lowest()));
+            found.push_back(int32_t(((c * depths_ + d) * height_ + h.offset(i) - h.lowest()) * row() +
+                                    column(w.offset(j) - w.lowest())));
     return found;
   }
-  int64_t row_step() const { return g_.axis[1].step() * width_; }  // from a row of the result to the next
-  int64_t plane() const { return depths_ * height_ * width_; }     // from channel to channel
+  int64_t row_step() const { return g_.axis[1].step() * row(); }     // from a row of the result to the next
+  int64_t pixel_step() const { return g_.axis[2].step() / parts_; }  // and from pixel to pixel
+  int64_t plane() const { return depths_ * height_ * row(); }        // from channel to channel
   const T* data() const { return data_; }
 
   // Channels from c0 on go to the planes from `plane0` on.
@@ -44,9 +48,9 @@ template <class T> class PlaneStrip {
       for (int64_t i = 0; i < height; ++i) {
         const int64_t at_d = d.at(depth * d.step() + d.offset(int(t))),
                       at_h = h.at(first * h.step() + h.lowest() + i);
-        T* out = data_ + plane0 * plane() + (t * height_ + i) * width_;
+        T* out = data_ + plane0 * plane() + (t * height_ + i) * row();
         if (at_d < 0 || at_h < 0) {
-          for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * plane(), width_, T(0));
+          for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * plane(), row(), T(0));
         } else {
           load_row(g_.x.p + n * g_.x.n + at_d * g_.x.step[0] + at_h * g_.x.step[1] + c0 * g_.x.c, channels,
                    out);
@@ -55,34 +59,41 @@ template <class T> class PlaneStrip {
   }
 
  private:
+  int64_t row() const { return parts_ * part_; }
+  int64_t column(int64_t i) const { return i % parts_ * part_ + i / parts_; }
+
   // One row of every channel, padded.
-  void load_row(const T* row, int64_t channels, T* out) const {
+  void load_row(const T* from, int64_t channels, T* out) const {
     const TapAxis& w = g_.axis[2];
     const int64_t low = w.lowest(), a = std::min(width_, std::max<int64_t>(0, -low)),
                   b = std::max(a, std::min(width_, w.in() - low)), step = g_.x.step[2];
-    const T* from = row + (low + a) * step;
-    if (b > a && step == 1)
-      kernels<T>().copy_rows(from, g_.x.c, nullptr, out + a, plane(), channels, b - a);
-    else if (b > a && (g_.x.c == 1 || channels == 1))
-      kernels<T>().transpose_copy(from, step, out + a, plane(), b - a, channels);
-    else
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t i = a; i < b; ++i) out[c * plane() + i] = from[c * g_.x.c + (i - a) * step];
-    for (int64_t c = 0; c < channels; ++c, out += plane(), row += g_.x.c) {
-      for (int64_t i = 0; i < a; ++i) out[i] = outside(row, low + i, step);
-      for (int64_t i = b; i < width_; ++i) out[i] = outside(row, low + i, step);
+    for (int64_t i = a; i < std::min(b, a + parts_); ++i)
+      load_columns(from + (low + i) * step, parts_ * step, (b - i + parts_ - 1) / parts_, channels,
+                   out + column(i));
+    for (int64_t c = 0; c < channels; ++c, out += plane(), from += g_.x.c) {
+      for (int64_t i = 0; i < a; ++i) out[column(i)] = outside(from, low + i, step);
+      for (int64_t i = b; i < width_; ++i) out[column(i)] = outside(from, low + i, step);
     }
   }
-  // Beyond the padding lie columns that are read but never used.
+  void load_columns(const T* from, int64_t step, int64_t count, int64_t channels, T* out) const {
+    if (step == 1) {
+      kernels<T>().copy_rows(from, g_.x.c, nullptr, out, plane(), channels, count);
+    } else if (g_.x.c == 1 && channels > 1) {
+      kernels<T>().transpose_copy(from, step, out, plane(), count, channels);
+    } else {
+      for (int64_t c = 0; c < channels; ++c, from += g_.x.c, out += plane())
+        if (step == 2)
+          for (int64_t i = 0; i < count; ++i) out[i] = from[2 * i];
+        else
+          for (int64_t i = 0; i < count; ++i) out[i] = from[i * step];
+    }
+  }
   T outside(const T* row, int64_t coordinate, int64_t step) const {
-    if (!g_.axis[2].wraps()) return T(0);
-    const int64_t last =
-        (g_.axis[2].count() - 1) * g_.axis[2].step() + g_.axis[2].lowest() + g_.axis[2].reach();
-    return coordinate < last ? row[g_.axis[2].at(coordinate) * step] : T(0);
+    return g_.axis[2].wraps() ? row[g_.axis[2].at(coordinate) * step] : T(0);
   }
 
   const Patches<T>& g_;
-  int64_t depths_, height_, width_;
+  int64_t depths_, height_, width_, parts_, part_;
   Workspace<T> data_;
 };
 

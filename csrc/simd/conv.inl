@@ -189,11 +189,9 @@ template <class T> void conv_weight_tile(int vectors, const T* x, const int32_t*
 }
 
 // The next n <= NV * W results of a row. x is read in whole vectors, beyond the row's end, too.
-template <class T, int NV, int Step> NN_INLINE void depthwise_some(const T* x, const int32_t* offset,
-                                                                   const T* w, int taps, int64_t any_step,
-                                                                   int n, vec<T> bias, vec<T> floor, T* y) {
+template <class T, int NV> NN_INLINE void depthwise_some(const T* x, const int32_t* offset, const T* w,
+                                                         int taps, int n, vec<T> bias, vec<T> floor, T* y) {
   constexpr int W = vec<T>::width;
-  const int64_t step = Step ? Step : any_step;
   vec<T> a[NV];
 #pragma GCC unroll 4
   for (int i = 0; i < NV; ++i) a[i] = bias;
@@ -201,82 +199,56 @@ template <class T, int NV, int Step> NN_INLINE void depthwise_some(const T* x, c
     const T* from = x + offset[t];
     const vec<T> wv = set1(w[t]);
 #pragma GCC unroll 4
-    for (int i = 0; i < NV; ++i)
-      a[i] = fma(wv, Step == 1 ? load(from + i * W) : load_range(from + i * W * step, step, 0, W), a[i]);
+    for (int i = 0; i < NV; ++i) a[i] = fma(wv, load(from + i * W), a[i]);
   }
 #pragma GCC unroll 4
   for (int i = 0; i + 1 < NV; ++i) store(y + i * W, max(floor, a[i]));
   store(y + (NV - 1) * W, max(floor, a[NV - 1]), n - (NV - 1) * W);
 }
 
-template <class T, int Step> void depthwise_steps(const T* x, const int32_t* offset, const T* w, int taps,
-                                                  int64_t step, int64_t n, vec<T> bias, vec<T> floor, T* y) {
+// y[p] = max(floor, sum over taps of w[t] x[offset[t] + p] + bias) for p < n; the elements up to the next
+// whole vector are read, too.
+template <class T> void depthwise_row(const T* x, const int32_t* offset, const T* w, int taps, int64_t n,
+                                      T bias, T floor, T* y) {
   constexpr int W = vec<T>::width;
-  for (; n > 0; n -= 4 * W, x += 4 * W * step, y += 4 * W) {
+  const vec<T> b = set1(bias), low = set1(floor);
+  for (; n > 0; n -= 4 * W, x += 4 * W, y += 4 * W) {
     if (n > 3 * W)
-      depthwise_some<T, 4, Step>(x, offset, w, taps, step, int(n < 4 * W ? n : 4 * W), bias, floor, y);
+      depthwise_some<T, 4>(x, offset, w, taps, int(n < 4 * W ? n : 4 * W), b, low, y);
     else if (n > 2 * W)
-      depthwise_some<T, 3, Step>(x, offset, w, taps, step, int(n), bias, floor, y);
+      depthwise_some<T, 3>(x, offset, w, taps, int(n), b, low, y);
     else if (n > W)
-      depthwise_some<T, 2, Step>(x, offset, w, taps, step, int(n), bias, floor, y);
+      depthwise_some<T, 2>(x, offset, w, taps, int(n), b, low, y);
     else
-      depthwise_some<T, 1, Step>(x, offset, w, taps, step, int(n), bias, floor, y);
+      depthwise_some<T, 1>(x, offset, w, taps, int(n), b, low, y);
   }
-}
-
-// y[p] = max(floor, sum over taps of w[t] x[offset[t] + p * step] + bias) for p < n; the elements up to the
-// next whole vector are read, too.
-template <class T> void depthwise_row(const T* x, const int32_t* offset, const T* w, int taps, int64_t step,
-                                      int64_t n, T bias, T floor, T* y) {
-  if (step == 1) return depthwise_steps<T, 1>(x, offset, w, taps, step, n, set1(bias), set1(floor), y);
-  if (step == 2) return depthwise_steps<T, 2>(x, offset, w, taps, step, n, set1(bias), set1(floor), y);
-  depthwise_steps<T, 0>(x, offset, w, taps, step, n, set1(bias), set1(floor), y);
 }
 
 // a[i] += sum over rows and pixels of gy x for B taps.
-template <class T, int B, int Step>
-NN_INLINE void depthwise_taps(const T* x, const int32_t* offset, const T* gy, int64_t any_step, int64_t rows,
-                              int64_t x_row, int64_t gy_row, int64_t n, T* gw) {
+template <class T, int B> NN_INLINE void depthwise_taps(const T* x, const int32_t* offset, const T* gy,
+                                                        int64_t rows, int64_t x_row, int64_t gy_row,
+                                                        int64_t n, T* gw) {
   constexpr int W = vec<T>::width;
-  const int64_t step = Step ? Step : any_step;
   vec<T> a[B];
 #pragma GCC unroll 9
   for (int i = 0; i < B; ++i) a[i] = set1(T(0));
-  for (int64_t r = 0; r < rows; ++r, x += x_row, gy += gy_row) {
-    int64_t p = 0;
-    for (; p + W <= n; p += W) {
-      const vec<T> g = load(gy + p);
-#pragma GCC unroll 9
-      for (int i = 0; i < B; ++i) {
-        const T* from = x + offset[i] + p * step;
-        a[i] = fma(g, Step == 1 ? load(from) : load_range(from, step, 0, W), a[i]);
-      }
-    }
-    if (p < n) {
-      const int m = int(n - p);
+  for (int64_t r = 0; r < rows; ++r, x += x_row, gy += gy_row)
+    for (int64_t p = 0; p < n; p += W) {
+      const int m = int(n - p < W ? n - p : W);
       const vec<T> g = load(gy + p, m);
 #pragma GCC unroll 9
-      for (int i = 0; i < B; ++i) a[i] = fma(g, load_range(x + offset[i] + p * step, step, 0, m), a[i]);
+      for (int i = 0; i < B; ++i) a[i] = fma(g, load(x + offset[i] + p, m), a[i]);
     }
-  }
 #pragma GCC unroll 9
   for (int i = 0; i < B; ++i) gw[i] += sum(a[i]);
 }
 
-// gw[t] += sum over rows r and p < n of gy[r * gy_row + p] x[offset[t] + r * x_row + p * step].
+// gw[t] += sum over rows r and p < n of gy[r * gy_row + p] x[offset[t] + r * x_row + p].
 template <class T> void depthwise_weight(const T* x, const int32_t* offset, const T* gy, int taps,
-                                         int64_t step, int64_t rows, int64_t x_row, int64_t gy_row, int64_t n,
-                                         T* gw) {
+                                         int64_t rows, int64_t x_row, int64_t gy_row, int64_t n, T* gw) {
   int t = 0;
-  for (; t + 9 <= taps; t += 9) {
-    if (step == 1)
-      depthwise_taps<T, 9, 1>(x, offset + t, gy, step, rows, x_row, gy_row, n, gw + t);
-    else if (step == 2)
-      depthwise_taps<T, 9, 2>(x, offset + t, gy, step, rows, x_row, gy_row, n, gw + t);
-    else
-      depthwise_taps<T, 9, 0>(x, offset + t, gy, step, rows, x_row, gy_row, n, gw + t);
-  }
-  for (; t < taps; ++t) depthwise_taps<T, 1, 0>(x, offset + t, gy, step, rows, x_row, gy_row, n, gw + t);
+  for (; t + 9 <= taps; t += 9) depthwise_taps<T, 9>(x, offset + t, gy, rows, x_row, gy_row, n, gw + t);
+  for (; t < taps; ++t) depthwise_taps<T, 1>(x, offset + t, gy, rows, x_row, gy_row, n, gw + t);
 }
 
 }  // namespace
