@@ -46,10 +46,8 @@ template <class T> int64_t strip_rows(const Patches<T>& g, int64_t channels) {
 
 // Rows of results from rows of residues.
 template <class T> void thread(const T* made, int64_t made_row, int64_t stride, int64_t size, T* y) {
-  if (stride == 2)
-    for (int64_t i = 0; i < size / 2; ++i) y[2 * i] = made[i], y[2 * i + 1] = made[made_row + i];
-  for (int64_t i = stride == 2 ? size / 2 * 2 : 0; i < size; ++i)
-    y[i] = made[i % stride * made_row + i / stride];
+  if (stride == 2) return kernels<T>().interleave_row(made, made + made_row, size, y);
+  for (int64_t i = 0; i < size; ++i) y[i] = made[i % stride * made_row + i / stride];
 }
 
 // The part of a block of channels: one row of results of every channel.

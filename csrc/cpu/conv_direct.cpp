@@ -1,57 +1,29 @@
-// Direct convolution: pixels, broadcast, times vectors of filters, with no packing of the image but its
-// padding.
+// Direct convolution: padded planes of a strip of rows times filters, with no other packing of the image.
 //
-//   forward       tile of 14 pixels x 32 filters, the whole depth (channels x taps) in registers
-//   input grad    the same with the filters turned around: residue by residue of the stride, or for few
-//                 channels all residues at once, as filters of their own (sub-pixel convolution)
+//   forward       tile of 14 pixels, broadcast, x 32 filters, the whole depth (channels x taps) in registers;
+//                 few filters: 6 of them, broadcast, x 4 vectors of pixels along the padded rows
+//   input grad    the same with the filters turned around: conv_direct_grad.cpp
 //   weight grad   tile of 14 taps x 32 filters, summed over the pixels of a strip
 //
-// Work is shared by strips of rows. Bound by the FMA units. Sources: Georganas et al. 2018 (1808.05567),
-// Shi et al. 2016 (1609.07009).
+// Work is shared by strips of rows. Bound by the FMA units. Source: Georganas et al. 2018 (1808.05567).
+#include "conv_direct.h"
+
 #include <algorithm>
-#include <limits>
 
 #include "../memory.h"
 #include "../parallel.h"
-#include "conv_planes.h"
 
 namespace nn::cpu {
 namespace {
 
 constexpr int64_t kStripBytes = 400 << 10;
-constexpr int64_t kUnitTiles = 64;
+constexpr int64_t kUnitTiles = 64;  // of small images
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Of a padded row, in elements.
 template <class T> int64_t row_width(const Patches<T>& g) {
   return (g.axis[2].count() - 1) * g.axis[2].step() + g.axis[2].reach();
-}
-
-// Takes strips of results that are not written where they belong at once.
-template <class T> struct StripTaker {
-  virtual ~StripTaker() = default;
-  virtual void take(int64_t n, int64_t depth, int64_t first_row, int64_t rows, const T* strip) const = 0;
-};
-
-// A convolution with unit dilation of the result, of one group: what a forward pass and the residues of an
-// input gradient ask for.
-template <class T> struct Direct {
-  Patches<T> patches;
-  int64_t n, filters;
-  const Panels<T>* w;  // lanes are filters, the depth runs over (channel, tap)
-  T* y;
-  int64_t y_image, y_step[3];     // from image to image, position to position
-  std::vector<int64_t> y_filter;  // of each filter
-  const T* bias;
-  T floor = -std::numeric_limits<T>::infinity();
-  const StripTaker<T>* taker = nullptr;  // then y_step is of a strip
-};
-
-template <class T> std::vector<int64_t> channel_offsets(int64_t channels, int64_t step) {
-  std::vector<int64_t> at;
-  for (int64_t c = 0; c < channels; ++c) at.push_back(c * step);
-  return at;
 }
 
 // Rows of the result per strip: the planes should fit half of L2, and there should be enough strips to share.
@@ -71,102 +43,193 @@ template <class T> int64_t strip_images(const Patches<T>& g, int64_t n, int64_t 
   return std::max<int64_t>(1, std::min(std::min(fit, enough), n));
 }
 
-// Where the pixels of a strip lie in the planes and in the result; one tile more than there are.
-struct StripPixels {
-  std::vector<int32_t> x;
-  std::vector<int64_t> y;
-  StripPixels(int64_t images, int64_t rows, int64_t width, const int64_t (&x_step)[3],
-              const int64_t (&y_step)[3], int tile)
-      : x(size_t(images * rows * width + tile)), y(x.size()) {
-    size_t at = 0;
-    for (int64_t n = 0; n < images; ++n)
-      for (int64_t h = 0; h < rows; ++h)
-        for (int64_t w = 0; w < width; ++w, ++at) {
-          x[at] = int32_t(n * x_step[0] + h * x_step[1] + w * x_step[2]);
-          y[at] = n * y_step[0] + h * y_step[1] + w * y_step[2];
-        }
-    for (; at < x.size(); ++at) x[at] = x[at - 1], y[at] = y[at - 1];
-  }
+// Rows of images from `first` on, at a position of the depth axis.
+struct Strip {
+  int64_t n, depth, first, images, rows;
 };
 
-// The filters as panels of whole vectors, the whole depth of a panel in one piece; each block of the depth
-// is read from end to end.
-template <class T>
-void pack_filters(const Panels<T>& w, int64_t filters, int64_t depth, int taps, int64_t panel, T* out) {
-  const int64_t wide = kernels<T>().gemm_shape().width;
-  const int64_t block = ceil_div(256, taps) * taps;
-  parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * filters)),
+// Filters [k0, k1) of panels of `panel` lanes, the whole depth of a panel in one piece; each block of the
+// depth is read from end to end. Panels are as wide as width(lanes) says.
+template <class T, class F> void pack_filters(const Direct<T>& p, int64_t panel, const F& width, T* out) {
+  const int64_t taps = p.patches.taps(), depth = p.depth(), block = ceil_div(256, taps) * taps;
+  parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * p.filters)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t d = begin * block; d < std::min(depth, end * block); d += block)
-                   for (int64_t k = 0; k < filters; k += panel) {
-                     const int lanes = int(std::min(panel, filters - k));
-                     const int width = int(lanes <= wide ? wide : panel);
-                     w.pack(k, lanes, width, d, std::min(block, depth - d), out + k * depth + d * width);
+                   for (int64_t k = 0; k < p.filters; k += panel) {
+                     const int64_t lanes = std::min(panel, p.filters - k);
+                     p.w->pack(k, int(lanes), int(width(lanes)), d, std::min(block, depth - d),
+                               out + k * depth + d * width(lanes));
                    }
                });
 }
 
-template <class T> void run(const Direct<T>& p) {
-  const Kernels<T>& kern = kernels<T>();
-  const Patches<T>& g = p.patches;
-  const int64_t depth = g.channels * g.taps(), width = g.axis[2].count(), height = g.axis[1].count();
-  const int wide = kern.gemm_shape().width, tile = kern.conv_tile_pixels();
-  const int64_t panel = p.filters <= wide ? wide : 2 * wide, panels = ceil_div(p.filters, panel);
-  Workspace<T> w(size_t(panels * panel * std::max<int64_t>(depth, 1)));
-  pack_filters(*p.w, p.filters, depth, g.taps(), panel, static_cast<T*>(w));
-  bool dense = true;
-  for (int64_t k = 0; k < p.filters; ++k) dense = dense && p.y_filter[size_t(k)] == k;
-  const int64_t rows = strip_rows(g, p.n), strips = ceil_div(height, rows);
-  const int64_t images = p.taker ? 1 : strip_images(g, p.n, rows, tile);
-  const int64_t units = ceil_div(p.n, images) * g.axis[0].count() * strips;
-  // Few strips: share the filters, too.
-  const int64_t parts = std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts);
-  const double flops = 2.0 * double(depth * p.filters * width * rows * images) / double(parts);
-  parallel_for(units * parts, std::max<int64_t>(1, int64_t(2e6 / flops)), [&](int64_t begin, int64_t end) {
-    PlaneStrip<T> strip(g, g.channels * images, rows, PlaneStrip<T>::whole);
-    const std::vector<int32_t> offsets = strip.offsets(g.channels);
-    const StripPixels pixels(images, rows, width,
-                             {g.channels * strip.plane(), strip.row_step(), strip.pixel_step()},
-                             {p.y_image, p.y_step[1], p.y_step[2]}, tile);
-    Workspace<T> made(p.taker ? size_t(rows * p.y_step[1]) : 1);
-    ConvTile<T> t = {};
-    t.k = depth, t.x = strip.data(), t.offset = offsets.data(), t.floor = p.floor, t.channels_dense = dense;
-    int64_t loaded = -1;
-    for (int64_t at = begin; at < end; ++at) {
-      const int64_t u = at / parts, q0 = at % parts * part, q1 = std::min(panels, q0 + part);
-      const int64_t first = u % strips * rows, d = u / strips % g.axis[0].count(),
-                    n = u / strips / g.axis[0].count() * images;
-      const int64_t some = std::min(rows, height - first), pictures = std::min(images, p.n - n);
-      for (int64_t i = 0; i < pictures && u != loaded; ++i)
-        strip.load(n + i, d, first, some, 0, g.channels, i * g.channels);
-      loaded = u;
-      T* y = p.taker ? static_cast<T*>(made) : p.y + n * p.y_image + d * p.y_step[0] + first * p.y_step[1];
-      const int64_t count = pictures * some * width;
-      for (int64_t q = q0; q < q1; ++q) {
-        t.channels = int(std::min(panel, p.filters - q * panel));
-        t.w = w + q * panel * depth, t.w_step = t.channels <= wide ? wide : panel;
-        t.y = y, t.y_channel = p.y_filter.data() + q * panel;
-        t.bias = p.bias ? p.bias + q * panel : nullptr;
-        for (int64_t i = 0; i < count; i += tile) {
-          t.pixel = pixels.x.data() + i, t.y_pixel = pixels.y.data() + i;
-          t.pixels = int(std::min<int64_t>(tile, count - i));
-          t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
-          kern.conv_tile(t.w_step == wide ? 1 : 2, t);
+// Results of a strip in tiles of pixels, broadcast, times vectors of filters.
+template <class T> class Tiles {
+ public:
+  static constexpr typename PlaneStrip<T>::Rows kRows = PlaneStrip<T>::whole;
+  static int64_t panel() { return 2 * kernels<T>().gemm_shape().width; }
+  static int64_t panel_width(int64_t lanes) {
+    const int64_t wide = kernels<T>().gemm_shape().width;
+    return lanes <= wide ? wide : 2 * wide;
+  }
+  Tiles(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t images, int64_t rows, const T* w)
+      : p_(p), planes_(planes), w_(w), offset_(planes.offsets(p.patches.channels)) {
+    dense_ = p.y_filter == multiples(1, p.filters);
+    const int64_t plane = p.patches.channels * planes.plane(), width = p.patches.axis[2].count();
+    for (int64_t n = 0; n < images; ++n)
+      for (int64_t h = 0; h < rows; ++h)
+        for (int64_t i = 0; i < width; ++i) {
+          x_.push_back(int32_t(n * plane + h * planes.row_step() + i * planes.pixel_step()));
+          y_.push_back(n * p.y_image + h * p.y_step[1] + i * p.y_step[2]);
         }
+    // whole tiles are read
+    const size_t tile = size_t(kernels<T>().conv_tile_pixels());
+    x_.insert(x_.end(), tile, x_.back());
+    y_.insert(y_.end(), tile, y_.back());
+  }
+  void make(const Strip& s, int64_t k0, int64_t k1, T* y) const {
+    const int tile = kernels<T>().conv_tile_pixels();
+    const int64_t count = s.images * s.rows * p_.patches.axis[2].count();
+    ConvTile<T> t = {};
+    t.k = p_.depth(), t.x = planes_.data(), t.offset = offset_.data(), t.y = y;
+    t.channels_dense = dense_, t.floor = p_.floor;
+    for (int64_t k = k0; k < k1; k += panel()) {
+      t.channels = int(std::min(panel(), k1 - k));
+      t.w = w_ + k * t.k, t.w_step = panel_width(t.channels);
+      t.y_channel = p_.y_filter.data() + k;
+      t.bias = p_.bias ? p_.bias + k : nullptr;
+      for (int64_t i = 0; i < count; i += tile) {
+        t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
+        t.pixels = int(std::min<int64_t>(tile, count - i));
+        t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
+        kernels<T>().conv_tile(t.w_step < panel() ? 1 : 2, t);
       }
-      if (p.taker) p.taker->take(n, d, first, some, made);
+    }
+  }
+
+ private:
+  const Direct<T>& p_;
+  const PlaneStrip<T>& planes_;
+  const T* w_;
+  const std::vector<int32_t> offset_;
+  std::vector<int32_t> x_;  // of each pixel in the planes
+  std::vector<int64_t> y_;  // and in the result
+  bool dense_;
+};
+
+// Results of a strip in lines: pixels in vectors, with unit stride on across the ends of padded rows, times
+// broadcast filters. What falls between the rows is thrown away.
+template <class T> class Lines {
+ public:
+  static constexpr typename PlaneStrip<T>::Rows kRows = PlaneStrip<T>::split;
+  static int64_t panel() { return kernels<T>().conv_line_filters(); }
+  static int64_t panel_width(int64_t lanes) { return lanes; }
+  Lines(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t, int64_t rows, const T* w)
+      : p_(p),
+        planes_(planes),
+        w_(w),
+        offset_(planes.offsets(p.patches.channels)),
+        across_(p.patches.axis[1].step() == 1),
+        step_(ceil_div(across_ ? (rows - 1) * planes.row_step() + p.patches.axis[2].count()
+                               : p.patches.axis[2].count(),
+                       PlaneStrip<T>::kSlack) *
+              PlaneStrip<T>::kSlack),
+        made_(size_t(panel() * step_)) {}
+  void make(const Strip& s, int64_t k0, int64_t k1, T* y) const {
+    const int64_t width = p_.patches.axis[2].count();
+    for (int64_t k = k0; k < k1; k += panel()) {
+      const int64_t some = std::min(panel(), k1 - k);
+      ConvLine<T> l = {p_.depth(),
+                       nullptr,
+                       offset_.data(),
+                       w_ + k * p_.depth(),
+                       int(some),
+                       0,
+                       made_,
+                       step_,
+                       p_.bias ? p_.bias + k : nullptr,
+                       p_.floor};
+      for (int64_t h = 0, rows; h < s.rows; h += rows) {
+        rows = across_ ? s.rows : 1;
+        l.x = planes_.data() + h * planes_.row_step();
+        l.n = (rows - 1) * planes_.row_step() + width;
+        kernels<T>().conv_line(l);
+        for (int64_t f = 0; f < some; ++f)
+          hand_out(made_ + f * step_, rows, y + p_.y_filter[size_t(k + f)] + h * p_.y_step[1]);
+      }
+    }
+  }
+
+ private:
+  void hand_out(const T* from, int64_t rows, T* y) const {
+    const int64_t width = p_.patches.axis[2].count(), from_row = planes_.row_step();
+    if (p_.y_step[2] == 1)
+      return kernels<T>().copy_rows(from, from_row, nullptr, y, p_.y_step[1], rows, width);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = 0; i < width; ++i) y[r * p_.y_step[1] + i * p_.y_step[2]] = from[r * from_row + i];
+  }
+  const Direct<T>& p_;
+  const PlaneStrip<T>& planes_;
+  const T* w_;
+  const std::vector<int32_t> offset_;
+  bool across_;
+  int64_t step_;  // from filter to filter
+  Workspace<T> made_;
+};
+
+template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t images, int64_t rows) {
+  const Patches<T>& g = p.patches;
+  const int64_t height = g.axis[1].count(), strips = ceil_div(height, rows), depths = g.axis[0].count();
+  const int64_t panel = Maker::panel(), panels = ceil_div(p.filters, panel);
+  Workspace<T> w(size_t(panels * Maker::panel_width(panel) * p.depth()));
+  pack_filters(p, panel, Maker::panel_width, static_cast<T*>(w));
+  // Few strips: the filters, too, are shared.
+  const int64_t units = ceil_div(p.n, images) * depths * strips;
+  const int64_t parts = std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts) * panel;
+  const double flops =
+      2.0 * double(p.depth() * p.filters * g.axis[2].count() * rows * images) / double(parts);
+  parallel_for(units * parts, std::max<int64_t>(1, int64_t(2e6 / flops)), [&](int64_t begin, int64_t end) {
+    PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kRows);
+    const Maker maker(p, planes, images, rows, w);
+    Workspace<T> made(p.taker ? size_t(rows * p.y_step[1]) : 1);
+    for (int64_t at = begin, loaded = -1; at < end; ++at) {
+      const int64_t u = at / parts, k0 = at % parts * part;
+      const int64_t first = u % strips * rows, n = u / strips / depths * images;
+      const Strip s = {n, u / strips % depths, first, std::min(images, p.n - n),
+                       std::min(rows, height - first)};
+      for (int64_t i = 0; i < s.images && u != loaded; ++i)
+        planes.load(s.n + i, s.depth, s.first, s.rows, 0, g.channels, i * g.channels);
+      loaded = u;
+      maker.make(s, k0, std::min(p.filters, k0 + part),
+                 p.taker ? static_cast<T*>(made)
+                         : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1]);
+      if (p.taker) p.taker->take(s.n, s.depth, s.first, s.rows, made);
     }
   });
 }
 
-// The part of group g, that has `count` channels (or filters) `step` apart.
-template <class T> Field<T> group_of(const Field<T>& x, int64_t count, int64_t step, int64_t g) {
-  Field<T> f = x;
-  f.p += g * count * step;
-  return f;
+// The share of the work that is wanted, if filters (or else pixels) are the lanes of vectors.
+template <class T> double tiles_filled(const Direct<T>& p) {
+  const int64_t last = p.filters % Tiles<T>::panel();
+  const int64_t lanes = p.filters - last + (last ? Tiles<T>::panel_width(last) : 0);
+  return double(p.filters) / double(lanes);
+}
+template <class T> double lines_filled(const Direct<T>& p) {
+  const TapAxis& w = p.patches.axis[2];
+  const int64_t row = p.patches.axis[1].step() == 1
+                          ? row_width(p.patches)
+                          : ceil_div(w.count(), PlaneStrip<T>::kSlack) * PlaneStrip<T>::kSlack;
+  return double(w.count()) / double(row);
 }
 
-// (channel, tap) of a filter as the depth of an operand.
+}  // namespace
+
+std::vector<int64_t> multiples(int64_t step, int64_t count) {
+  std::vector<int64_t> found;
+  for (int64_t i = 0; i < count; ++i) found.push_back(i * step);
+  return found;
+}
+
 Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t channels,
                   int64_t channel_step) {
   Walk walk;
@@ -175,7 +238,12 @@ Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t ch
   return walk;
 }
 
-}  // namespace
+template <class T> void convolve(const Direct<T>& p) {
+  const int64_t rows = strip_rows(p.patches, p.n);
+  if (lines_filled(p) > 1.1 * tiles_filled(p)) return by_strips<T, Lines<T>>(p, 1, rows);
+  const int64_t images = p.taker ? 1 : strip_images(p.patches, p.n, rows, kernels<T>().conv_tile_pixels());
+  by_strips<T, Tiles<T>>(p, images, rows);
+}
 
 template <class T> void conv_direct(const ConvForward<T>& p) {
   const ConvShape& s = p.s;
@@ -184,190 +252,18 @@ template <class T> void conv_direct(const ConvForward<T>& p) {
   for (int64_t g = 0; g < s.groups; ++g) {
     const WalkPanels<T> w(p.w.p + g * kg * p.w.n, Walk(p.w.n), filter_depth(kernel, p.w.step, cg, p.w.c));
     const Field<T> y = group_of(p.y, kg, p.y.c, g);
-    run(Direct<T>{forward_patches(s, group_of(p.x, cg, p.x.c, g)),
-                  s.n,
-                  kg,
-                  &w,
-                  y.p,
-                  y.n,
-                  {y.step[0], y.step[1], y.step[2]},
-                  channel_offsets<T>(kg, y.c),
-                  p.b ? p.b + g * kg : nullptr,
-                  late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
+    convolve(Direct<T>{forward_patches(s, group_of(p.x, cg, p.x.c, g)),
+                       s.n,
+                       kg,
+                       &w,
+                       y.p,
+                       y.n,
+                       {y.step[0], y.step[1], y.step[2]},
+                       multiples(y.c, kg),
+                       p.b ? p.b + g * kg : nullptr,
+                       late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
   }
   finish(p);
-}
-
-namespace {
-
-template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const int64_t (&at)[3]) {
-  const ConvShape& s = p.s;
-  const ConvAxis* a = s.axis;
-  const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
-  const Residue r[3] = {Residue(a[0], at[0]), Residue(a[1], at[1]), Residue(a[2], at[2])};
-  int64_t taps[3], tap_step[3], first_tap = 0, origin = 0;
-  for (int i = 0; i < 3; ++i) {
-    taps[i] = r[i].taps, tap_step[i] = r[i].tap_step * p.w.step[i];
-    first_tap += r[i].tap0 * p.w.step[i], origin += at[i] * p.gx.step[i];
-  }
-  if (r[0].count == 0 || r[1].count == 0 || r[2].count == 0) return;
-  if (taps[0] * taps[1] * taps[2] == 0) return fill_unreached(p, at);
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const WalkPanels<T> w(p.w.p + g * kg * p.w.n + first_tap, Walk(p.w.c),
-                          filter_depth(taps, tap_step, kg, p.w.n));
-    const Field<T> gx = group_of(p.gx, cg, p.gx.c, g);
-    run(Direct<T>{{group_of(p.gy, kg, p.gy.c, g), kg, {r[0].axis(a[0]), r[1].axis(a[1]), r[2].axis(a[2])}},
-                  s.n,
-                  cg,
-                  &w,
-                  gx.p + origin,
-                  gx.n,
-                  {a[0].stride * gx.step[0], a[1].stride * gx.step[1], a[2].stride * gx.step[2]},
-                  channel_offsets<T>(cg, gx.c),
-                  p.b ? p.b + g * cg : nullptr});
-  }
-}
-
-// All residues of the stride side by side: position q of gy's grid makes the pixels stride * q + r - low,
-// r < stride, each a result channel of its own; tap j of it is tap r + stride * j of the filter, if there.
-struct SubPixel {
-  int64_t stride, first, count, taps;
-  explicit SubPixel(const ConvAxis& a)
-      : stride(a.stride),
-        first(a.low / a.stride),
-        count((a.in - 1 + a.low) / a.stride - first + 1),
-        taps(ceil_div(a.kernel, a.stride)) {}
-  TapAxis axis(const ConvAxis& a) const {
-    std::vector<int64_t> offsets;
-    for (int64_t j = 0; j < taps; ++j) offsets.push_back(first - j * a.dilation);
-    return TapAxis(count, 1, a.out, offsets);
-  }
-};
-
-// Lanes are (channel, residues), the depth runs over (filter, taps of a residue); 0 where there is no tap.
-template <class T> struct SubPixelFilters : Panels<T> {
-  Field<const T> w;
-  const ConvAxis* axis;
-  SubPixelFilters(const Field<const T>& filters, const ConvAxis* axes) : w(filters), axis(axes) {}
-  void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override {
-    for (int64_t d = depth; d < depth + count; ++d)
-      for (int l = 0; l < width; ++l, ++out) *out = l < lanes ? at(lane + l, d) : T(0);
-  }
-
- private:
-  T at(int64_t lane, int64_t depth) const {
-    int64_t offset = 0;
-    for (int i = 2; i >= 0; --i) {
-      const int64_t stride = axis[i].stride, taps = ceil_div(axis[i].kernel, stride);
-      const int64_t tap = lane % stride + stride * (depth % taps);
-      if (tap >= axis[i].kernel) return T(0);
-      offset += tap * w.step[i], lane /= stride, depth /= taps;
-    }
-    return w.p[offset + lane * w.c + depth * w.n];
-  }
-};
-
-// A strip of gx with all that the grid makes, laid out like gx; what is inside goes to gx.
-template <class T> struct SubPixelStrip : StripTaker<T> {
-  Field<T> gx;
-  int64_t channels;
-  const ConvAxis* axis;
-  SubPixel sub[3];
-  bool last;
-  int64_t step[3], channel, row;  // of the strip; row: of the grid
-
-  SubPixelStrip(const Field<T>& to, int64_t count, const ConvAxis* a)
-      : gx(to), channels(count), axis(a), sub{SubPixel(a[0]), SubPixel(a[1]), SubPixel(a[2])} {
-    last = channels_last(gx, channels) && gx.step[2] == channels;
-    const int64_t width = sub[2].count * a[2].stride;
-    step[2] = last ? channels : 1, step[1] = width * step[2], step[0] = a[1].stride * step[1];
-    channel = last ? 1 : a[0].stride * step[0];
-    row = a[0].stride * a[1].stride * width * channels;
-  }
-  int64_t filters() const { return channels * sub[0].stride * sub[1].stride * sub[2].stride; }
-  std::vector<int64_t> offsets() const {
-    std::vector<int64_t> at;
-    for (int64_t l = 0; l < filters(); ++l) {
-      int64_t rest = l, offset = 0;
-      for (int i = 2; i >= 0; --i) offset += rest % sub[i].stride * step[i], rest /= sub[i].stride;
-      at.push_back(offset + rest * channel);
-    }
-    return at;
-  }
-  void take(int64_t n, int64_t d, int64_t first, int64_t rows, const T* strip) const override {
-    for (int64_t q = 0; q < rows; ++q)
-      for (int64_t rd = 0; rd < sub[0].stride; ++rd)
-        for (int64_t rh = 0; rh < sub[1].stride; ++rh) {
-          const int64_t z = pixel(0, d, rd), h = pixel(1, first + q, rh);
-          if (z < 0 || z >= axis[0].in || h < 0 || h >= axis[1].in) continue;
-          put(strip + q * row + rd * step[0] + rh * step[1],
-              gx.p + n * gx.n + z * gx.step[0] + h * gx.step[1]);
-        }
-  }
-
- private:
-  int64_t pixel(int i, int64_t q, int64_t r) const {
-    return (sub[i].first + q) * sub[i].stride + r - axis[i].low;
-  }
-  void put(const T* from, T* to) const {
-    const int64_t left = pixel(2, 0, 0), w0 = std::max<int64_t>(0, left),
-                  w1 = std::min(axis[2].in, left + sub[2].count * sub[2].stride);
-    from += (w0 - left) * step[2], to += w0 * gx.step[2];
-    if (last) {
-      std::copy_n(from, (w1 - w0) * channels, to);
-    } else {
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t i = 0; i < w1 - w0; ++i) to[c * gx.c + i * gx.step[2]] = from[c * channel + i * step[2]];
-    }
-  }
-};
-
-template <class T> void input_grad_at_once(const ConvInputGrad<T>& p) {
-  const ConvShape& s = p.s;
-  const ConvAxis* a = s.axis;
-  const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const SubPixelFilters<T> w(group_of(p.w, kg, p.w.n, g), a);
-    const SubPixelStrip<T> strip(group_of(p.gx, cg, p.gx.c, g), cg, a);
-    std::vector<T> bias;
-    for (int64_t l = 0; p.b && l < strip.filters(); ++l)
-      bias.push_back(p.b[g * cg + l / (strip.filters() / cg)]);
-    Direct<T> d = {{group_of(p.gy, kg, p.gy.c, g),
-                    kg,
-                    {strip.sub[0].axis(a[0]), strip.sub[1].axis(a[1]), strip.sub[2].axis(a[2])}},
-                   s.n,
-                   strip.filters(),
-                   &w,
-                   nullptr,
-                   0,
-                   {0, strip.row, strip.sub[2].stride * strip.step[2]},
-                   strip.offsets(),
-                   p.b ? bias.data() : nullptr};
-    d.taker = &strip;
-    run(d);
-  }
-}
-
-// Whether the vectors of all residues at once are better filled than those of each: few channels.
-template <class T> bool at_once(const ConvShape& s) {
-  const int64_t wide = kernels<T>().gemm_shape().width, channels = s.c / s.groups;
-  int64_t residues = 1, taps = 1;
-  for (const ConvAxis& a : s.axis) {
-    if (a.stride > 1 && a.dilation > 1) return false;
-    residues *= a.stride, taps *= ceil_div(a.kernel, a.stride);
-  }
-  if (residues == 1) return false;
-  return ceil_div(channels * residues, wide) * taps < ceil_div(channels, wide) * s.taps();
-}
-
-}  // namespace
-
-template <class T> void conv_direct(const ConvInputGrad<T>& p) {
-  if (at_once<T>(p.s)) return input_grad_at_once(p);
-  const ConvAxis* a = p.s.axis;
-  for (int64_t d = 0; d < a[0].stride; ++d)
-    for (int64_t h = 0; h < a[1].stride; ++h)
-      for (int64_t w = 0; w < a[2].stride; ++w) input_grad_residue(p, {d, h, w});
 }
 
 template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
@@ -419,9 +315,9 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
   }
 }
 
-#define NN_INSTANTIATE(T)                             \
-  template void conv_direct(const ConvForward<T>&);   \
-  template void conv_direct(const ConvInputGrad<T>&); \
+#define NN_INSTANTIATE(T)                           \
+  template void convolve(const Direct<T>&);         \
+  template void conv_direct(const ConvForward<T>&); \
   template void conv_direct(const ConvWeightGrad<T>&);
 NN_INSTANTIATE(float)
 NN_INSTANTIATE(double)

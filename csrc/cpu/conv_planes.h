@@ -10,7 +10,7 @@ namespace nn::cpu {
 // remainder modulo the stride: what a tap reads for neighbouring results then lies side by side.
 template <class T> class PlaneStrip {
  public:
-  static constexpr int64_t kSlack = 16;  // kernels read whole vectors, beyond the last row's end
+  static constexpr int64_t kSlack = 64;  // kernels read up to four vectors, beyond the last row's end
   enum Rows { whole, split };
   // Strips of up to `rows` rows of the result, `channels` planes at a time.
   PlaneStrip(const Patches<T>& patches, int64_t channels, int64_t rows, Rows order)
@@ -44,48 +44,61 @@ template <class T> class PlaneStrip {
             int64_t plane0 = 0) {
     const TapAxis &d = g_.axis[0], &h = g_.axis[1];
     const int64_t height = (rows - 1) * h.step() + h.reach();
-    for (int64_t t = 0; t < depths_; ++t)
-      for (int64_t i = 0; i < height; ++i) {
-        const int64_t at_d = d.at(depth * d.step() + d.offset(int(t))),
-                      at_h = h.at(first * h.step() + h.lowest() + i);
-        T* out = data_ + plane0 * plane() + (t * height_ + i) * row();
-        if (at_d < 0 || at_h < 0) {
-          for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * plane(), row(), T(0));
-        } else {
-          load_row(g_.x.p + n * g_.x.n + at_d * g_.x.step[0] + at_h * g_.x.step[1] + c0 * g_.x.c, channels,
-                   out);
+    const bool together = g_.x.c == 1 && channels > 1;  // channels of a row lie side by side
+    for (int64_t t = 0; t < depths_; ++t) {
+      const int64_t at_d = d.at(depth * d.step() + d.offset(int(t)));
+      const T* image = g_.x.p + n * g_.x.n + at_d * g_.x.step[0] + c0 * g_.x.c;
+      T* out = data_ + plane0 * plane() + t * height_ * row();
+      for (int64_t c = 0; c < channels; c += together ? channels : 1)
+        for (int64_t i = 0, count; i < height; i += count) {
+          const int64_t at_h = h.at(first * h.step() + h.lowest() + i);
+          T* to = out + c * plane() + i * row();
+          // rows of the image in one piece; padding row by row
+          count = 1;
+          if (at_d < 0 || at_h < 0) {
+            for (int64_t k = 0; k < (together ? channels : 1); ++k)
+              std::fill_n(to + k * plane(), row(), T(0));
+          } else if (together) {
+            load_rows(image + at_h * g_.x.step[1], g_.x.c, channels, to, plane());
+          } else {
+            if (first * h.step() + h.lowest() + i == at_h) count = std::min(height - i, h.in() - at_h);
+            load_rows(image + c * g_.x.c + at_h * g_.x.step[1], g_.x.step[1], count, to, row());
+          }
         }
-      }
+    }
   }
 
  private:
   int64_t row() const { return parts_ * part_; }
   int64_t column(int64_t i) const { return i % parts_ * part_ + i / parts_; }
 
-  // One row of every channel, padded.
-  void load_row(const T* from, int64_t channels, T* out) const {
+  // Padded rows, of an image or of all its channels.
+  void load_rows(const T* from, int64_t from_row, int64_t rows, T* out, int64_t out_row) const {
     const TapAxis& w = g_.axis[2];
     const int64_t low = w.lowest(), a = std::min(width_, std::max<int64_t>(0, -low)),
                   b = std::max(a, std::min(width_, w.in() - low)), step = g_.x.step[2];
-    for (int64_t i = a; i < std::min(b, a + parts_); ++i)
-      load_columns(from + (low + i) * step, parts_ * step, (b - i + parts_ - 1) / parts_, channels,
-                   out + column(i));
-    for (int64_t c = 0; c < channels; ++c, out += plane(), from += g_.x.c) {
+    const T* inside = from + (low + a) * step;
+    if (step == 1 && parts_ == 2) {
+      kernels<T>().split_rows(inside, from_row, rows, b - a, out + column(a), out + column(a + 1), out_row);
+    } else {
+      for (int64_t i = a; i < std::min(b, a + parts_); ++i)
+        load_columns(inside + (i - a) * step, parts_ * step, (b - i + parts_ - 1) / parts_, from_row, rows,
+                     out + column(i), out_row);
+    }
+    for (int64_t r = 0; r < rows; ++r, out += out_row, from += from_row) {
       for (int64_t i = 0; i < a; ++i) out[column(i)] = outside(from, low + i, step);
       for (int64_t i = b; i < width_; ++i) out[column(i)] = outside(from, low + i, step);
     }
   }
-  void load_columns(const T* from, int64_t step, int64_t count, int64_t channels, T* out) const {
+  void load_columns(const T* from, int64_t step, int64_t count, int64_t from_row, int64_t rows, T* out,
+                    int64_t out_row) const {
     if (step == 1) {
-      kernels<T>().copy_rows(from, g_.x.c, nullptr, out, plane(), channels, count);
-    } else if (g_.x.c == 1 && channels > 1) {
-      kernels<T>().transpose_copy(from, step, out, plane(), count, channels);
+      kernels<T>().copy_rows(from, from_row, nullptr, out, out_row, rows, count);
+    } else if (from_row == 1 && rows > 1) {
+      kernels<T>().transpose_copy(from, step, out, out_row, count, rows);
     } else {
-      for (int64_t c = 0; c < channels; ++c, from += g_.x.c, out += plane())
-        if (step == 2)
-          for (int64_t i = 0; i < count; ++i) out[i] = from[2 * i];
-        else
-          for (int64_t i = 0; i < count; ++i) out[i] = from[i * step];
+      for (int64_t r = 0; r < rows; ++r, from += from_row, out += out_row)
+        for (int64_t i = 0; i < count; ++i) out[i] = from[i * step];
     }
   }
   T outside(const T* row, int64_t coordinate, int64_t step) const {

@@ -140,6 +140,49 @@ template <class T> void conv_tile(int vectors, const ConvTile<T>& t) {
     conv_tile_body<T, MR, 2>(t);
 }
 
+template <class T, int F> void conv_line_body(const ConvLine<T>& l) {
+  constexpr int W = vec<T>::width, NV = 4;
+  for (int64_t i = 0; i < l.n; i += NV * W) {
+    vec<T> acc[F][NV];
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f)
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) acc[f][j] = set1(l.bias ? l.bias[f] : T(0));
+    const T* w = l.w;
+    for (int64_t d = 0; d < l.k; ++d, w += F) {
+      const T* x = l.x + l.offset[d] + i;
+      vec<T> xv[NV];
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) xv[j] = load(x + j * W);
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) {
+        const vec<T> wv = set1(w[f]);
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) acc[f][j] = fma(wv, xv[j], acc[f][j]);
+      }
+    }
+    const vec<T> floor = set1(l.floor);
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f)
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) store(l.y + f * l.y_step + i + j * W, max(floor, acc[f][j]));
+  }
+}
+
+// Most filters of one conv_line.
+template <class T> int conv_line_filters() { return TileLimit<T>::rows[4]; }
+
+template <class T, int F> void conv_line_filters_left(const ConvLine<T>& l) {
+  if constexpr (F > 0) {
+    if (l.filters == F) return conv_line_body<T, F>(l);
+    conv_line_filters_left<T, F - 1>(l);
+  }
+}
+// y[f, i] = max(floor, sum over d of x[offset[d] + i] w[d, f] + bias[f]).
+template <class T> void conv_line(const ConvLine<T>& l) {
+  conv_line_filters_left<T, TileLimit<T>::rows[4]>(l);
+}
+
 // gw[i * gw_step + k] (+)= sum over rows r and pixels p of x[offset[i] + r * x_row + p * x_step] gy[(r * cols
 // + p) * gy_step + k], for i < taps <= conv_tile_pixels().
 template <class T, int MR, int NV> void conv_weight_body(const T* x, const int32_t* offset, int64_t x_row,

@@ -68,6 +68,31 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
   }
 }
 
+// Every other element of n, row by row: even[r * y_step + i] = x[r * x_step + 2 i], odd: 2 i + 1.
+template <class T>
+void split_rows(const T* x, int64_t x_step, int64_t rows, int64_t n, T* e, T* o, int64_t y_step) {
+  constexpr int w = vec<T>::width;
+  for (int64_t r = 0; r < rows; ++r, x += x_step, e += y_step, o += y_step)
+    for (int64_t i = 0; i < n; i += 2 * w) {
+      const int left = int(n - i < 2 * w ? n - i : 2 * w);
+      const vec<T> a = load(x + i, left), b = load(x + i + w, left - w);
+      store(e + i / 2, even(a, b), (left + 1) / 2);
+      store(o + i / 2, odd(a, b), left / 2);
+    }
+}
+
+// The way back: n elements of y, from even and odd in turn.
+template <class T> void interleave_row(const T* e, const T* o, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  for (int64_t i = 0; i < n; i += 2 * w) {
+    const int left = int(n - i < 2 * w ? n - i : 2 * w);
+    vec<T> low, high;
+    interleave(load(e + i / 2, (left + 1) / 2), load(o + i / 2, left / 2), low, high);
+    store(y + i, low, left);
+    store(y + i + w, high, left - w);
+  }
+}
+
 // y[i] += x[i]
 template <class T> void add_to(const T* x, T* y, int64_t n) {
   constexpr int w = vec<T>::width;

@@ -92,6 +92,21 @@ template <class T> struct ConvTile {
   T floor;
 };
 
+// One call of conv_line: y[f * y_step + i] for i < n and all filters; whole tiles of four vectors are read and
+// written.
+template <class T> struct ConvLine {
+  int64_t k;              // depth: channels and taps
+  const T* x;             // padded planes
+  const int32_t* offset;  // of each depth in x
+  const T* w;             // (depth, filters)
+  int filters;
+  int64_t n;
+  T* y;
+  int64_t y_step;
+  const T* bias;  // per filter, or null
+  T floor;
+};
+
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
 // block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
 // wide.
@@ -163,6 +178,9 @@ template <class T> struct PoolRows {
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
   NN_KERNEL(copy_rows, void,                                                                                \
             (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
+  NN_KERNEL(split_rows, void,                                                                               \
+            (const T* x, int64_t x_step, int64_t rows, int64_t n, T* even, T* odd, int64_t y_step))         \
+  NN_KERNEL(interleave_row, void, (const T* even, const T* odd, int64_t n, T* y))                           \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                    \
   /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                              \
   NN_KERNEL(dropout, void,                                                                                  \
@@ -238,6 +256,8 @@ template <class T> struct PoolRows {
                                int64_t depth, T* out))                                                                         \
   NN_KERNEL(conv_tile_pixels, int, ())                                                                                         \
   NN_KERNEL(conv_tile, void, (int vectors, const ConvTile<T>& t))                                                              \
+  NN_KERNEL(conv_line_filters, int, ())                                                                                        \
+  NN_KERNEL(conv_line, void, (const ConvLine<T>& l))                                                                           \
   NN_KERNEL(conv_weight_tile, void, (int vectors, const T* x, const int32_t* offset, int64_t x_row, int64_t x_step,            \
                                      const T* gy, int64_t gy_step, int64_t rows, int64_t cols, int taps, bool accumulate,      \
                                      T* gw, int64_t gw_step))                                                                  \
