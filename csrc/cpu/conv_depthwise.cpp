@@ -44,22 +44,19 @@ template <class T> int64_t strip_rows(const Patches<T>& g, int64_t channels) {
   return std::max<int64_t>(1, std::min(g.axis[1].count(), kStripBytes / std::max<int64_t>(1, row)));
 }
 
-// Rows of results from rows of residues.
-template <class T> void thread(const T* made, int64_t made_row, int64_t stride, int64_t size, T* y) {
-  if (stride == 2) return kernels<T>().interleave_row(made, made + made_row, size, y);
-  for (int64_t i = 0; i < size; ++i) y[i] = made[i % stride * made_row + i / stride];
-}
-
-// The part of a block of channels: one row of results of every channel.
-template <class T> class RowMaker {
+// Strips of results, channel by channel. Rows of residues are made first and then threaded together.
+template <class T> class StripMaker {
  public:
-  RowMaker(const Depthwise<T>& p, const PlaneStrip<T>& strip, int64_t block)
+  StripMaker(const Depthwise<T>& p, const PlaneStrip<T>& planes, int64_t block, int64_t rows)
       : p_(p),
-        strip_(strip),
+        planes_(planes),
+        straight_(p.y.step[2] == 1),
         grid_(p.patches.axis[2].count()),
-        made_(size_t(p.stride[2] * grid_)),
-        rows_(size_t(block * p.size[2])) {
-    const std::vector<int32_t> all = strip.offsets(p.planes);
+        row_(ceil_div(grid_, PlaneStrip<T>::kSlack) * PlaneStrip<T>::kSlack),
+        residue_(rows * row_),
+        made_(size_t(p.stride[2] * residue_)),
+        turned_(straight_ ? 1 : size_t(block * rows * p.size[2])) {
+    const std::vector<int32_t> all = planes.offsets(p.planes);
     const int taps = p.patches.taps();
     for (const ResidueTaps<T>& r : p.residues) {
       offsets_.emplace_back();
@@ -68,36 +65,53 @@ template <class T> class RowMaker {
     }
   }
 
-  // x: of the first channel; residue: the first one of the row
-  void make(const T* x, size_t residue, int64_t o0, int64_t some, T* y) {
-    const bool straight = p_.y.step[2] == 1;
-    const int64_t width = p_.size[2], stride = p_.stride[2];
-    for (int64_t o = 0; o < some; ++o) {
-      const T* from = x + o * p_.planes / p_.spread * strip_.plane();
-      T* to = straight ? y + o * p_.y.c : rows_ + o * width;
-      for (int64_t r = 0; r < stride; ++r) {
-        const std::vector<int32_t>& offsets = offsets_[residue + size_t(r)];
-        const int taps = int(offsets.size());
-        kernels<T>().depthwise_row(
-            from, offsets.data(), p_.residues[residue + size_t(r)].w.data() + (o0 + o) * taps, taps, grid_,
-            p_.bias ? p_.bias[o0 + o] : T(0), p_.floor, stride == 1 ? to : made_ + r * grid_);
-      }
-      if (stride > 1) thread<T>(made_, grid_, stride, width, to);
+  // Channels [o0, o0 + some) of `rows` rows y_row apart, of the residue and those beside it.
+  void make(size_t residue, int64_t o0, int64_t some, int64_t rows, T* y, int64_t y_row) {
+    const int64_t width = p_.size[2];
+    for (int64_t o = 0; o < some; ++o)
+      if (straight_)
+        make_channel(residue, o0 + o, o, rows, y + o * p_.y.c, y_row);
+      else
+        make_channel(residue, o0 + o, o, rows, turned_ + o * rows * width, width);
+    for (int64_t h = 0; h < rows && !straight_; ++h) {
+      const T* from = turned_ + h * width;
+      T* to = y + h * y_row;
+      if (p_.y.c == 1)
+        kernels<T>().transpose_copy(from, rows * width, to, p_.y.step[2], some, width);
+      else
+        for (int64_t o = 0; o < some; ++o)
+          for (int64_t i = 0; i < width; ++i) to[o * p_.y.c + i * p_.y.step[2]] = from[o * rows * width + i];
     }
-    if (straight) return;
-    if (p_.y.c == 1)
-      kernels<T>().transpose_copy(rows_, width, y, p_.y.step[2], some, width);
-    else
-      for (int64_t o = 0; o < some; ++o)
-        for (int64_t i = 0; i < width; ++i) y[o * p_.y.c + i * p_.y.step[2]] = rows_[o * width + i];
   }
 
  private:
+  void make_channel(size_t residue, int64_t channel, int64_t o, int64_t rows, T* y, int64_t y_row) {
+    const T* x = planes_.data() + o * p_.planes / p_.spread * planes_.plane();
+    const int64_t stride = p_.stride[2];
+    for (int64_t r = 0; r < stride; ++r) {
+      const std::vector<int32_t>& offsets = offsets_[residue + size_t(r)];
+      const int taps = int(offsets.size());
+      // whole vectors: what is stored here is read again at once
+      kernels<T>().depthwise_rows(x, planes_.row_step(), offsets.data(),
+                                  p_.residues[residue + size_t(r)].w.data() + channel * taps, taps, rows,
+                                  stride == 1 ? grid_ : ceil_div(grid_, width_) * width_,
+                                  p_.bias ? p_.bias[channel] : T(0), p_.floor,
+                                  stride == 1 ? y : made_ + r * residue_, stride == 1 ? y_row : row_);
+    }
+    for (int64_t h = 0; h < rows && stride > 1; ++h) thread(made_ + h * row_, y + h * y_row);
+  }
+  void thread(const T* made, T* y) const {
+    const int64_t stride = p_.stride[2];
+    if (stride == 2) return kernels<T>().interleave_row(made, made + residue_, p_.size[2], y);
+    for (int64_t i = 0; i < p_.size[2]; ++i) y[i] = made[i % stride * residue_ + i / stride];
+  }
+
   const Depthwise<T>& p_;
-  const PlaneStrip<T>& strip_;
-  int64_t grid_;
+  const PlaneStrip<T>& planes_;
+  const bool straight_;
+  const int64_t grid_, row_, residue_, width_ = kernels<T>().gemm_shape().width;
   std::vector<std::vector<int32_t>> offsets_;  // of each residue
-  Workspace<T> made_, rows_;
+  Workspace<T> made_, turned_;
 };
 
 template <class T> void run(const Depthwise<T>& p) {
@@ -108,28 +122,27 @@ template <class T> void run(const Depthwise<T>& p) {
   const int64_t sources = block * p.planes / p.spread, blocks = ceil_div(p.channels, block);
   const int64_t rows = strip_rows(g, sources), strips = ceil_div(height, rows);
   const int64_t work = rows * g.axis[2].count() * block * taps;
-  parallel_for(
-      p.n * blocks, std::max<int64_t>(1, (int64_t(1) << 19) / (work * strips)),
-      [&](int64_t begin, int64_t end) {
-        PlaneStrip<T> strip(g, sources, rows, PlaneStrip<T>::split);
-        RowMaker<T> maker(p, strip, block);
-        for (int64_t u = begin; u < end; ++u) {
-          const int64_t n = u / blocks, o0 = u % blocks * block, some = std::min(block, p.channels - o0);
-          for (int64_t d = 0; d < g.axis[0].count(); ++d)
-            for (int64_t s = 0; s < strips; ++s) {
-              const int64_t first = s * rows, count = std::min(rows, height - first);
-              strip.load(n, d, first, count, o0 * p.planes / p.spread, ceil_div(some * p.planes, p.spread));
-              for (int64_t q = 0; q < count; ++q)
-                for (size_t r = 0; r < p.residues.size(); r += size_t(p.stride[2])) {
-                  const int64_t z = d * p.stride[0] + p.residues[r].at[0],
-                                h = (first + q) * p.stride[1] + p.residues[r].at[1];
-                  if (z >= p.size[0] || h >= p.size[1]) continue;
-                  maker.make(strip.data() + q * strip.row_step(), r, o0, some,
-                             p.y.p + n * p.y.n + z * p.y.step[0] + h * p.y.step[1] + o0 * p.y.c);
-                }
-            }
-        }
-      });
+  const auto strip = [&](PlaneStrip<T>& planes, StripMaker<T>& maker, int64_t n, int64_t o0, int64_t d,
+                         int64_t first) {
+    const int64_t some = std::min(block, p.channels - o0), count = std::min(rows, height - first);
+    planes.load(n, d, first, count, o0 * p.planes / p.spread, ceil_div(some * p.planes, p.spread));
+    for (size_t r = 0; r < p.residues.size(); r += size_t(p.stride[2])) {
+      const int64_t z = d * p.stride[0] + p.residues[r].at[0], h = first * p.stride[1] + p.residues[r].at[1];
+      const int64_t inside = std::min(count, ceil_div(p.size[1] - h, p.stride[1]));
+      if (z < p.size[0] && inside > 0)
+        maker.make(r, o0, some, inside, p.y.p + n * p.y.n + z * p.y.step[0] + h * p.y.step[1] + o0 * p.y.c,
+                   p.stride[1] * p.y.step[1]);
+    }
+  };
+  parallel_for(p.n * blocks, std::max<int64_t>(1, (int64_t(1) << 19) / (work * strips)),
+               [&](int64_t begin, int64_t end) {
+                 PlaneStrip<T> planes(g, sources, rows, PlaneStrip<T>::split);
+                 StripMaker<T> maker(p, planes, block, rows);
+                 for (int64_t u = begin; u < end; ++u)
+                   for (int64_t d = 0; d < g.axis[0].count(); ++d)
+                     for (int64_t s = 0; s < strips; ++s)
+                       strip(planes, maker, u / blocks, u % blocks * block, d, s * rows);
+               });
 }
 
 // (filter, taps), side by side.

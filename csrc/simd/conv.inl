@@ -231,40 +231,61 @@ template <class T> void conv_weight_tile(int vectors, const T* x, const int32_t*
                                gw_step);
 }
 
-// The next n <= NV * W results of a row. x is read in whole vectors, beyond the row's end, too.
-template <class T, int NV> NN_INLINE void depthwise_some(const T* x, const int32_t* offset, const T* w,
-                                                         int taps, int n, vec<T> bias, vec<T> floor, T* y) {
+// The next n <= NV * W results of R rows. x is read in whole vectors, beyond the rows' ends, too.
+template <class T, int R, int NV>
+NN_INLINE void depthwise_some(const T* x, int64_t x_row, const int32_t* offset, const T* w, int taps, int n,
+                              vec<T> bias, vec<T> floor, T* y, int64_t y_row) {
   constexpr int W = vec<T>::width;
-  vec<T> a[NV];
+  vec<T> a[R][NV];
 #pragma GCC unroll 4
-  for (int i = 0; i < NV; ++i) a[i] = bias;
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int i = 0; i < NV; ++i) a[r][i] = bias;
   for (int t = 0; t < taps; ++t) {
     const T* from = x + offset[t];
     const vec<T> wv = set1(w[t]);
 #pragma GCC unroll 4
-    for (int i = 0; i < NV; ++i) a[i] = fma(wv, load(from + i * W), a[i]);
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int i = 0; i < NV; ++i) a[r][i] = fma(wv, load(from + r * x_row + i * W), a[r][i]);
   }
 #pragma GCC unroll 4
-  for (int i = 0; i + 1 < NV; ++i) store(y + i * W, max(floor, a[i]));
-  store(y + (NV - 1) * W, max(floor, a[NV - 1]), n - (NV - 1) * W);
+  for (int r = 0; r < R; ++r, y += y_row) {
+#pragma GCC unroll 4
+    for (int i = 0; i + 1 < NV; ++i) store(y + i * W, max(floor, a[r][i]));
+    store(y + (NV - 1) * W, max(floor, a[r][NV - 1]), n - (NV - 1) * W);
+  }
 }
 
-// y[p] = max(floor, sum over taps of w[t] x[offset[t] + p] + bias) for p < n; the elements up to the next
-// whole vector are read, too.
-template <class T> void depthwise_row(const T* x, const int32_t* offset, const T* w, int taps, int64_t n,
-                                      T bias, T floor, T* y) {
+template <class T, int R> void depthwise_group(const T* x, int64_t x_row, const int32_t* offset, const T* w,
+                                               int taps, int64_t n, vec<T> bias, vec<T> floor, T* y,
+                                               int64_t y_row) {
+  constexpr int W = vec<T>::width, NV = 4 / R;
+  for (; n > (NV - 1) * W; n -= NV * W, x += NV * W, y += NV * W)
+    depthwise_some<T, R, NV>(x, x_row, offset, w, taps, int(n < NV * W ? n : NV * W), bias, floor, y, y_row);
+  for (; n > 0; n -= W, x += W, y += W)
+    depthwise_some<T, R, 1>(x, x_row, offset, w, taps, int(n < W ? n : W), bias, floor, y, y_row);
+}
+
+// y[r, p] = max(floor, sum over taps of w[t] x[offset[t] + r * x_row + p] + bias) for p < n; the elements up
+// to the next whole vector are read, too.
+template <class T> void depthwise_rows(const T* x, int64_t x_row, const int32_t* offset, const T* w, int taps,
+                                       int64_t rows, int64_t n, T bias, T floor, T* y, int64_t y_row) {
   constexpr int W = vec<T>::width;
   const vec<T> b = set1(bias), low = set1(floor);
-  for (; n > 0; n -= 4 * W, x += 4 * W, y += 4 * W) {
-    if (n > 3 * W)
-      depthwise_some<T, 4>(x, offset, w, taps, int(n < 4 * W ? n : 4 * W), b, low, y);
-    else if (n > 2 * W)
-      depthwise_some<T, 3>(x, offset, w, taps, int(n), b, low, y);
-    else if (n > W)
-      depthwise_some<T, 2>(x, offset, w, taps, int(n), b, low, y);
+  // narrow rows together: sums don't wait for each other
+  const int64_t group = n <= W ? 4 : n <= 2 * W ? 2 : 1;
+  int64_t r = 0;
+  for (; r + group <= rows; r += group, x += group * x_row, y += group * y_row) {
+    if (group == 4)
+      depthwise_group<T, 4>(x, x_row, offset, w, taps, n, b, low, y, y_row);
+    else if (group == 2)
+      depthwise_group<T, 2>(x, x_row, offset, w, taps, n, b, low, y, y_row);
     else
-      depthwise_some<T, 1>(x, offset, w, taps, int(n), b, low, y);
+      depthwise_group<T, 1>(x, x_row, offset, w, taps, n, b, low, y, y_row);
   }
+  for (; r < rows; ++r, x += x_row, y += y_row)
+    depthwise_group<T, 1>(x, x_row, offset, w, taps, n, b, low, y, y_row);
 }
 
 // a[i] += sum over rows and pixels of gy x for B taps.

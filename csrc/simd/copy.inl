@@ -81,13 +81,13 @@ void split_rows(const T* x, int64_t x_step, int64_t rows, int64_t n, T* e, T* o,
     }
 }
 
-// The way back: n elements of y, from even and odd in turn.
+// The way back: n elements of y, from even and odd in turn, of which whole vectors are read.
 template <class T> void interleave_row(const T* e, const T* o, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t i = 0; i < n; i += 2 * w) {
-    const int left = int(n - i < 2 * w ? n - i : 2 * w);
     vec<T> low, high;
-    interleave(load(e + i / 2, (left + 1) / 2), load(o + i / 2, left / 2), low, high);
+    interleave(load(e + i / 2), load(o + i / 2), low, high);
+    const int left = int(n - i < 2 * w ? n - i : 2 * w);
     store(y + i, low, left);
     store(y + i + w, high, left - w);
   }

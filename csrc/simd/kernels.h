@@ -261,7 +261,8 @@ template <class T> struct PoolRows {
   NN_KERNEL(conv_weight_tile, void, (int vectors, const T* x, const int32_t* offset, int64_t x_row, int64_t x_step,            \
                                      const T* gy, int64_t gy_step, int64_t rows, int64_t cols, int taps, bool accumulate,      \
                                      T* gw, int64_t gw_step))                                                                  \
-  NN_KERNEL(depthwise_row, void, (const T* x, const int32_t* offset, const T* w, int taps, int64_t n, T bias, T floor, T* y))  \
+  NN_KERNEL(depthwise_rows, void, (const T* x, int64_t x_row, const int32_t* offset, const T* w, int taps, int64_t rows,       \
+                                   int64_t n, T bias, T floor, T* y, int64_t y_row))                                           \
   NN_KERNEL(depthwise_weight, void, (const T* x, const int32_t* offset, const T* gy, int taps, int64_t rows, int64_t x_row,    \
                                      int64_t gy_row, int64_t n, T* gw))
 
