@@ -137,11 +137,16 @@ void check_dims(const char* what, const View& x, const View& w) {
          {{what, x}, {"w", w}});
 }
 
-// The direct algorithm makes whole tiles of a row's results: worth it if most of them are wanted.
-bool rows_fill_tiles(int64_t width, Dtype dt) {
+// The direct algorithm makes whole tiles of an image's results: worth it if most of them are wanted. Its
+// weight gradient sums over the pixels of a row, filter by filter, and writes all weights once per strip.
+bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
   const int64_t tile =
       dt == Dtype::f32 ? kernels<float>().conv_tile_pixels() : kernels<double>().conv_tile_pixels();
-  return 10 * width >= 7 * tile * ((width + tile - 1) / tile);
+  const auto filled = [&](int64_t pixels) { return 10 * pixels >= 7 * tile * ((pixels + tile - 1) / tile); };
+  if (direction == 2) return filled(s.axis[2].out) || s.k * (s.c / s.groups) * s.taps() <= 256 << 10;
+  int64_t pixels = 1;
+  for (const ConvAxis& a : s.axis) pixels *= direction == 1 ? (a.in + a.stride - 1) / a.stride : a.out;
+  return filled(pixels);
 }
 
 // 0 forward, 1 input gradient, 2 weight gradient.
@@ -158,10 +163,8 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
       }
       // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
       // gradient.
-      const ConvAxis& w = s.axis[2];
-      const bool strided = direction == 1 && w.stride > 1;
-      if ((s.taps() > 1 || strided) && rows_fill_tiles(direction == 1 ? w.in / w.stride : w.out, dt))
-        return ConvAlgorithm::direct;
+      const bool strided = direction == 1 && s.axis[2].stride > 1;
+      if ((s.taps() > 1 || strided) && direct_pays(s, dt, direction)) return ConvAlgorithm::direct;
       return ConvAlgorithm::gemm;
     }
     case ConvAlgorithm::gemm:

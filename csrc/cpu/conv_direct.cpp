@@ -27,8 +27,10 @@ template <class T> int64_t row_width(const Patches<T>& g) {
 }
 
 // Rows of the result per strip: the planes should fit half of L2, and there should be enough strips to share.
-template <class T> int64_t strip_rows(const Patches<T>& g, int64_t n) {
-  const int64_t row = g.channels * g.axis[0].taps() * row_width(g) * g.axis[1].step() * int64_t(sizeof(T));
+// made: results of a row that stay in the strip for a while.
+template <class T> int64_t strip_rows(const Patches<T>& g, int64_t n, int64_t made) {
+  const int64_t row =
+      (g.channels * g.axis[0].taps() * row_width(g) * g.axis[1].step() + made) * int64_t(sizeof(T));
   const int64_t fit = std::max<int64_t>(1, kStripBytes / std::max<int64_t>(1, row));
   const int64_t share = ceil_div(g.axis[1].count() * n, 8);
   return std::max<int64_t>(1, std::min(std::min(fit, share), g.axis[1].count()));
@@ -43,24 +45,68 @@ template <class T> int64_t strip_images(const Patches<T>& g, int64_t n, int64_t 
   return std::max<int64_t>(1, std::min(std::min(fit, enough), n));
 }
 
-// Rows of images from `first` on, at a position of the depth axis.
-struct Strip {
-  int64_t n, depth, first, images, rows;
+// Filters of one group that are made together: whole vectors, their whole depth in one piece.
+template <class T> struct FilterPanel {
+  size_t group;
+  int64_t first, lanes, width, depth;
+  const T* w;
 };
 
-// Filters [k0, k1) of panels of `panel` lanes, the whole depth of a panel in one piece; each block of the
-// depth is read from end to end. Panels are as wide as width(lanes) says.
-template <class T, class F> void pack_filters(const Direct<T>& p, int64_t panel, const F& width, T* out) {
-  const int64_t taps = p.patches.taps(), depth = p.depth(), block = ceil_div(256, taps) * taps;
-  parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * p.filters)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t d = begin * block; d < std::min(depth, end * block); d += block)
-                   for (int64_t k = 0; k < p.filters; k += panel) {
-                     const int64_t lanes = std::min(panel, p.filters - k);
-                     p.w->pack(k, int(lanes), int(width(lanes)), d, std::min(block, depth - d),
-                               out + k * depth + d * width(lanes));
-                   }
-               });
+// Packs all filters; each block of the depth is read from end to end.
+template <class T, class Maker> class FilterPanels {
+ public:
+  explicit FilterPanels(const Direct<T>& p) : data_(size_t(numbers(p))) {
+    T* out = data_;
+    int64_t first = 0;
+    for (size_t i = 0; i < p.groups.size(); ++i) {
+      const FilterGroup<T>& g = p.groups[i];
+      const int64_t taps = int64_t(g.taps.size()), depth = p.patches.channels * taps;
+      pack(g, depth, ceil_div(256, std::max<int64_t>(taps, 1)) * taps, out);
+      for (int64_t k = 0; k < g.filters; k += Maker::panel()) {
+        const int64_t lanes = std::min(Maker::panel(), g.filters - k);
+        panels_.push_back({i, first + k, lanes, Maker::panel_width(lanes), depth, out + k * depth});
+      }
+      first += g.filters, out += ceil_div(g.filters, Maker::panel()) * Maker::panel() * depth;
+    }
+  }
+  const std::vector<FilterPanel<T>>& all() const { return panels_; }
+
+ private:
+  static int64_t numbers(const Direct<T>& p) {
+    int64_t count = 1;
+    for (const FilterGroup<T>& g : p.groups)
+      count +=
+          ceil_div(g.filters, Maker::panel()) * Maker::panel() * p.patches.channels * int64_t(g.taps.size());
+    return count;
+  }
+  static void pack(const FilterGroup<T>& g, int64_t depth, int64_t block, T* out) {
+    if (depth == 0) return;
+    parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * g.filters)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t d = begin * block; d < std::min(depth, end * block); d += block)
+                     for (int64_t k = 0; k < g.filters; k += Maker::panel()) {
+                       const int64_t lanes = std::min(Maker::panel(), g.filters - k),
+                                     width = Maker::panel_width(lanes);
+                       g.w->pack(k, int(lanes), int(width), d, std::min(block, depth - d),
+                                 out + k * depth + d * width);
+                     }
+                 });
+  }
+  Workspace<T> data_;
+  std::vector<FilterPanel<T>> panels_;
+};
+
+// Offsets of each group's depths in the planes.
+template <class T>
+std::vector<std::vector<int32_t>> group_offsets(const Direct<T>& p, const PlaneStrip<T>& planes) {
+  const std::vector<int32_t> all = planes.offsets(p.patches.channels);
+  std::vector<std::vector<int32_t>> found;
+  for (const FilterGroup<T>& g : p.groups) {
+    found.emplace_back();
+    for (int64_t c = 0; c < p.patches.channels; ++c)
+      for (const int t : g.taps) found.back().push_back(all[size_t(c * p.patches.taps() + t)]);
+  }
+  return found;
 }
 
 // Results of a strip in tiles of pixels, broadcast, times vectors of filters.
@@ -72,9 +118,9 @@ template <class T> class Tiles {
     const int64_t wide = kernels<T>().gemm_shape().width;
     return lanes <= wide ? wide : 2 * wide;
   }
-  Tiles(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t images, int64_t rows, const T* w)
-      : p_(p), planes_(planes), w_(w), offset_(planes.offsets(p.patches.channels)) {
-    dense_ = p.y_filter == multiples(1, p.filters);
+  Tiles(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t images, int64_t rows)
+      : p_(p), planes_(planes), offsets_(group_offsets(p, planes)) {
+    dense_ = p.y_filter == multiples<int64_t>(1, p.filters());
     const int64_t plane = p.patches.channels * planes.plane(), width = p.patches.axis[2].count();
     for (int64_t n = 0; n < images; ++n)
       for (int64_t h = 0; h < rows; ++h)
@@ -87,31 +133,26 @@ template <class T> class Tiles {
     x_.insert(x_.end(), tile, x_.back());
     y_.insert(y_.end(), tile, y_.back());
   }
-  void make(const Strip& s, int64_t k0, int64_t k1, T* y) const {
+  void make(const Strip& s, const FilterPanel<T>& w, T* y) const {
     const int tile = kernels<T>().conv_tile_pixels();
     const int64_t count = s.images * s.rows * p_.patches.axis[2].count();
     ConvTile<T> t = {};
-    t.k = p_.depth(), t.x = planes_.data(), t.offset = offset_.data(), t.y = y;
-    t.channels_dense = dense_, t.floor = p_.floor;
-    for (int64_t k = k0; k < k1; k += panel()) {
-      t.channels = int(std::min(panel(), k1 - k));
-      t.w = w_ + k * t.k, t.w_step = panel_width(t.channels);
-      t.y_channel = p_.y_filter.data() + k;
-      t.bias = p_.bias ? p_.bias + k : nullptr;
-      for (int64_t i = 0; i < count; i += tile) {
-        t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
-        t.pixels = int(std::min<int64_t>(tile, count - i));
-        t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
-        kernels<T>().conv_tile(t.w_step < panel() ? 1 : 2, t);
-      }
+    t.k = w.depth, t.x = planes_.data(), t.offset = offsets_[w.group].data();
+    t.w = w.w, t.w_step = w.width, t.channels = int(w.lanes);
+    t.y = y, t.y_channel = p_.y_filter.data() + w.first, t.channels_dense = dense_;
+    t.bias = p_.bias ? p_.bias + w.first : nullptr, t.floor = p_.floor;
+    for (int64_t i = 0; i < count; i += tile) {
+      t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
+      t.pixels = int(std::min<int64_t>(tile, count - i));
+      t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
+      kernels<T>().conv_tile(w.width < panel() ? 1 : 2, t);
     }
   }
 
  private:
   const Direct<T>& p_;
   const PlaneStrip<T>& planes_;
-  const T* w_;
-  const std::vector<int32_t> offset_;
+  const std::vector<std::vector<int32_t>> offsets_;
   std::vector<int32_t> x_;  // of each pixel in the planes
   std::vector<int64_t> y_;  // and in the result
   bool dense_;
@@ -124,39 +165,28 @@ template <class T> class Lines {
   static constexpr typename PlaneStrip<T>::Rows kRows = PlaneStrip<T>::split;
   static int64_t panel() { return kernels<T>().conv_line_filters(); }
   static int64_t panel_width(int64_t lanes) { return lanes; }
-  Lines(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t, int64_t rows, const T* w)
+  Lines(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t, int64_t rows)
       : p_(p),
         planes_(planes),
-        w_(w),
-        offset_(planes.offsets(p.patches.channels)),
+        offsets_(group_offsets(p, planes)),
         across_(p.patches.axis[1].step() == 1),
-        step_(ceil_div(across_ ? (rows - 1) * planes.row_step() + p.patches.axis[2].count()
-                               : p.patches.axis[2].count(),
+        step_(ceil_div((across_ ? (rows - 1) * planes.row_step() : 0) + p.patches.axis[2].count(),
                        PlaneStrip<T>::kSlack) *
               PlaneStrip<T>::kSlack),
         made_(size_t(panel() * step_)) {}
-  void make(const Strip& s, int64_t k0, int64_t k1, T* y) const {
+  void make(const Strip& s, const FilterPanel<T>& w, T* y) const {
     const int64_t width = p_.patches.axis[2].count();
-    for (int64_t k = k0; k < k1; k += panel()) {
-      const int64_t some = std::min(panel(), k1 - k);
-      ConvLine<T> l = {p_.depth(),
-                       nullptr,
-                       offset_.data(),
-                       w_ + k * p_.depth(),
-                       int(some),
-                       0,
-                       made_,
-                       step_,
-                       p_.bias ? p_.bias + k : nullptr,
-                       p_.floor};
-      for (int64_t h = 0, rows; h < s.rows; h += rows) {
-        rows = across_ ? s.rows : 1;
-        l.x = planes_.data() + h * planes_.row_step();
-        l.n = (rows - 1) * planes_.row_step() + width;
-        kernels<T>().conv_line(l);
-        for (int64_t f = 0; f < some; ++f)
-          hand_out(made_ + f * step_, rows, y + p_.y_filter[size_t(k + f)] + h * p_.y_step[1]);
-      }
+    ConvLine<T> l = {};
+    l.k = w.depth, l.offset = offsets_[w.group].data(), l.w = w.w, l.filters = int(w.lanes);
+    l.y = made_, l.y_step = step_;
+    l.bias = p_.bias ? p_.bias + w.first : nullptr, l.floor = p_.floor;
+    for (int64_t h = 0, rows; h < s.rows; h += rows) {
+      rows = across_ ? s.rows : 1;
+      l.x = planes_.data() + h * planes_.row_step();
+      l.n = (rows - 1) * planes_.row_step() + width;
+      kernels<T>().conv_line(l);
+      for (int64_t f = 0; f < w.lanes; ++f)
+        hand_out(made_ + f * step_, rows, y + p_.y_filter[size_t(w.first + f)] + h * p_.y_step[1]);
     }
   }
 
@@ -170,8 +200,7 @@ template <class T> class Lines {
   }
   const Direct<T>& p_;
   const PlaneStrip<T>& planes_;
-  const T* w_;
-  const std::vector<int32_t> offset_;
+  const std::vector<std::vector<int32_t>> offsets_;
   bool across_;
   int64_t step_;  // from filter to filter
   Workspace<T> made_;
@@ -180,39 +209,43 @@ template <class T> class Lines {
 template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t images, int64_t rows) {
   const Patches<T>& g = p.patches;
   const int64_t height = g.axis[1].count(), strips = ceil_div(height, rows), depths = g.axis[0].count();
-  const int64_t panel = Maker::panel(), panels = ceil_div(p.filters, panel);
-  Workspace<T> w(size_t(panels * Maker::panel_width(panel) * p.depth()));
-  pack_filters(p, panel, Maker::panel_width, static_cast<T*>(w));
+  const FilterPanels<T, Maker> filters(p);
   // Few strips: the filters, too, are shared.
-  const int64_t units = ceil_div(p.n, images) * depths * strips;
-  const int64_t parts = std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts) * panel;
-  const double flops =
-      2.0 * double(p.depth() * p.filters * g.axis[2].count() * rows * images) / double(parts);
-  parallel_for(units * parts, std::max<int64_t>(1, int64_t(2e6 / flops)), [&](int64_t begin, int64_t end) {
+  const int64_t panels = int64_t(filters.all().size()), units = ceil_div(p.n, images) * depths * strips;
+  const int64_t parts = p.taker ? 1 : std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts);
+  double flops = 0;
+  for (const FilterPanel<T>& w : filters.all())
+    flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * g.axis[2].count()) / double(parts);
+  parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
     PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kRows);
-    const Maker maker(p, planes, images, rows, w);
-    Workspace<T> made(p.taker ? size_t(rows * p.y_step[1]) : 1);
+    const Maker maker(p, planes, images, rows);
+    Workspace<T> made(p.taker ? size_t(p.filters() * rows * g.axis[2].count() + PlaneStrip<T>::kSlack) : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
-      const int64_t u = at / parts, k0 = at % parts * part;
-      const int64_t first = u % strips * rows, n = u / strips / depths * images;
+      const int64_t u = at / parts, first = u % strips * rows, n = u / strips / depths * images;
       const Strip s = {n, u / strips % depths, first, std::min(images, p.n - n),
                        std::min(rows, height - first)};
       for (int64_t i = 0; i < s.images && u != loaded; ++i)
         planes.load(s.n + i, s.depth, s.first, s.rows, 0, g.channels, i * g.channels);
       loaded = u;
-      maker.make(s, k0, std::min(p.filters, k0 + part),
-                 p.taker ? static_cast<T*>(made)
-                         : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1]);
-      if (p.taker) p.taker->take(s.n, s.depth, s.first, s.rows, made);
+      T* y = p.taker ? static_cast<T*>(made)
+                     : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1];
+      for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q)
+        maker.make(s, filters.all()[size_t(q)], y);
+      if (p.taker) p.taker->take(s, made, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
     }
   });
 }
 
-// The share of the work that is wanted, if filters (or else pixels) are the lanes of vectors.
+// The share of the work that is wanted if filters are the lanes of vectors, and if pixels are.
 template <class T> double tiles_filled(const Direct<T>& p) {
-  const int64_t last = p.filters % Tiles<T>::panel();
-  const int64_t lanes = p.filters - last + (last ? Tiles<T>::panel_width(last) : 0);
-  return double(p.filters) / double(lanes);
+  double wanted = 0, done = 0;
+  for (const FilterGroup<T>& g : p.groups) {
+    const int64_t last = g.filters % Tiles<T>::panel();
+    const double taps = double(g.taps.size());
+    wanted += taps * double(g.filters);
+    done += taps * double(g.filters - last + (last ? Tiles<T>::panel_width(last) : 0));
+  }
+  return wanted / std::max(done, 1.0);
 }
 template <class T> double lines_filled(const Direct<T>& p) {
   const TapAxis& w = p.patches.axis[2];
@@ -224,12 +257,6 @@ template <class T> double lines_filled(const Direct<T>& p) {
 
 }  // namespace
 
-std::vector<int64_t> multiples(int64_t step, int64_t count) {
-  std::vector<int64_t> found;
-  for (int64_t i = 0; i < count; ++i) found.push_back(i * step);
-  return found;
-}
-
 Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t channels,
                   int64_t channel_step) {
   Walk walk;
@@ -238,8 +265,15 @@ Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t ch
   return walk;
 }
 
-template <class T> void convolve(const Direct<T>& p) {
-  const int64_t rows = strip_rows(p.patches, p.n);
+template <class T> void convolve(const Direct<T>& given) {
+  Direct<T> p = given;
+  const int64_t width = p.patches.axis[2].count();
+  const int64_t rows = strip_rows(p.patches, p.n, p.taker ? p.filters() * width : 0);
+  if (p.taker) {
+    p.y_step[2] = p.taker->filters_dense ? p.filters() : 1;
+    p.y_step[1] = width * p.y_step[2];
+    p.y_filter = multiples<int64_t>(p.taker->filters_dense ? 1 : rows * width, p.filters());
+  }
   if (lines_filled(p) > 1.1 * tiles_filled(p)) return by_strips<T, Lines<T>>(p, 1, rows);
   const int64_t images = p.taker ? 1 : strip_images(p.patches, p.n, rows, kernels<T>().conv_tile_pixels());
   by_strips<T, Tiles<T>>(p, images, rows);
@@ -252,16 +286,17 @@ template <class T> void conv_direct(const ConvForward<T>& p) {
   for (int64_t g = 0; g < s.groups; ++g) {
     const WalkPanels<T> w(p.w.p + g * kg * p.w.n, Walk(p.w.n), filter_depth(kernel, p.w.step, cg, p.w.c));
     const Field<T> y = group_of(p.y, kg, p.y.c, g);
-    convolve(Direct<T>{forward_patches(s, group_of(p.x, cg, p.x.c, g)),
-                       s.n,
-                       kg,
-                       &w,
-                       y.p,
-                       y.n,
-                       {y.step[0], y.step[1], y.step[2]},
-                       multiples(y.c, kg),
-                       p.b ? p.b + g * kg : nullptr,
-                       late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
+    Direct<T> d = {forward_patches(s, group_of(p.x, cg, p.x.c, g)),
+                   s.n,
+                   {},
+                   y.p,
+                   y.n,
+                   {y.step[0], y.step[1], y.step[2]},
+                   multiples(y.c, kg),
+                   p.b ? p.b + g * kg : nullptr};
+    d.groups.push_back({&w, kg, multiples(1, s.taps())});
+    if (!late(p)) d.floor = floor_of<T>(p.activation);
+    convolve(d);
   }
   finish(p);
 }
@@ -278,7 +313,7 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
     const Field<const T> gy = group_of(p.gy, kg, p.gy.c, g);
     // Strips are fixed by the sizes alone and summed in order: the same bits for any number of threads.
     const int64_t rows = std::max<int64_t>(
-        1, std::min(std::min(strip_rows(patches, 1), height), (int64_t(16) << 10) / (width * panel)));
+        1, std::min(std::min(strip_rows(patches, 1, 0), height), (int64_t(16) << 10) / (width * panel)));
     const int64_t strips = ceil_div(height, rows), units = s.n * s.axis[0].out * strips;
     const int64_t group = std::max<int64_t>(1, std::min<int64_t>(units, 4)), most = ceil_div(units, group);
     // Each share of the strips has a sum of its own.

@@ -8,29 +8,51 @@
 
 namespace nn::cpu {
 
-// Takes strips of results that are not written where they belong at once.
+// Rows of images from `first` on, at a position of the depth axis.
+struct Strip {
+  int64_t n, depth, first, images, rows;
+};
+
+// Takes strips of results that are not written where they belong at once: filters `filter_step` apart, pixels
+// of a strip, row by row, `pixel_step` apart. Whole vectors can be read.
 template <class T> struct StripTaker {
+  bool filters_dense = false;  // or the pixels
   virtual ~StripTaker() = default;
-  virtual void take(int64_t n, int64_t depth, int64_t first_row, int64_t rows, const T* strip) const = 0;
+  virtual void take(const Strip& s, const T* strip, int64_t filter_step, int64_t pixel_step) const = 0;
+};
+
+// Filters with some of the taps of the patches.
+template <class T> struct FilterGroup {
+  const Panels<T>* w;  // lanes are filters, the depth runs over (channel, tap)
+  int64_t filters;
+  std::vector<int> taps;
 };
 
 template <class T> struct Direct {
   Patches<T> patches;
-  int64_t n, filters;
-  const Panels<T>* w;  // lanes are filters, the depth runs over (channel, tap)
+  int64_t n;
+  std::vector<FilterGroup<T>> groups;
   T* y;
   int64_t y_image, y_step[3];     // from image to image, position to position
   std::vector<int64_t> y_filter;  // of each filter
   const T* bias;
   T floor = -std::numeric_limits<T>::infinity();
-  const StripTaker<T>* taker = nullptr;  // then y_step is of a strip
-  int64_t depth() const { return patches.channels * patches.taps(); }
+  const StripTaker<T>* taker = nullptr;  // instead of y
+  int64_t filters() const {
+    int64_t count = 0;
+    for (const FilterGroup<T>& g : groups) count += g.filters;
+    return count;
+  }
 };
 
 template <class T> void convolve(const Direct<T>& p);
 
 // 0, step, 2 step, ...
-std::vector<int64_t> multiples(int64_t step, int64_t count);
+template <class I> std::vector<I> multiples(I step, int64_t count) {
+  std::vector<I> found;
+  for (int64_t i = 0; i < count; ++i) found.push_back(I(i) * step);
+  return found;
+}
 
 // (channel, tap) of a filter as the depth of an operand.
 Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t channels, int64_t channel_step);

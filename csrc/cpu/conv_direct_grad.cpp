@@ -1,7 +1,9 @@
-// The input gradient of direct convolution: residue by residue of the stride a convolution of gy with unit
-// stride, or, for few channels, all residues at once as filters of their own (sub-pixel convolution). Source:
-// Shi et al. 2016 (1609.07009).
+// The input gradient of direct convolution. Position q of gy's grid makes the pixels stride * q + r - low, r
+// < stride, of gx: one convolution of gy with unit stride per residue r. Their results are made strip by
+// strip and threaded together. With few channels all residues are made at once, with zeros for taps that they
+// lack (sub-pixel convolution: Shi et al. 2016, 1609.07009).
 #include <algorithm>
+#include <deque>
 
 #include "conv_direct.h"
 
@@ -10,56 +12,89 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const int64_t (&at)[3]) {
-  const ConvShape& s = p.s;
-  const ConvAxis* a = s.axis;
-  const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
-  const Residue r[3] = {Residue(a[0], at[0]), Residue(a[1], at[1]), Residue(a[2], at[2])};
-  int64_t taps[3], tap_step[3], first_tap = 0, origin = 0;
-  for (int i = 0; i < 3; ++i) {
-    taps[i] = r[i].taps, tap_step[i] = r[i].tap_step * p.w.step[i];
-    first_tap += r[i].tap0 * p.w.step[i], origin += at[i] * p.gx.step[i];
-  }
-  if (r[0].count == 0 || r[1].count == 0 || r[2].count == 0) return;
-  if (taps[0] * taps[1] * taps[2] == 0) return fill_unreached(p, at);
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const WalkPanels<T> w(p.w.p + g * kg * p.w.n + first_tap, Walk(p.w.c),
-                          filter_depth(taps, tap_step, kg, p.w.n));
-    const Field<T> gx = group_of(p.gx, cg, p.gx.c, g);
-    convolve(
-        Direct<T>{{group_of(p.gy, kg, p.gy.c, g), kg, {r[0].axis(a[0]), r[1].axis(a[1]), r[2].axis(a[2])}},
-                  s.n,
-                  cg,
-                  &w,
-                  gx.p + origin,
-                  gx.n,
-                  {a[0].stride * gx.step[0], a[1].stride * gx.step[1], a[2].stride * gx.step[2]},
-                  multiples(gx.c, cg),
-                  p.b ? p.b + g * cg : nullptr});
-  }
-}
+// One axis: the taps of each residue, and all positions of gy that they read.
+struct SubPixelAxis {
+  const ConvAxis& a;
+  int64_t first, count;                    // of the grid
+  std::vector<int64_t> offsets;            // position q reads gy at q + offset
+  std::vector<std::vector<int64_t>> taps;  // of each residue, ascending
 
-// All residues of the stride side by side: position q of gy's grid makes the pixels stride * q + r - low,
-// r < stride, each a result channel of its own; tap j of it is tap r + stride * j of the filter, if there.
-struct SubPixel {
-  int64_t stride, first, count, taps;
-  explicit SubPixel(const ConvAxis& a)
-      : stride(a.stride),
-        first(a.low / a.stride),
-        count((a.in - 1 + a.low) / a.stride - first + 1),
-        taps(ceil_div(a.kernel, a.stride)) {}
-  TapAxis axis(const ConvAxis& a) const {
-    std::vector<int64_t> offsets;
-    for (int64_t j = 0; j < taps; ++j) offsets.push_back(first - j * a.dilation);
-    return TapAxis(count, 1, a.out, offsets);
+  explicit SubPixelAxis(const ConvAxis& axis)
+      : a(axis), first(a.low / a.stride), count((a.in - 1 + a.low) / a.stride - first + 1) {
+    for (int64_t r = 0; r < a.stride; ++r) {
+      taps.emplace_back();
+      for (int64_t t = 0; t < a.kernel; ++t)
+        if ((r - t * a.dilation) % a.stride == 0) taps.back().push_back(t), offsets.push_back(offset(r, t));
+    }
+    std::sort(offsets.begin(), offsets.end());
+    offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
+  }
+  int64_t offset(int64_t r, int64_t tap) const { return first + (r - tap * a.dilation) / a.stride; }
+  int64_t pixel(int64_t q, int64_t r) const { return (first + q) * a.stride + r - a.low; }
+  int positions() const { return int(offsets.size()); }
+  int index(int64_t r, int64_t tap) const {
+    return int(std::lower_bound(offsets.begin(), offsets.end(), offset(r, tap)) - offsets.begin());
+  }
+  // The tap of residue r at a position; -1: none.
+  int64_t tap_at(int64_t r, int64_t position) const {
+    for (const int64_t t : taps[size_t(r)])
+      if (offset(r, t) == offsets[size_t(position)]) return t;
+    return -1;
+  }
+  TapAxis axis() const { return TapAxis(count, 1, a.out, offsets); }
+};
+
+// Filters are (residue, channel). A strip of them goes to gx, as far as it is inside.
+template <class T> struct SubPixelStrip : StripTaker<T> {
+  const SubPixelAxis (&axis)[3];
+  Field<T> gx;
+  int64_t channels;
+  SubPixelStrip(const SubPixelAxis (&axes)[3], const Field<T>& to, int64_t count)
+      : axis(axes), gx(to), channels(count) {
+    this->filters_dense = channels_last(gx, channels);
+  }
+  void take(const Strip& s, const T* strip, int64_t filter_step, int64_t pixel_step) const override {
+    for (int64_t q = 0; q < s.rows; ++q)
+      for (int64_t d = 0; d < axis[0].a.stride; ++d)
+        for (int64_t h = 0; h < axis[1].a.stride; ++h) {
+          const int64_t z = axis[0].pixel(s.depth, d), y = axis[1].pixel(s.first + q, h);
+          if (z < 0 || z >= axis[0].a.in || y < 0 || y >= axis[1].a.in) continue;
+          const int64_t filter = (d * axis[1].a.stride + h) * axis[2].a.stride * channels;
+          put(strip + filter * filter_step + q * axis[2].count * pixel_step, filter_step, pixel_step,
+              gx.p + s.n * gx.n + z * gx.step[0] + y * gx.step[1]);
+        }
+  }
+
+ private:
+  // One row: column i of residue r is pixel (i, r).
+  void put(const T* from, int64_t filter_step, int64_t pixel_step, T* to) const {
+    const int64_t stride = axis[2].a.stride, width = axis[2].a.in, low = axis[2].pixel(0, 0);
+    if (this->filters_dense) {
+      for (int64_t w = 0; w < width; ++w)
+        std::copy_n(from + (w - low) / stride * pixel_step + (w - low) % stride * channels, channels,
+                    to + w * gx.step[2]);
+      return;
+    }
+    for (int64_t c = 0; c < channels; ++c, from += filter_step, to += gx.c) {
+      const T* residue[2] = {from, from + channels * filter_step};  // the first two
+      if (stride == 1 && gx.step[2] == 1)
+        std::copy_n(from - low, width, to);
+      else if (stride == 2 && gx.step[2] == 1)
+        kernels<T>().interleave_row(residue[-low], residue[1 + low] - low, width, to);
+      else
+        for (int64_t w = 0; w < width; ++w)
+          to[w * gx.step[2]] = from[(w - low) % stride * channels * filter_step + (w - low) / stride];
+    }
   }
 };
 
-// Lanes are (channel, residues), the depth runs over (filter, taps of a residue); 0 where there is no tap.
+// All residues at once: lanes are (residue, channel), the depth runs over (filter, position).
 template <class T> struct SubPixelFilters : Panels<T> {
+  const SubPixelAxis (&axis)[3];
   Field<const T> w;
-  const ConvAxis* axis;
-  SubPixelFilters(const Field<const T>& filters, const ConvAxis* axes) : w(filters), axis(axes) {}
+  int64_t channels;
+  SubPixelFilters(const SubPixelAxis (&axes)[3], const Field<const T>& filters, int64_t count)
+      : axis(axes), w(filters), channels(count) {}
   void pack(int64_t lane, int lanes, int width, int64_t depth, int64_t count, T* out) const override {
     for (int64_t d = depth; d < depth + count; ++d)
       for (int l = 0; l < width; ++l, ++out) *out = l < lanes ? at(lane + l, d) : T(0);
@@ -67,118 +102,86 @@ template <class T> struct SubPixelFilters : Panels<T> {
 
  private:
   T at(int64_t lane, int64_t depth) const {
-    int64_t offset = 0;
+    int64_t residue = lane / channels, offset = lane % channels * w.c;
     for (int i = 2; i >= 0; --i) {
-      const int64_t stride = axis[i].stride, taps = ceil_div(axis[i].kernel, stride);
-      const int64_t tap = lane % stride + stride * (depth % taps);
-      if (tap >= axis[i].kernel) return T(0);
-      offset += tap * w.step[i], lane /= stride, depth /= taps;
+      const int64_t tap = axis[i].tap_at(residue % axis[i].a.stride, depth % axis[i].positions());
+      if (tap < 0) return T(0);
+      offset += tap * w.step[i], residue /= axis[i].a.stride, depth /= axis[i].positions();
     }
-    return w.p[offset + lane * w.c + depth * w.n];
+    return w.p[offset + depth * w.n];
   }
 };
 
-// A strip of gx with all that the grid makes, laid out like gx; what is inside goes to gx.
-template <class T> struct SubPixelStrip : StripTaker<T> {
-  Field<T> gx;
-  int64_t channels;
-  const ConvAxis* axis;
-  SubPixel sub[3];
-  bool last;
-  int64_t step[3], channel, row;  // of the strip; row: of the grid
+// Channels of one residue, with their own taps.
+template <class T> WalkPanels<T> residue_filters(const SubPixelAxis (&axis)[3], const int64_t (&r)[3],
+                                                 const Field<const T>& w, int64_t filters) {
+  const T* p = w.p;
+  int64_t count[3], step[3];
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<int64_t>& taps = axis[i].taps[size_t(r[i])];
+    count[i] = int64_t(taps.size());
+    step[i] = (count[i] > 1 ? taps[1] - taps[0] : 1) * w.step[i];
+    if (count[i]) p += taps[0] * w.step[i];
+  }
+  return WalkPanels<T>(p, Walk(w.c), filter_depth(count, step, filters, w.n));
+}
 
-  SubPixelStrip(const Field<T>& to, int64_t count, const ConvAxis* a)
-      : gx(to), channels(count), axis(a), sub{SubPixel(a[0]), SubPixel(a[1]), SubPixel(a[2])} {
-    last = channels_last(gx, channels) && gx.step[2] == channels;
-    const int64_t width = sub[2].count * a[2].stride;
-    step[2] = last ? channels : 1, step[1] = width * step[2], step[0] = a[1].stride * step[1];
-    channel = last ? 1 : a[0].stride * step[0];
-    row = a[0].stride * a[1].stride * width * channels;
-  }
-  int64_t filters() const { return channels * sub[0].stride * sub[1].stride * sub[2].stride; }
-  std::vector<int64_t> offsets() const {
-    std::vector<int64_t> at;
-    for (int64_t l = 0; l < filters(); ++l) {
-      int64_t rest = l, offset = 0;
-      for (int i = 2; i >= 0; --i) offset += rest % sub[i].stride * step[i], rest /= sub[i].stride;
-      at.push_back(offset + rest * channel);
-    }
-    return at;
-  }
-  void take(int64_t n, int64_t d, int64_t first, int64_t rows, const T* strip) const override {
-    for (int64_t q = 0; q < rows; ++q)
-      for (int64_t rd = 0; rd < sub[0].stride; ++rd)
-        for (int64_t rh = 0; rh < sub[1].stride; ++rh) {
-          const int64_t z = pixel(0, d, rd), h = pixel(1, first + q, rh);
-          if (z < 0 || z >= axis[0].in || h < 0 || h >= axis[1].in) continue;
-          put(strip + q * row + rd * step[0] + rh * step[1],
-              gx.p + n * gx.n + z * gx.step[0] + h * gx.step[1]);
-        }
-  }
-
- private:
-  int64_t pixel(int i, int64_t q, int64_t r) const {
-    return (sub[i].first + q) * sub[i].stride + r - axis[i].low;
-  }
-  void put(const T* from, T* to) const {
-    const int64_t left = pixel(2, 0, 0), w0 = std::max<int64_t>(0, left),
-                  w1 = std::min(axis[2].in, left + sub[2].count * sub[2].stride);
-    from += (w0 - left) * step[2], to += w0 * gx.step[2];
-    if (last) {
-      std::copy_n(from, (w1 - w0) * channels, to);
-    } else {
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t i = 0; i < w1 - w0; ++i) to[c * gx.c + i * gx.step[2]] = from[c * channel + i * step[2]];
-    }
-  }
-};
-
-template <class T> void input_grad_at_once(const ConvInputGrad<T>& p) {
-  const ConvShape& s = p.s;
-  const ConvAxis* a = s.axis;
-  const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const SubPixelFilters<T> w(group_of(p.w, kg, p.w.n, g), a);
-    const SubPixelStrip<T> strip(group_of(p.gx, cg, p.gx.c, g), cg, a);
-    std::vector<T> bias;
-    for (int64_t l = 0; p.b && l < strip.filters(); ++l)
-      bias.push_back(p.b[g * cg + l / (strip.filters() / cg)]);
-    Direct<T> d = {{group_of(p.gy, kg, p.gy.c, g),
-                    kg,
-                    {strip.sub[0].axis(a[0]), strip.sub[1].axis(a[1]), strip.sub[2].axis(a[2])}},
-                   s.n,
-                   strip.filters(),
-                   &w,
-                   nullptr,
-                   0,
-                   {0, strip.row, strip.sub[2].stride * strip.step[2]},
-                   strip.offsets(),
-                   p.b ? bias.data() : nullptr};
-    d.taker = &strip;
-    convolve(d);
-  }
+std::vector<int> residue_taps(const SubPixelAxis (&axis)[3], const int64_t (&r)[3]) {
+  std::vector<int> found;
+  for (const int64_t d : axis[0].taps[size_t(r[0])])
+    for (const int64_t h : axis[1].taps[size_t(r[1])])
+      for (const int64_t w : axis[2].taps[size_t(r[2])])
+        found.push_back((axis[0].index(r[0], d) * axis[1].positions() + axis[1].index(r[1], h)) *
+                            axis[2].positions() +
+                        axis[2].index(r[2], w));
+  return found;
 }
 
 // Whether the vectors of all residues at once are better filled than those of each: few channels.
-template <class T> bool at_once(const ConvShape& s) {
-  const int64_t wide = kernels<T>().gemm_shape().width, channels = s.c / s.groups;
-  int64_t residues = 1, taps = 1;
-  for (const ConvAxis& a : s.axis) {
-    if (a.stride > 1 && a.dilation > 1) return false;
-    residues *= a.stride, taps *= ceil_div(a.kernel, a.stride);
-  }
-  if (residues == 1) return false;
-  return ceil_div(channels * residues, wide) * taps < ceil_div(channels, wide) * s.taps();
+template <class T>
+bool at_once(const SubPixelAxis (&axis)[3], int64_t channels, int64_t residues, int64_t taps) {
+  const int64_t wide = kernels<T>().gemm_shape().width;
+  const int64_t positions = axis[0].positions() * axis[1].positions() * axis[2].positions();
+  return ceil_div(channels * residues, wide) * positions < ceil_div(channels, wide) * taps;
 }
 
 }  // namespace
 
 template <class T> void conv_direct(const ConvInputGrad<T>& p) {
-  if (at_once<T>(p.s)) return input_grad_at_once(p);
-  const ConvAxis* a = p.s.axis;
-  for (int64_t d = 0; d < a[0].stride; ++d)
-    for (int64_t h = 0; h < a[1].stride; ++h)
-      for (int64_t w = 0; w < a[2].stride; ++w) input_grad_residue(p, {d, h, w});
+  const ConvShape& s = p.s;
+  const ConvAxis* a = s.axis;
+  const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
+  const SubPixelAxis axis[3] = {SubPixelAxis(a[0]), SubPixelAxis(a[1]), SubPixelAxis(a[2])};
+  const int64_t residues = a[0].stride * a[1].stride * a[2].stride;
+  const bool once = at_once<T>(axis, cg, residues, s.taps());
+  for (int64_t g = 0; g < s.groups; ++g) {
+    const Field<const T> w = group_of(p.w, kg, p.w.n, g);
+    const Field<T> gx = group_of(p.gx, cg, p.gx.c, g);
+    const SubPixelStrip<T> strip(axis, gx, cg);
+    const SubPixelFilters<T> all(axis, w, cg);
+    std::deque<WalkPanels<T>> each;
+    std::vector<T> bias;
+    for (int64_t l = 0; p.b && l < residues * cg; ++l) bias.push_back(p.b[g * cg + l % cg]);
+    Direct<T> d = {{group_of(p.gy, kg, p.gy.c, g), kg, {axis[0].axis(), axis[1].axis(), axis[2].axis()}},
+                   s.n,
+                   {},
+                   gx.p,
+                   gx.n,
+                   {gx.step[0], gx.step[1], gx.step[2]},
+                   multiples(gx.c, cg),
+                   p.b ? bias.data() : nullptr};
+    if (residues > 1) d.taker = &strip;
+    if (once) {
+      d.groups.push_back({&all, residues * cg, multiples(1, d.patches.taps())});
+    } else {
+      for (int64_t u = 0; u < residues; ++u) {
+        const int64_t r[3] = {u / a[2].stride / a[1].stride, u / a[2].stride % a[1].stride, u % a[2].stride};
+        each.push_back(residue_filters(axis, r, w, kg));
+        d.groups.push_back({&each.back(), cg, residue_taps(axis, r)});
+      }
+    }
+    convolve(d);
+  }
 }
 
 #define NN_INSTANTIATE(T) template void conv_direct(const ConvInputGrad<T>&);

@@ -57,6 +57,8 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
     T* to = y + i * y_step;
     if (at && i + 8 < rows)
       for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + at[i + 8] * x_step + j);
+    else
+      __builtin_prefetch(from + 1024 / sizeof(T));
     int64_t j = 0;
     for (; j + 4 * w <= n; j += 4 * w) {
       const vec<T> a = load(from + j), b = load(from + j + w), c = load(from + j + 2 * w),
@@ -76,6 +78,8 @@ void split_rows(const T* x, int64_t x_step, int64_t rows, int64_t n, T* e, T* o,
     for (int64_t i = 0; i < n; i += 2 * w) {
       const int left = int(n - i < 2 * w ? n - i : 2 * w);
       const vec<T> a = load(x + i, left), b = load(x + i + w, left - w);
+      __builtin_prefetch(x + i + 1024 / sizeof(T));
+      __builtin_prefetch(x + i + 1088 / sizeof(T));
       store(e + i / 2, even(a, b), (left + 1) / 2);
       store(o + i / 2, odd(a, b), left / 2);
     }
