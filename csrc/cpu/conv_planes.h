@@ -85,10 +85,12 @@ template <class T> class PlaneStrip {
         load_columns(inside + (i - a) * step, parts_ * step, (b - i + parts_ - 1) / parts_, from_row, rows,
                      out + column(i), out_row);
     }
-    for (int64_t r = 0; r < rows; ++r, out += out_row, from += from_row) {
-      for (int64_t i = 0; i < a; ++i) out[column(i)] = outside(from, low + i, step);
-      for (int64_t i = b; i < width_; ++i) out[column(i)] = outside(from, low + i, step);
-    }
+    const auto pad = [&](int64_t i) {
+      T* edge = out + column(i);
+      for (int64_t r = 0; r < rows; ++r) edge[r * out_row] = outside(from + r * from_row, low + i, step);
+    };
+    for (int64_t i = 0; i < a; ++i) pad(i);
+    for (int64_t i = b; i < width_; ++i) pad(i);
   }
   void load_columns(const T* from, int64_t step, int64_t count, int64_t from_row, int64_t rows, T* out,
                     int64_t out_row) const {

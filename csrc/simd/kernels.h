@@ -92,8 +92,8 @@ template <class T> struct ConvTile {
   T floor;
 };
 
-// One call of conv_line: y[f * y_step + i] for i < n and all filters; whole tiles of four vectors are read and
-// written.
+// One call of conv_line: y[f * y_step + i] for i < n and all filters; whole tiles of four vectors are read
+// and written.
 template <class T> struct ConvLine {
   int64_t k;              // depth: channels and taps
   const T* x;             // padded planes
