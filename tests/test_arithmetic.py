@@ -138,3 +138,13 @@ def test_results_that_no_memory_holds():
         nnkern.exp(huge)
     with pytest.raises(ValueError, match="add: the result is too large to allocate"):
         nnkern.add(np.broadcast_to(np.float32(0), (1 << 29, 1 << 31)), 1.0)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (700, 16), (300, 256), (5, 257), (4000, 33)])
+def test_a_row_beside_every_row(shape):
+    x, row = randn(*shape), randn(shape[-1], seed=1)
+    for name in ("add", "sub", "maximum", "gt"):
+        check_kernels(f"{name}_forward", x, row, kind="exact" if name in ("maximum", "gt") else "sum")
+        check_kernels(f"{name}_forward", row, x, kind="exact" if name in ("maximum", "gt") else "sum")
+    image = randn(3, 7, 5, shape[-1]).transpose(0, 3, 1, 2)
+    check_kernels("mul_forward", image, row[:, None, None])

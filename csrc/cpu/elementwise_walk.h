@@ -135,12 +135,32 @@ template <class T> void gather(const T* x, int64_t step, int64_t n, T* to) {
   for (int64_t i = 0; i < n; ++i) to[i] = x[i * step];
 }
 
+// Dense x and z, and one short dense row y beside every row of them: a bias in the last axis, or of
+// channels-last images.
+inline bool repeats_short_row(const ElementWalk& w) {
+  const int64_t n = w.ndim == 2 && w.operands == 3 ? w.shape[1] : kWalkBlock;
+  return n <= kWalkBlock / 2 && w.step[0][0] == n && w.step[1][0] == n && w.step[2][0] == 0 &&
+         w.step[0][1] == 1 && w.step[1][1] == 1 && w.step[2][1] == 1;
+}
+// Several copies of y side by side, so that a call of the loop is worth its while.
+template <class X, class Y, class Z, class L>
+void run_repeated(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) {
+  const int64_t n = w.shape[1], copies = kWalkBlock / n;
+  parallel_for(w.shape[0], std::max<int64_t>(1, kWalkChunk / n), [&](int64_t begin, int64_t end) {
+    Y ys[kWalkBlock];
+    for (int64_t i = 0; i < copies; ++i) std::copy(y, y + n, ys + i * n);
+    for (int64_t row = begin; row < end; row += copies)
+      loop(x + row * n, 1, ys, 1, z + row * n, std::min(copies, end - row) * n);
+  });
+}
+
 // loop(x, x_step, y, y_step, z, n) over runs whose steps it can take (1 or 0 for inputs, 1 for the result);
 // other steps go through small buffers. Inputs X may be absent (null).
 template <class X, class Y, class Z, class L>
 void run_loop(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) {
   const int64_t zs = w.inner_step(0), xs = w.inner_step(1), ys = w.operands > 2 ? w.inner_step(2) : 0;
   const bool x_ok = xs == 0 || xs == 1, y_ok = ys == 0 || ys == 1;
+  if (repeats_short_row(w)) return run_repeated(w, x, y, z, loop);
   if (x_ok && y_ok && zs == 1) {
     w.run([&](const int64_t* at, int64_t n) { loop(x + at[1], int(xs), y + at[2], int(ys), z + at[0], n); });
     return;

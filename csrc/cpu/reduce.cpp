@@ -113,7 +113,10 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
     if (p.run_step == 1) return dense(fold, from, step, rows, length, c, c_step, to);
     T row[kPackedLeaf];
     for (int64_t r = 0; r < rows; ++r, from += step) {
-      for (int64_t i = 0; i < length; ++i) row[i] = from[i * p.run_step];
+      if (p.run_step == 2)  // shuffles
+        for (int64_t i = 0; i < length; ++i) row[i] = from[i * 2];
+      else
+        for (int64_t i = 0; i < length; ++i) row[i] = from[i * p.run_step];
       dense(fold, row, 0, 1, length, c ? c + r * c_step : nullptr, 0, to + r);
     }
   };
