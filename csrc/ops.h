@@ -36,6 +36,9 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_SHAPE_OPS(NN_OP)                                                                      \
   NN_INDEX_OPS(NN_OP)                                                                      \
   NN_OP(dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed") \
+  NN_ALPHA_DROPOUT_OPS(NN_OP)                                                              \
+  NN_EMBEDDING_OPS(NN_OP)                                                                  \
+  NN_DISTANCE_OPS(NN_OP)                                                                   \
   NN_REDUCE_OPS(NN_OP)                                                                     \
   NN_OPTIM_OPS(NN_OP)                                                                      \
   NN_SCAN_OPS(NN_OP)                                                                       \
@@ -186,6 +189,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(all_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                         \
   NN_OP(argmax_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
   NN_OP(argmin_forward, Array2, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                     \
+  NN_OP(norm_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
   NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
         "x", "axes", "correction", "keepdims")
 
@@ -262,6 +266,28 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
         int64_t directions, bool batch_first, bool needs_x),                                                                   \
         "gy", "gh", "gc", "gcells", "x", "h0", "c0", "w_ih", "w_hh", "w_hr", "peephole", "lengths", "mask", "y", "cells",      \
         "gates", "gx", "gh0", "gc0", "cell", "direction", "directions", "batch_first", "needs_x")
+
+// w (rows, width), index of whole numbers. The gradient of row v adds scale[i] gy[source[i]] (without source: gy[i]) of
+// the places i with index[i] = v; the row padding_idx (-1: none) gets zeros. mode: 0 sum, 1 mean, 2 max, whose winning
+// rows come with it (-1 in empty bags).
+#define NN_EMBEDDING_OPS(NN_OP)                                                                                                \
+  NN_OP(embedding_forward, Array, (const View& w, const View& index), "w", "index")                                            \
+  NN_OP(embedding_backward, Array, (const View& gy, const View& index, const OptView& source, const OptView& scale,            \
+        int64_t rows, int64_t padding_idx),                                                                                    \
+        "gy", "index", "source", "scale", "rows", "padding_idx")                                                               \
+  NN_OP(embedding_bag_forward, Array2, (const View& w, const View& index, const View& offsets, const OptView& scale,           \
+        int64_t mode),                                                                                                         \
+        "w", "index", "offsets", "scale", "mode")
+
+// Random numbers are a hash of seed and place. alpha_dropout_backward is what it does to a gradient.
+#define NN_ALPHA_DROPOUT_OPS(NN_OP)                                                                                            \
+  NN_OP(alpha_dropout_forward, Array, (const View& x, double p, int64_t seed), "x", "p", "seed")                               \
+  NN_OP(alpha_dropout_backward, Array, (const View& gy, double p, int64_t seed), "gy", "p", "seed")
+
+// x (rows, width); y has the distances of the pairs of rows (0, 1), (0, 2), ... (1, 2), ...
+#define NN_DISTANCE_OPS(NN_OP)                                                                                                 \
+  NN_OP(pdist_forward, Array, (const View& x, double p), "x", "p")                                                             \
+  NN_OP(pdist_backward, Array, (const View& gy, const View& x, const View& y, double p), "gy", "x", "y", "p")
 
 // In place on params and states; the lists of states that an option leaves out are empty.
 #define NN_OPTIM_OPS(NN_OP)                                                                                                    \

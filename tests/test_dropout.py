@@ -35,6 +35,8 @@ def test_kernel_of_every_layout(p):
         randn(0, 3),
     ):
         check_kernels("dropout_forward", np.asarray(x), p, 7, kind="exact")
+        check_kernels("alpha_dropout_forward", np.asarray(x), p, 7, kind="math")
+        check_kernels("alpha_dropout_backward", np.asarray(x), p, 7, kind="exact")
 
 
 def test_share_and_independence():
@@ -99,3 +101,130 @@ def test_channels_drop_as_a_whole():
     assert nn.Dropout2d(0.5).eval()(x) is x
     with pytest.raises(ValueError, match=r"dropout2d: input must be \(N, C, ...\)"):
         nnkern.dropout2d(randn(3, 4))
+
+
+# --- channels, alpha dropout, in place
+
+
+CHANNELS = [
+    ("dropout1d", (40, 30, 5), 2), ("dropout1d", (300, 5), 1), ("dropout2d", (40, 30, 3, 4), 2),
+    ("dropout2d", (40, 30, 3), 2), ("dropout3d", (40, 30, 2, 3, 2), 2), ("dropout3d", (300, 2, 3, 2), 1),
+    ("feature_alpha_dropout", (40, 30, 6), 2), ("feature_alpha_dropout", (40, 30), 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, shape, axes", CHANNELS)
+def test_every_channel_has_one_choice(name, shape, axes):
+    nnkern.manual_seed(2)
+    x = Tensor(np.ones(shape, np.float32), requires_grad=True)
+    y = getattr(nnkern, name)(x, 0.25, True)
+    flat = y.data.reshape(*shape[:axes], -1)
+    np.testing.assert_array_equal(flat, np.broadcast_to(flat[..., :1], flat.shape))
+    low = flat.min()
+    assert 0.15 < (flat == low).mean() < 0.35 and len(np.unique(flat)) == 2
+    (gx,) = nnkern.grad(y, x, np.ones(shape, np.float32))
+    assert ((gx.data == 0) == (y.data == low)).all() and len(np.unique(gx.data)) == 2
+    assert getattr(nnkern, name)(x, 0.25, False) is x
+
+
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("name", ["alpha_dropout", "feature_alpha_dropout"])
+def test_alpha_dropout_keeps_mean_and_variance(name, p):
+    nnkern.manual_seed(5)
+    x = Tensor(randn(1000, 500), requires_grad=True)
+    y = getattr(nnkern, name)(x, p, True)
+    assert abs(y.data.mean()) < 0.01 and abs(y.data.std() - 1) < 0.01
+    (gx,) = nnkern.grad(y, x, np.ones_like(x.data))
+    slope = 1 / np.sqrt((1 - p) * (1 + p * 1.7580993408473766**2))
+    assert set(np.round(np.unique(gx.data), 5)) == {np.float32(0), np.round(np.float32(slope), 5)}
+    assert abs((gx.data == 0).mean() - p) < 0.01
+
+
+def test_alpha_dropout_has_the_values_of_torch():
+    torch = pytest.importorskip("torch")
+    x = np.ones(1000, np.float32)
+    for p in (0.2, 0.5, 1.0):
+        ours, theirs = (
+            nnkern.alpha_dropout(x, p, True),
+            torch.nn.functional.alpha_dropout(torch.ones(1000), p, True),
+        )
+        np.testing.assert_allclose(np.unique(ours), np.unique(theirs.numpy()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "dropout1d", "feature_alpha_dropout"])
+def test_in_place(name):
+    f, x = getattr(nnkern, name), np.abs(randn(30, 20)) + 1
+    nnkern.manual_seed(3)
+    expected = f(x, 0.5, True)
+    a, t = x.copy(), Tensor(x.copy())
+    for inside in (a, t):
+        nnkern.manual_seed(3)
+        assert f(inside, 0.5, True, True) is inside
+        np.testing.assert_array_equal(
+            np.asarray(inside.data if isinstance(inside, Tensor) else inside), expected
+        )
+    x = Tensor(x, requires_grad=True)
+    nnkern.manual_seed(3)
+    y = x * 1
+    f(y, 0.5, True, inplace=True)
+    (g,) = nnkern.grad(y, x, np.ones_like(x.data))
+    assert ((g.data == 0) == (expected == expected.min())).all()
+
+
+@pytest.mark.parametrize("name", ["dropout", "alpha_dropout"])
+def test_second_derivatives_keep_the_choice(name):
+    x = Tensor(randn(20, dtype=np.float64), requires_grad=True)
+    nnkern.manual_seed(1)
+    y = getattr(nnkern, name)(x, 0.4, True)
+    (g,) = nnkern.grad(y * y, x, np.ones(20), create_graph=True)
+    (gg,) = nnkern.grad(g, x, np.ones(20))
+    (slope,) = nnkern.grad(y, x, np.ones(20))
+    np.testing.assert_allclose(gg.data, 2 * slope.data**2)
+
+
+LAYERS = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name):
+    layer, x = (
+        getattr(nn, name)(0.4, inplace=True),
+        randn(*(5, 6, 4, 4, 4)[: 3 if name == "Dropout1d" else 5]),
+    )
+    assert repr(layer) == f"{name}(p=0.4, inplace=True)"
+    before = x.copy()
+    assert layer.eval()(x) is x and (x == before).all()
+    assert layer.train()(x) is x and (x != before).any()
+    with pytest.raises(ValueError, match=rf"{name}: p must lie in \[0, 1\], got 1.5"):
+        getattr(nn, name)(1.5)
+
+
+def test_same_bits_of_alpha_dropout_for_any_thread_count():
+    x, before = randn(200_001), _cpu.num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            _cpu.set_num_threads(threads)
+            results.append(_cpu.alpha_dropout_forward(x, 0.4, 5))
+    finally:
+        _cpu.set_num_threads(before)
+    for r in results[1:]:
+        np.testing.assert_array_equal(r, results[0])
+
+
+@pytest.mark.parametrize(
+    "name, ndim", [("dropout1d", 1), ("dropout1d", 4), ("dropout3d", 3), ("dropout3d", 6)]
+)
+def test_numbers_of_axes(name, ndim):
+    with pytest.raises(ValueError, match=rf"{name}: input must be \(N, C, ...\) with"):
+        getattr(nnkern, name)(randn(*(2,) * ndim))
+
+
+@pytest.mark.parametrize("name", ["alpha_dropout", "dropout1d", "feature_alpha_dropout"])
+def test_errors_of_all(name):
+    with pytest.raises(ValueError, match=r"p must lie in \[0, 1\], got 2"):
+        getattr(nnkern, name)(randn(3, 3), 2, True)
+    with pytest.raises(ValueError, match=r"p must lie in \[0, 1\], got -1"):
+        getattr(nnkern, name)(randn(3, 3), -1, False)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        getattr(nnkern, name)(np.ones((3, 3), int), 0.5, True)

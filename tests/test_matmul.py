@@ -235,3 +235,32 @@ def test_packed_matrix_is_an_object():
         nnkern.PackedMatrix(None)
     with pytest.raises(ValueError, match="another instruction set"):
         _cpu.matmul_packed_forward(x, randn(7), 20, 30, None, 0)
+
+
+BILINEAR = [((4, 3), (4, 5), (6, 3, 5)), ((2, 3, 4), (2, 3, 1), (1, 4, 1)), ((3,), (5,), (2, 3, 5)), ((0, 3), (0, 5), (2, 3, 5))]  # fmt: skip
+
+
+@pytest.mark.parametrize("one, two, weight", BILINEAR, ids=str)
+def test_bilinear_equals_torch(one, two, weight):
+    torch = pytest.importorskip("torch")
+    arrays = [randn(*s, seed=i) for i, s in enumerate((one, two, weight, weight[:1]))]
+    check_torch(nnkern.bilinear, torch.nn.functional.bilinear, *arrays, kind="chain", n=60)
+    check_torch(nnkern.bilinear, torch.nn.functional.bilinear, *arrays[:3], kind="chain", n=60)
+    if arrays[0].size:
+        check_gradient(nnkern.bilinear, *arrays)
+
+
+def test_bilinear_layer_and_errors():
+    torch = pytest.importorskip("torch")
+    x, y = randn(4, 3), randn(4, 5)
+    for bias in (True, False):
+        ours, theirs = nnkern.nn.Bilinear(3, 5, 2, bias), torch.nn.Bilinear(3, 5, 2, bias)
+        ours.load_state_dict(theirs.state_dict())
+        assert_close(ours(x, y).data, theirs(torch.tensor(x), torch.tensor(y)).detach().numpy(), "chain", 15)
+        assert repr(ours) == repr(theirs)
+    with pytest.raises(
+        ValueError, match=r"bilinear: inputs must be \(..., 3\) and \(..., 5\) with equal leading axes"
+    ):
+        nnkern.bilinear(x, y[:3], randn(2, 3, 5))
+    with pytest.raises(ValueError, match=r"bilinear: weight must be \(K, I, J\)"):
+        nnkern.bilinear(x, y, randn(3, 5))

@@ -167,7 +167,7 @@ template <class T> void Scores<T>::drop(const QueryPanel& q, int64_t j, int64_t 
   const int64_t panel = (q.b * p_.heads + q.h) * p_.panels() + q.i / kLanes;
   const T scale = p_.dropout == 1 ? T(0) : T(1 / (1 - p_.dropout));
   kernels<T>().dropout(s, s, count * kLanes, uint64_t(p_.seed), panel * ((p_.keys + 1) / 2) + j / 2,
-                       threshold, scale);
+                       threshold, scale, T(0), T(0));
 }
 
 #define NN_INSTANTIATE(T)                         \

@@ -321,6 +321,21 @@ Array all_forward(const View& x, const Ints& axes, bool keepdims) {
   return fold_truth("all", x, axes, keepdims, true);
 }
 
+// Roots of sums of squares.
+Array norm_forward(const View& x, const Ints& axes, bool keepdims) {
+  const Dtype dt = common_dtype("norm", {{"x", x}});
+  const Reduction r = reduction("norm", x, axes, keepdims);
+  Array y = output("norm", dt, r.ndim, r.shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Workspace<T> centre(size_t(r.results));
+    std::fill_n(static_cast<T*>(centre), r.results, T(0));
+    fold<T>(x, r, Fold::squares, centre, y.as<T>());
+    for (int64_t i = 0; i < r.results; ++i) y.as<T>()[i] = std::sqrt(y.as<T>()[i]);
+  });
+  return y;
+}
+
 // Two passes: the mean, then the squares about it, so that a large mean costs no digits.
 Array2 var_mean_forward(const View& x, const Ints& axes, double correction, bool keepdims) {
   const Reduction r = reduction("var", x, axes, keepdims);

@@ -105,5 +105,14 @@ template <class T> void add_to(const T* x, T* y, int64_t n) {
   if (i < n) store(y + i, load(y + i, int(n - i)) + load(x + i, int(n - i)), int(n - i));
 }
 
+// y[i] += a * x[i]
+template <class T> void add_scaled(T a, const T* x, T* y, int64_t n) {
+  constexpr int w = vec<T>::width;
+  const vec<T> scale = set1(a);
+  int64_t i = 0;
+  for (; i + w <= n; i += w) store(y + i, fma(scale, load(x + i), load(y + i)));
+  if (i < n) store(y + i, fma(scale, load(x + i, int(n - i)), load(y + i, int(n - i))), int(n - i));
+}
+
 }  // namespace
 }  // namespace nn

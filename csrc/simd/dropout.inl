@@ -20,14 +20,15 @@ NN_INLINE void philox(uint64_t key, uint64_t first_counter, uint32_t* out) {
   }
 }
 
-// y[i] = random word i >= threshold ? x[i] * scale : 0 for i < n; `group` counts the groups of 64 before x.
-template <class T>
-void dropout(const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale) {
+// y[i] = random word i >= threshold ? x[i] * scale + shift : fill for i < n; `group` counts the groups of 64
+// before x.
+template <class T> void dropout(const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold,
+                                T scale, T shift, T fill) {
   uint32_t word[64];
   for (int64_t i = 0; i < n; i += 64, ++group) {
     philox(key, uint64_t(group) * 16, word);
     const int count = n - i < 64 ? int(n - i) : 64;
-    for (int j = 0; j < count; ++j) y[i + j] = word[j] >= threshold ? x[i + j] * scale : T(0);
+    for (int j = 0; j < count; ++j) y[i + j] = word[j] >= threshold ? x[i + j] * scale + shift : fill;
   }
 }
 

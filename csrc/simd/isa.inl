@@ -28,6 +28,7 @@
 #include "pool.inl"             // stands on reduce.inl
 #include "response_norm.inl"    // stands on norm.inl and reduce.inl
 
+#include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
 
 #define NN_CONCAT_(a, b) a##b

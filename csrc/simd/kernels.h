@@ -173,7 +173,7 @@ template <class T> struct PoolRows {
 #define NN_KERNELS(NN_KERNEL)                                                                               \
   NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                         \
   NN_ACTIVATION_KERNELS(NN_KERNEL)                                                                          \
-  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i] */                                      \
+  /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i];  y[i] += a x[i] */                     \
   NN_KERNEL(transpose_copy, void,                                                                           \
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
   NN_KERNEL(copy_rows, void,                                                                                \
@@ -182,9 +182,9 @@ template <class T> struct PoolRows {
             (const T* x, int64_t x_step, int64_t rows, int64_t n, T* even, T* odd, int64_t y_step))         \
   NN_KERNEL(interleave_row, void, (const T* even, const T* odd, int64_t n, T* y))                           \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                    \
-  /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale : 0 */                              \
-  NN_KERNEL(dropout, void,                                                                                  \
-            (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale))        \
+  NN_KERNEL(add_scaled, void, (T a, const T* x, T* y, int64_t n))                                           \
+  NN_DROPOUT_KERNELS(NN_KERNEL)                                                                             \
+  NN_DISTANCE_KERNELS(NN_KERNEL)                                                                            \
   NN_PROBE_KERNELS(NN_KERNEL)                                                                               \
   NN_GEMM_KERNELS(NN_KERNEL)                                                                                \
   NN_ATTENTION_KERNELS(NN_KERNEL)                                                                           \
@@ -292,6 +292,16 @@ template <class T> struct PoolRows {
   NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y))      \
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
+
+/* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale + shift : fill */
+#define NN_DROPOUT_KERNELS(NN_KERNEL)                                                                                          \
+  NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale, T shift,    \
+                            T fill))
+
+/* distance.inl: kind 0 to 3 is p = 0, 1, 2, infinity; 4: another p */
+#define NN_DISTANCE_KERNELS(NN_KERNEL)                                                                                         \
+  NN_KERNEL(distances, void, (int kind, T p, const T* x, const T* y, int64_t n, int64_t count, T* out))                        \
+  NN_KERNEL(distance_grad, void, (int kind, T p, T g, T top, const T* x, const T* y, int64_t n, T* gx))
 
 /* softmax.inl: rows of n elements; columns of n elements, `step` apart */
 #define NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                                          \

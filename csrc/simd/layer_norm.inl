@@ -1,25 +1,49 @@
 // Layer norm of dense rows: forward, and backward with the sums that give gw and gb.
 //
-// A row is read from memory once and then from cache: its mean, the squares about it, the result. Sums of a
-// piece of 4096 numbers stay in lanes, pieces are added in double. Backward takes four rows at a time, so
-// that w, gw and gb are read once for all of them. Bound by bytes.
+// A row is read from memory once and then from cache: its sums, then the result. Moments are taken about the
+// row's first number, or, if that is too far from the mean for it, once more about the mean: a large mean
+// costs no digits. Sums of a piece of 4096 numbers stay in lanes, pieces are added in double. Bound by bytes.
 namespace nn {
 namespace {
 
 constexpr int64_t kPiece = 4096;
 
-// the sum of term(i, k) over the row: lanes i .. i + k - 1
-template <class T, class F> NN_INLINE double sum_row(int64_t n, F&& term) {
-  constexpr int w = vec<T>::width;
-  double total = 0;
+// The sums over a row of what term(i, k, a, b) adds to a and b: lanes i .. i + k - 1.
+struct RowSums {
+  double a = 0, b = 0;
+};
+template <class T, class F> NN_INLINE RowSums sum_row(int64_t n, F&& term) {
+  RowSums total;
   for (int64_t from = 0; from < n; from += kPiece) {
     const vec<T> zero = set1(T(0));
-    vec<T> a[4] = {zero, zero, zero, zero};
-    each_slot<w>(n - from < kPiece ? n - from : kPiece,
-                 [&](int64_t i, int s, int k) { term(from + i, k, a[s]); });
-    total += double(sum4(a));
+    vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
+    each_slot<vec<T>::width>(n - from < kPiece ? n - from : kPiece,
+                             [&](int64_t i, int s, int k) { term(from + i, k, a[s], b[s]); });
+    total.a += double(sum4(a)), total.b += double(sum4(b));
   }
   return total;
+}
+
+// rest: how far the mean is from `centre`, about which the moments were taken
+template <class T> struct RowMoments {
+  T centre = 0;
+  double rest = 0, var = 0;
+};
+template <class T> NN_INLINE RowMoments<T> moments_about(T centre, const T* x, int64_t n) {
+  const vec<T> c = set1(centre);
+  const RowSums s = sum_row<T>(n, [&](int64_t i, int k, vec<T>& a, vec<T>& b) {
+    const vec<T> d = only(load(x + i, k) - c, k);
+    a = a + d, b = fma(d, d, b);
+  });
+  const double rest = s.a / double(n);
+  return {centre, rest, s.b / double(n) - rest * rest};
+}
+template <class T> NN_INLINE RowMoments<T> square_mean(const T* x, int64_t n) {
+  const RowSums s = sum_row<T>(n, [&](int64_t i, int k, vec<T>& a, vec<T>&) {
+    const vec<T> v = load(x + i, k);
+    a = fma(v, v, a);
+  });
+  return {T(0), 0, s.a / double(n)};
 }
 
 template <bool rms, class T> NN_INLINE void layer_norm_row(const LayerNormRows<T>& p, int64_t r) {
@@ -31,32 +55,18 @@ template <bool rms, class T> NN_INLINE void layer_norm_row(const LayerNormRows<T
         p.n, [&](int64_t i, int k) { store(h + i, load(x + i, k) + load(p.residual + r * p.n + i, k), k); });
     x = h;
   }
-  const double n = double(p.n);
-  T centre = 0;
-  double rest = 0, squares;
-  if (rms) {
-    squares = sum_row<T>(p.n, [&](int64_t i, int k, vec<T>& a) {
-      const vec<T> v = load(x + i, k);
-      a = fma(v, v, a);
-    });
-  } else {
-    centre = T(sum_row<T>(p.n, [&](int64_t i, int k, vec<T>& a) { a = a + load(x + i, k); }) / n);
-    const vec<T> c = set1(centre);
-    vec<T> deviation = set1(T(0));  // its sum would be 0 if the centre were not rounded
-    squares = sum_row<T>(p.n, [&](int64_t i, int k, vec<T>& a) {
-      const vec<T> d = only(load(x + i, k) - c, k);
-      deviation = deviation + d, a = fma(d, d, a);
-    });
-    rest = double(sum(deviation)) / n;
-    squares -= rest * rest * n;
-    p.mean[r] = T(double(centre) + rest);
-  }
-  const double rstd = 1 / ::sqrt(squares / n + p.eps);
+  RowMoments<T> m = rms ? square_mean(x, p.n) : moments_about(*x, x, p.n);
+  if (!rms && !(m.rest * m.rest <= 4 * m.var)) m = moments_about(T(double(m.centre) + m.rest), x, p.n);
+  const double rstd = 1 / ::sqrt((m.var > 0 ? m.var : m.var * 0) + p.eps);
+  if (!rms) p.mean[r] = T(double(m.centre) + m.rest);
   p.rstd[r] = T(rstd);
-  const vec<T> c = set1(centre), scale = set1(T(rstd)), shift = set1(T(-rest * rstd));
+  const vec<T> c = set1(m.centre), scale = set1(T(rstd)), shift = set1(T(-m.rest * rstd));
+  const T *next = p.x + (r + 1) * p.n, *next_residual = p.residual + (r + 1) * p.n;
   T* y = p.y + r * p.n;
   const bool streamed = p.stream && reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) == 0;
   each_vector<w>(p.n, [&](int64_t i, int k) {
+    __builtin_prefetch(next + i);  // memory rests otherwise
+    if (p.residual) __builtin_prefetch(next_residual + i);
     const vec<T> v = load(x + i, k);
     put(streamed, y + i,
         rms ? v * scale * load(p.w + i, k)
@@ -70,45 +80,28 @@ template <class T> void layer_norm(const LayerNormRows<T>& p) {
   if (p.stream) stream_fence();
 }
 
-// gx of `count` rows from r on, and what they add to gw and gb; hat = (x - mean) rstd
-template <bool rms, int count, class T>
-NN_INLINE void layer_norm_grad_rows(const LayerNormRows<T>& p, int64_t r) {
+// gx of row r, and what it adds to gw and gb; hat = (x - mean) rstd
+template <bool rms, class T> NN_INLINE void layer_norm_grad_row(const LayerNormRows<T>& p, int64_t r) {
   constexpr int w = vec<T>::width;
-  const T *x = p.x + r * p.n, *gy = p.gy + r * p.n;
-  vec<T> mean[count], rstd[count], g_mean[count], slope[count];
-  for (int i = 0; i < count; ++i) {
-    const T *xi = x + i * p.n, *gi = gy + i * p.n;
-    mean[i] = set1(rms ? T(0) : p.centre[r + i]), rstd[i] = set1(p.scale[r + i]);
-    double g = 0, gx = 0;
-    for (int64_t from = 0; from < p.n; from += kPiece) {
-      const vec<T> zero = set1(T(0));
-      vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
-      each_slot<w>(p.n - from < kPiece ? p.n - from : kPiece, [&](int64_t j, int s, int k) {
-        const vec<T> v = load(gi + from + j, k) * load(p.w + from + j, k);
-        if (!rms) a[s] = a[s] + v;
-        b[s] = fma(v, load(xi + from + j, k) - mean[i], b[s]);
-      });
-      g += rms ? 0 : double(sum4(a)), gx += double(sum4(b));
-    }
-    const double scale = double(p.scale[r + i]), n = double(p.n);
-    g_mean[i] = set1(T(g / n * scale)), slope[i] = set1(T(gx * scale * scale / n));  // of rstd hat
-  }
-  each_vector<w>(p.n, [&](int64_t j, int k) {
-    const vec<T> weight = load(p.w + j, k);
-    vec<T> gw = load(p.gw + j, k), gb = rms ? weight : load(p.gb + j, k);
-    for (int i = 0; i < count; ++i) {
-      const vec<T> g = load(gy + i * p.n + j, k);
-      const vec<T> hat = (load(x + i * p.n + j, k) - mean[i]) * rstd[i];
-      gw = fma(g, hat, gw);
-      if (!rms) gb = gb + g;
-      vec<T> v = fnma(hat, slope[i], g * weight * rstd[i]);
-      if (!rms) v = v - g_mean[i];
-      if (p.extra) v = v + load(p.extra + (r + i) * p.n + j, k);
-      T* to = p.gx + (r + i) * p.n + j;
-      put(p.stream && reinterpret_cast<uintptr_t>(to) % sizeof(vec<T>) == 0, to, v, k);
-    }
-    store(p.gw + j, gw, k);
-    if (!rms) store(p.gb + j, gb, k);
+  const T *x = p.x + r * p.n, *gy = p.gy + r * p.n, *extra = p.extra ? p.extra + r * p.n : nullptr;
+  const vec<T> mean = set1(rms ? T(0) : p.centre[r]), rstd = set1(p.scale[r]);
+  const RowSums s = sum_row<T>(p.n, [&](int64_t i, int k, vec<T>& a, vec<T>& b) {
+    const vec<T> g = load(gy + i, k) * load(p.w + i, k);
+    if (!rms) a = a + g;
+    b = fma(g, load(x + i, k) - mean, b);
+  });
+  const double scale = double(p.scale[r]) / double(p.n);
+  const vec<T> shift = set1(T(s.a * scale)), slope = set1(T(s.b * scale * double(p.scale[r])));
+  T* gx = p.gx + r * p.n;
+  const bool streamed = p.stream && reinterpret_cast<uintptr_t>(gx) % sizeof(vec<T>) == 0;
+  each_vector<w>(p.n, [&](int64_t i, int k) {
+    const vec<T> g = load(gy + i, k), hat = (load(x + i, k) - mean) * rstd;
+    store(p.gw + i, fma(g, hat, load(p.gw + i, k)), k);
+    if (!rms) store(p.gb + i, load(p.gb + i, k) + g, k);
+    vec<T> v = fnma(hat, slope, g * load(p.w + i, k) * rstd);
+    if (!rms) v = v - shift;
+    if (extra) v = v + load(extra + i, k);
+    put(streamed, gx + i, v, k);
   });
 }
 
@@ -116,9 +109,7 @@ template <bool rms, class T> NN_INLINE void layer_norm_grad_of(const LayerNormRo
   for (int64_t i = 0; i < p.n; ++i) p.gw[i] = T(0);
   if (!rms)
     for (int64_t i = 0; i < p.n; ++i) p.gb[i] = T(0);
-  int64_t r = 0;
-  for (; r + 4 <= p.rows; r += 4) layer_norm_grad_rows<rms, 4>(p, r);
-  for (; r < p.rows; ++r) layer_norm_grad_rows<rms, 1>(p, r);
+  for (int64_t r = 0; r < p.rows; ++r) layer_norm_grad_row<rms>(p, r);
   if (p.stream) stream_fence();
 }
 template <class T> void layer_norm_grad(const LayerNormRows<T>& p) {

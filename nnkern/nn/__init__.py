@@ -35,10 +35,12 @@ from .activation import (
 )
 from .container import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .dropout import Dropout, Dropout2d
+from .distance import CosineSimilarity, PairwiseDistance
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from .embedding import Embedding, EmbeddingBag
 from .fold import Fold, Unfold
 from .fuse import fuse_conv_bn
-from .linear import Flatten, Identity, Linear, Unflatten
+from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -125,4 +127,6 @@ __all__ = [
     "SmoothL1Loss", "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss",
     "MultiMarginLoss", "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "utils",
+    "AlphaDropout", "Bilinear", "CosineSimilarity", "Dropout1d", "Dropout3d", "Embedding", "EmbeddingBag",
+    "FeatureAlphaDropout", "PairwiseDistance",
 ]  # fmt: skip

@@ -10,8 +10,10 @@ from .arithmetic import *
 from .attention import *
 from .compare import *
 from .conv import *
+from .distance import *
 from .dropout import *
 from .elementwise import *
+from .embedding import *
 from .fold import *
 from .gate import *
 from .index import *
@@ -50,7 +52,7 @@ _OPERATORS = {
     "__neg__": "neg", "__abs__": "abs", "__invert__": "logical_not", "__getitem__": "getitem",
     "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
     "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__pow__": "pow", "__matmul__": "matmul",
-    "__and__": "logical_and", "__or__": "logical_or", "__xor__": "logical_xor",
+    "norm": "vector_norm", "__and__": "logical_and", "__or__": "logical_or", "__xor__": "logical_xor",
 }  # fmt: skip
 
 # 2 - x is sub(2, x).
@@ -117,7 +119,7 @@ def _friendly(function: _Any) -> _Any:
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
     "conv", "fold", "gate", "index", "join", "loss", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
-    "layer_norm",
+    "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         if not isinstance(globals()[_name], type):

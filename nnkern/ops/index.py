@@ -13,11 +13,9 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
-from .arithmetic import mul
 
 __all__ = [
-    "embedding", "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "one_hot", "scatter",
-    "scatter_add", "take_along_dim",
+    "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "scatter", "scatter_add", "take_along_dim",
 ]  # fmt: skip
 
 
@@ -179,42 +177,6 @@ def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """scatter that adds: y[index[i, j], j] += src[i, j]. Repeated indices add up, in order."""
     return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
-
-
-class Embedding(Take):
-    def __init__(self, padding_idx: Any) -> None:
-        super().__init__(0)
-        self.padding_idx = padding_idx
-
-    def backward(self, gy: Any) -> Any:
-        if self.padding_idx is not None:
-            index = np.asarray(self.saved[0])
-            real = index % self.x_shape[0] != self.padding_idx % self.x_shape[0]
-            gy = mul(gy, real[..., None].astype(self.x_dtype))
-        return super().backward(gy)
-
-
-def embedding(x: Any, weight: Any, padding_idx: Any = None) -> Any:
-    """Rows of weight: y[.., :] = weight[x[..], :]. The row padding_idx receives no gradient.
-
-    x: integers of any shape; weight (V, D); returns x.shape + (D,).
-    """
-    return Embedding(padding_idx)(weight, _integers("embedding", x))
-
-
-def one_hot(x: Any, num_classes: int = -1) -> Any:
-    """int64, x.shape + (num_classes,): 1 where the last index equals x. -1: as many classes as x needs."""
-    index = np.asarray(x.numpy() if isinstance(x, Tensor) else x)
-    top = int(index.max(initial=-1))
-    if num_classes == -1:
-        num_classes = top + 1
-    if top >= num_classes or index.min(initial=0) < 0:
-        raise ValueError(
-            f"one_hot: classes must lie in [0, {num_classes}), got {index.min()} to {index.max()}"
-        )
-    y = np.zeros((*index.shape, num_classes), np.int64)
-    np.put_along_axis(y, index[..., None].astype(np.int64), 1, -1)
-    return Tensor(y) if isinstance(x, Tensor) else y
 
 
 # x[index]

@@ -5,6 +5,7 @@ Operands may be transposed, sliced or broadcast: the engine reads them where the
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..config import get_isa
@@ -16,8 +17,9 @@ from .activation import relu_grad
 from .arithmetic import add, mul
 from .reduce import sum as _sum
 from .reduce import sum_to
+from .shape import movedim, reshape
 
-__all__ = ["PackedMatrix", "addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "mv", "outer"]
+__all__ = ["PackedMatrix", "addmm", "baddbmm", "bilinear", "bmm", "linear", "matmul", "mm", "mv", "outer"]
 
 # Numbers of the fused activations, as in csrc/cpu/gemm.h.
 _ACTIVATIONS = {None: 0, "none": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "gelu": 4, "gelu_tanh": 5, "silu": 6}
@@ -186,6 +188,34 @@ def _taped(*inputs: Any) -> bool:
 def _dims(op: str, x: Any, ndim: int, name: str) -> None:
     if len(x.shape) != ndim:
         raise ValueError(f"{op}: {name} must have {ndim} axes ({name}.shape={tuple(x.shape)})")
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """y[.., k] = input1[.., :] @ weight[k] @ input2[.., :] + bias[k].
+
+    input1: (..., I); input2: (..., J), the same leading axes; weight: (K, I, J); bias: (K,) or None. Returns (..., K).
+    Semantics: torch.nn.functional.bilinear.
+
+    >>> nnkern.bilinear(np.ones((5, 2)), np.ones((5, 3)), np.ones((4, 2, 3))).shape
+    (5, 4)
+    """
+    lead, (k, i, j) = tuple(input1.shape[:-1]), _cube(weight)
+    if tuple(input2.shape[:-1]) != lead or (input1.shape[-1], input2.shape[-1]) != (i, j):
+        raise ValueError(
+            f"bilinear: inputs must be (..., {i}) and (..., {j}) with equal leading axes (input1.shape="
+            f"{tuple(input1.shape)}, input2.shape={tuple(input2.shape)}, weight.shape={(k, i, j)})"
+        )
+    rows = math.prod(lead)
+    left = matmul(reshape(input1, (rows, i)), reshape(movedim(weight, 1, 0), (i, k * j)))
+    y = matmul(reshape(left, (rows, k, j)), reshape(input2, (rows, j, 1)))
+    y = reshape(y, (*lead, k))
+    return y if bias is None else add(y, bias)
+
+
+def _cube(weight: Any) -> tuple[int, ...]:
+    if len(weight.shape) != 3:
+        raise ValueError(f"bilinear: weight must be (K, I, J) (weight.shape={tuple(weight.shape)})")
+    return tuple(weight.shape)
 
 
 def mm(x: Any, w: Any) -> Any:

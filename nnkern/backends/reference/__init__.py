@@ -5,8 +5,10 @@ from .arithmetic import *
 from .attention import *
 from .compare import *
 from .conv import *
+from .distance import *
 from .dropout import *
 from .elementwise import *
+from .embedding import *
 from .fold import *
 from .gate import *
 from .index import *

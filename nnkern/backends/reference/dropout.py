@@ -16,13 +16,37 @@ def _philox(key, counters):
     return np.stack(c).astype(np.uint32)
 
 
-def dropout_forward(x, p, seed):
-    """x / (1 - p) where word i of the generator is at least p * 2^32, else 0.
+def _kept(x, p, seed):
+    """True where word i of the generator is at least p * 2^32.
 
     Words come in groups of 64: word w of counter 16 * group + l stands at 64 * group + 16 * w + l.
     """
     groups = -(-x.size // 64)
     words = _philox(seed, np.arange(16 * groups, dtype=np.uint64)).reshape(4, groups, 16).transpose(1, 0, 2)
-    kept = words.reshape(-1)[: x.size].reshape(x.shape) >= p * 2.0**32
+    return words.reshape(-1)[: x.size].reshape(x.shape) >= p * 2.0**32
+
+
+def dropout_forward(x, p, seed):
     scale = x.dtype.type(1 / (1 - p)) if p < 1 else x.dtype.type(0)
-    return np.where(kept, x * scale, x.dtype.type(0))
+    return np.where(_kept(x, p, seed), x * scale, x.dtype.type(0))
+
+
+_SATURATED = -1.7580993408473766  # -scale * alpha of selu
+
+
+def _alpha_scale(p):
+    return 1 / np.sqrt((1 - p) * (1 + p * _SATURATED**2))
+
+
+def alpha_dropout_forward(x, p, seed):
+    if p == 1:
+        return np.zeros_like(x)
+    a, number = _alpha_scale(p), x.dtype.type
+    shift = -a * _SATURATED * p
+    return np.where(_kept(x, p, seed), x * number(a) + number(shift), number(a * _SATURATED + shift))
+
+
+def alpha_dropout_backward(gy, p, seed):
+    if p == 1:
+        return np.zeros_like(gy)
+    return np.where(_kept(gy, p, seed), gy * gy.dtype.type(_alpha_scale(p)), gy.dtype.type(0))

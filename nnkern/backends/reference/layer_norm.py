@@ -17,9 +17,10 @@ def layer_norm_forward(x, residual, w, b, normalized_shape, eps, rms):
     if z.size == 0:
         return h.copy(), h if residual is not None else np.zeros(0, x.dtype), np.zeros((2, len(z)), x.dtype)
     mean = np.zeros(len(z), x.dtype) if rms else z.mean(1)
-    deviation = z - mean[:, None]
-    rstd = 1 / np.sqrt((deviation * deviation).mean(1) + x.dtype.type(eps))
-    y = (deviation * rstd[:, None]).reshape(x.shape)
+    with np.errstate(invalid="ignore"):  # Inf - Inf and Inf * 0 are NaN
+        deviation = z - mean[:, None]
+        rstd = 1 / np.sqrt((deviation * deviation).mean(1) + x.dtype.type(eps))
+        y = (deviation * rstd[:, None]).reshape(x.shape)
     y = y if w is None else y * w
     y = y if b is None or rms else y + b
     return y, h if residual is not None else np.zeros(0, x.dtype), np.stack([mean, rstd])

@@ -52,6 +52,10 @@ def argmin_forward(x, axes, keepdims):
     return amin_forward(x, axes, keepdims), np.asarray(np.argmin(x, axis, keepdims=keepdims))
 
 
+def norm_forward(x, axes, keepdims):
+    return np.asarray(np.sqrt(np.sum(x * x, _axes(axes), keepdims=keepdims)))
+
+
 def var_mean_forward(x, axes, correction, keepdims):
     mean = mean_forward(x, axes, True)
     squares = sum_forward((x - mean) ** 2, axes, keepdims)

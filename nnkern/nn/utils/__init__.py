@@ -1,6 +1,6 @@
-"""torch.nn.utils: packed sequences (rnn) and the clipping of gradients."""
+"""torch.nn.utils: packed sequences (rnn), the clipping of gradients, parameters computed from others (parametrize)."""
 
-from . import rnn
+from . import parametrizations, parametrize, rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "rnn"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parametrizations", "parametrize", "rnn"]

@@ -1,0 +1,96 @@
+// Distances between all pairs of rows.
+//
+//   y[i, j] = (sum over d of |x[i, d] - x[j, d]|^p)^(1/p), i < j, one after another
+//
+// Differences are formed as they stand: no |a|^2 + |b|^2 - 2ab, which loses the digits of near rows. Every
+// row of gx is one thread's, which takes each pair twice for it. Bound by arithmetic.
+#include <algorithm>
+#include <cmath>
+
+#include "../ops.h"
+#include "../parallel.h"
+#include "../simd/kernels.h"
+#include "copy.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;  // differences: some 20 us
+
+struct Power {
+  int kind;  // as in simd/distance.inl
+  double p;
+  Power(const char* op, double p) : kind(p == 0 ? 0 : p == 1 ? 1 : p == 2 ? 2 : std::isinf(p) ? 3 : 4), p(p) {
+    if (!(p >= 0))
+      throw std::invalid_argument(std::string(op) + ": p must not be negative, got " + std::to_string(p));
+  }
+  // What distance_grad leaves out.
+  double factor(double y, double gy) const {
+    if (kind == 0 || y == 0) return 0;
+    return kind == 2 ? gy / y : kind == 4 ? gy * std::pow(y, 1 - p) : gy;
+  }
+};
+
+// Where the pairs (i, i + 1), (i, i + 2)... stand.
+int64_t first_pair(int64_t i, int64_t rows) { return i * rows - i * (i + 1) / 2; }
+
+void check_matrix(const char* op, const View& x) {
+  if (x.ndim != 2) fail(op, "input must be (rows, width)", {{"input", x}});
+}
+
+}  // namespace
+
+Array pdist_forward(const View& x, double p) {
+  constexpr const char* op = "pdist";
+  const Dtype dt = common_dtype(op, {{"input", x}});
+  check_matrix(op, x);
+  const Power power(op, p);
+  const int64_t rows = x.shape[0], n = x.shape[1], pairs = first_pair(rows, rows);
+  Array y = output(op, dt, 1, &pairs);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense(x);
+    const T* row = dense.as<T>();
+    const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rows * n));
+    parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        kernels<T>().distances(power.kind, T(p), row + i * n, row + (i + 1) * n, n, rows - i - 1,
+                               y.as<T>() + first_pair(i, rows));
+    });
+  });
+  return y;
+}
+
+Array pdist_backward(const View& gy, const View& x, const View& y, double p) {
+  constexpr const char* op = "pdist_backward";
+  const Dtype dt = common_dtype(op, {{"gy", gy}, {"x", x}, {"y", y}});
+  check_matrix(op, x);
+  const Power power(op, p);
+  const int64_t rows = x.shape[0], n = x.shape[1];
+  if (gy.size() != first_pair(rows, rows) || y.size() != gy.size())
+    fail(op, "gy and y must have one number for each pair of rows", {{"gy", gy}, {"x", x}, {"y", y}});
+  Array gx = output(op, dt, 2, x.shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense_x(x), dense_gy(gy), dense_y(y);
+    const T *row = dense_x.as<T>(), *g = dense_gy.as<T>(), *distance = dense_y.as<T>();
+    parallel_for(
+        rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rows * n)), [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            T* to = gx.as<T>() + i * n;
+            std::fill_n(to, n, T(0));
+            for (int64_t j = 0; j < rows; ++j) {
+              if (j == i) continue;
+              const int64_t low = std::min(i, j), at = first_pair(low, rows) + std::max(i, j) - low - 1;
+              const double factor = power.factor(distance[at], g[at]);
+              if (factor != 0)
+                kernels<T>().distance_grad(power.kind, T(p), T(factor), distance[at], row + i * n,
+                                           row + j * n, n, to);
+            }
+          }
+        });
+  });
+  return gx;
+}
+
+}  // namespace nn::cpu

@@ -1,0 +1,63 @@
+// Distances of rows, (sum |x - y|^p)^(1/p), and their gradient. kind: 0 counts differences, 1,
+// 2 and 3 (maximum) are the norms one knows, 4 is any other p. Bound by arithmetic once the rows are in
+// cache.
+namespace nn {
+namespace {
+
+template <int kind, class T> NN_INLINE T distance_of(T p, const T* x, const T* y, int64_t n) {
+  constexpr int w = vec<T>::width;
+  const vec<T> zero = set1(T(0)), one = set1(T(1));
+  vec<T> a[4] = {zero, zero, zero, zero};
+  each_slot<w>(n, [&](int64_t i, int s, int k) {
+    const vec<T> d = abs(load(x + i, k) - load(y + i, k));
+    if constexpr (kind == 0) a[s] = a[s] + select(eq(d, zero), zero, one);
+    if constexpr (kind == 1) a[s] = a[s] + d;
+    if constexpr (kind == 2) a[s] = fma(d, d, a[s]);
+    if constexpr (kind == 3) a[s] = combine<kMax, T>(d, a[s]);
+    if constexpr (kind == 4) a[s] = a[s] + only(pow(d, set1(p)), k);
+  });
+  if constexpr (kind == 3)
+    return across<kMax, T>(combine<kMax, T>(combine<kMax, T>(a[0], a[1]), combine<kMax, T>(a[2], a[3])));
+  return sum4(a);
+}
+template <int kind, class T>
+NN_INLINE void distances_of(T p, const T* x, const T* y, int64_t n, int64_t count, T* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = distance_of<kind>(p, x, y + i * n, n);
+  if constexpr (kind == 2 || kind == 4)
+    each_vector<vec<T>::width>(count, [&](int64_t i, int k) {
+      const vec<T> v = load(out + i, k);
+      store(out + i, kind == 2 ? sqrt(v) : pow(v, set1(1 / p)), k);
+    });
+}
+// out[i] = the distance of x and row i of y, dense
+template <class T> void distances(int kind, T p, const T* x, const T* y, int64_t n, int64_t count, T* out) {
+  switch (kind) {
+    case 0:
+      return distances_of<0>(p, x, y, n, count, out);
+    case 1:
+      return distances_of<1>(p, x, y, n, count, out);
+    case 2:
+      return distances_of<2>(p, x, y, n, count, out);
+    case 3:
+      return distances_of<3>(p, x, y, n, count, out);
+    default:
+      return distances_of<4>(p, x, y, n, count, out);
+  }
+}
+
+// gx += g sign(x - y) |x - y|^(p - 1); of the maximum: only where |x - y| is `top`
+template <class T> void distance_grad(int kind, T p, T g, T top, const T* x, const T* y, int64_t n, T* gx) {
+  const vec<T> zero = set1(T(0)), factor = set1(g);
+  each_vector<vec<T>::width>(n, [&](int64_t i, int k) {
+    const vec<T> d = load(x + i, k) - load(y + i, k), size = abs(d);
+    vec<T> v = copysign(factor, d);
+    if (g < 0) v = -v;
+    if (kind == 2) v = factor * d;
+    if (kind == 3) v = select(eq(size, set1(top)), v, zero);
+    if (kind == 4) v = v * pow(size, set1(p - 1));
+    store(gx + i, load(gx + i, k) + select(eq(size, zero), zero, v), k);
+  });
+}
+
+}  // namespace
+}  // namespace nn

@@ -1,0 +1,171 @@
+"""Lengths and distances of vectors: vector_norm, normalize, cosine_similarity, pairwise_distance, pdist."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..function import Function
+from ..tensor import Tensor
+from .arithmetic import add, div, mul, sub
+from .compare import clamp, eq, ne, where
+from .elementwise import abs as _abs
+from .elementwise import pow as _pow
+from .elementwise import sign
+from .index import index_select
+from .reduce import amax, amin
+from .reduce import sum as _sum
+from .shape import reshape
+
+__all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist", "vector_norm"]
+
+
+class Length(Function):
+    """The Euclidean norm along an axis, which stays as 1; its gradient at 0 is 0."""
+
+    name = "norm"
+
+    def __init__(self, dim: Any) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        y = self.kernels.norm_forward(x, self.dim, True)
+        self.saved = (x, y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        return mul(x, _share(gy, y))
+
+
+def _share(g: Any, y: Any) -> Any:
+    """g / y, and 0 where y is 0."""
+    zero = eq(y, 0.0)
+    return where(zero, 0.0, div(g, where(zero, 1.0, y)))
+
+
+def _norm(x: Any, p: float, dim: Any) -> Any:
+    """(sum |x|^p)^(1/p) along dim, which stays as 1."""
+    if p == 2:
+        return Length(dim)(x)
+    if p == 0:
+        return _sum(ne(x, 0.0).astype(x.dtype), dim, True)
+    if p == 1:
+        return _sum(_abs(x), dim, True)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(_abs(x), dim, True)
+    total = _sum(_pow(_abs(x), p), dim, True)
+    zero = eq(total, 0.0)  # the root has no slope there: 0
+    return where(zero, 0.0, _pow(where(zero, 1.0, total), 1 / p))
+
+
+def vector_norm(x: Any, p: float = 2.0, dim: Any = None, keepdim: bool = False) -> Any:
+    """(sum |x|^p)^(1/p) along dim (one axis, several, or None for all); the largest or smallest |x| for p = inf, -inf.
+
+    p = 0 counts what is not 0. The gradient at 0 is 0. Semantics: torch.linalg.vector_norm.
+
+    >>> nnkern.vector_norm(np.array([[3.0, 4.0], [0.0, 2.0]]), dim=1)
+    array([5., 2.])
+    """
+    axes = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    y = _norm(x, p, axes)
+    if keepdim:
+        return y
+    gone = {a % x.ndim for a in axes}
+    return reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in gone))
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+    """input / max(norm, eps), the p-norm along dim.
+
+    input: float32 or float64; dim: one axis or several. Returns an array of input's shape. Semantics:
+    torch.nn.functional.normalize.
+
+    >>> nnkern.normalize(np.array([[3.0, 4.0]]))
+    array([[0.6, 0.8]])
+    """
+    return div(input, clamp(_norm(input, p, dim), eps))
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between x1 and x2 along dim: x1 . x2 / (max(|x1|, eps) max(|x2|, eps)).
+
+    x1, x2: shapes that broadcast. Returns their common shape without dim. Semantics:
+    torch.nn.functional.cosine_similarity.
+
+    >>> nnkern.cosine_similarity(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]]))
+    array([0.70710678])
+    """
+    product = _sum(mul(x1, x2), dim, True)
+    ndim = product.ndim
+    axis = dim % ndim - ndim if ndim else -1  # counted from the end: it fits both
+    lengths = [clamp(_norm(x, 2, axis), eps) for x in (x1, x2)]
+    y = div(product, mul(*lengths))
+    return reshape(y, tuple(n for i, n in enumerate(y.shape) if i != axis + ndim))
+
+
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    """The p-norm of x1 - x2 + eps along the last axis.
+
+    x1, x2: (N, D) or (D,), or any shapes that broadcast. Returns their common shape without the last axis, or with it as
+    1 if keepdim. Semantics: torch.nn.functional.pairwise_distance.
+
+    >>> nnkern.pairwise_distance(np.array([[3.0, 4.0]]), np.zeros((1, 2)), eps=0.0)
+    array([5.])
+    """
+    y = _norm(add(sub(x1, x2), eps), p, -1)
+    return y if keepdim else reshape(y, y.shape[:-1])
+
+
+class PDist(Function):
+    name = "pdist"
+
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def forward(self, x: Any) -> Any:
+        y = self.kernels.pdist_forward(x, self.p)
+        self.saved = (x, y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        if not isinstance(gy, Tensor):
+            return self.kernels.pdist_backward(gy, x, y, self.p)
+        return _pdist_grad(gy, x, y, self.p)
+
+
+def _pdist_grad(gy: Any, x: Any, y: Any, p: float) -> Any:
+    """pdist's gradient in plain ops: every pair's share goes to its first row, and away from its second."""
+    from .index import index_add, zeros_view
+
+    first = [i for i in range(x.shape[0]) for _ in range(i + 1, x.shape[0])]
+    second = [j for i in range(x.shape[0]) for j in range(i + 1, x.shape[0])]
+    d = sub(index_select(x, 0, first), index_select(x, 0, second))
+    if p == 0:
+        share = mul(d, 0.0)
+    elif p == 2:
+        share = mul(d, reshape(_share(gy, y), (-1, 1)))
+    elif p == 1:
+        share = mul(sign(d), reshape(gy, (-1, 1)))
+    elif math.isinf(p):
+        top = eq(_abs(d), reshape(y, (-1, 1))).astype(x.dtype)
+        share = mul(mul(sign(d), top), reshape(gy, (-1, 1)))
+    else:
+        zero = eq(d, 0.0)
+        slope = mul(sign(d), _pow(where(zero, 1.0, _abs(d)), p - 1))
+        share = mul(slope, reshape(mul(gy, _pow(where(eq(y, 0.0), 1.0, y), 1 - p)), (-1, 1)))
+    zeros = zeros_view(x.shape, x.dtype)
+    return sub(index_add(zeros, 0, first, share), index_add(zeros, 0, second, share))
+
+
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """The p-norm distances of all pairs of rows: (0, 1), (0, 2), ... (1, 2), ...
+
+    input: (N, D); p >= 0. Returns (N (N - 1) / 2,). Raises ValueError for another number of dims or a negative p.
+    Semantics: torch.nn.functional.pdist.
+
+    >>> nnkern.pdist(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    array([5.        , 1.        , 4.24264069])
+    """
+    return PDist(float(p))(input)
