@@ -201,6 +201,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
 
 // reduction: 0 none, 1 mean, 2 sum. target: class numbers, or probabilities of x's shape. statistics is (2, rows): the
 // maximum of each row and log(sum(exp(row - maximum))).
+// alpha of ctc_loss: (N, T, 2 S + 3), two states of no probability first.
 // kind, a: a loss of elementwise.h and its number.
 #define NN_SOFTMAX_OPS(NN_OP)                                                                                                  \
   NN_OP(softmax_forward, Array, (const View& x, int64_t axis, bool log), "x", "axis", "log")                                   \
@@ -211,6 +212,15 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(cross_entropy_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,              \
         const View& statistics, int64_t ignore_index, int64_t reduction, double label_smoothing),                              \
         "gy", "x", "target", "weight", "statistics", "ignore_index", "reduction", "label_smoothing")          \
+  NN_OP(nll_loss_forward, Array, (const View& x, const View& target, const OptView& weight, int64_t ignore_index,              \
+        int64_t reduction), "x", "target", "weight", "ignore_index", "reduction")                                              \
+  NN_OP(nll_loss_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,                   \
+        int64_t ignore_index, int64_t reduction), "gy", "x", "target", "weight", "ignore_index", "reduction")                  \
+  NN_OP(ctc_loss_forward, Array2, (const View& log_probs, const View& targets, const View& input_lengths,                      \
+        const View& target_lengths, int64_t blank), "log_probs", "targets", "input_lengths", "target_lengths", "blank")        \
+  NN_OP(ctc_loss_backward, Array, (const View& gy, const View& log_probs, const View& targets, const View& input_lengths,      \
+        const View& target_lengths, const View& alpha, int64_t blank, bool zero_infinity),                                     \
+        "gy", "log_probs", "targets", "input_lengths", "target_lengths", "alpha", "blank", "zero_infinity")                    \
   NN_OP(pointwise_loss_forward, Array, (const View& x, const View& target, const OptView& weight, int64_t kind,                \
         int64_t reduction, double a), "x", "target", "weight", "kind", "reduction", "a")                                       \
   NN_OP(pointwise_loss_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,             \

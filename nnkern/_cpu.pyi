@@ -36,6 +36,8 @@ __all__: list[str] = [
     "cosh_forward",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "ctc_loss_backward",
+    "ctc_loss_forward",
     "cumprod_backward",
     "cumprod_forward",
     "cumsum_forward",
@@ -115,6 +117,8 @@ __all__: list[str] = [
     "mul_forward",
     "ne_forward",
     "neg_forward",
+    "nll_loss_backward",
+    "nll_loss_forward",
     "num_threads",
     "num_threads_reason",
     "pack_forward",
@@ -376,6 +380,23 @@ def cross_entropy_forward(
     ignore_index: typing.SupportsInt | typing.SupportsIndex,
     reduction: typing.SupportsInt | typing.SupportsIndex,
     label_smoothing: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+def ctc_loss_backward(
+    gy: numpy.ndarray,
+    log_probs: numpy.ndarray,
+    targets: numpy.ndarray,
+    input_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    alpha: numpy.ndarray,
+    blank: typing.SupportsInt | typing.SupportsIndex,
+    zero_infinity: bool,
+) -> numpy.ndarray: ...
+def ctc_loss_forward(
+    log_probs: numpy.ndarray,
+    targets: numpy.ndarray,
+    input_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    blank: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
 def cumprod_backward(
     gy: numpy.ndarray, x: numpy.ndarray, y: numpy.ndarray, axis: typing.SupportsInt | typing.SupportsIndex
@@ -641,6 +662,21 @@ def ne_forward(
     x: numpy.ndarray | float, y: numpy.ndarray | float, out: numpy.ndarray | None = None
 ) -> numpy.ndarray: ...
 def neg_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
+def nll_loss_backward(
+    gy: numpy.ndarray,
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    ignore_index: typing.SupportsInt | typing.SupportsIndex,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def nll_loss_forward(
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    ignore_index: typing.SupportsInt | typing.SupportsIndex,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
 def num_threads() -> int: ...
 def num_threads_reason() -> str: ...
 def pack_forward(w: numpy.ndarray) -> numpy.ndarray: ...

@@ -142,6 +142,16 @@ def test_pos_weight_equals_torch(reduction):
             ),
             4 * randn(6, 5), unit(6, 5), kind="chain", n=100, dtypes=[dtype],
         )  # fmt: skip
+        p[:2] = 0, 40
+        t = np.round(unit(6, 5)).astype(dtype)  # no gradient of the target: another path
+        check_torch(
+            lambda a, p=p, w=w, t=t: F.binary_cross_entropy_with_logits(a, t, w, reduction, p),
+            lambda a, p=p, w=w, t=t: torch.nn.functional.binary_cross_entropy_with_logits(
+                a, torch.tensor(t), None if w is None else torch.tensor(w), reduction=reduction,
+                pos_weight=torch.tensor(p),
+            ),
+            4 * randn(6, 5), kind="chain", n=100, dtypes=[dtype],
+        )  # fmt: skip
 
 
 def test_batchmean_divides_by_the_first_length():

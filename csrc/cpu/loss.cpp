@@ -21,19 +21,21 @@ namespace nn::cpu {
 namespace {
 
 constexpr const char* kOp = "cross_entropy";
+constexpr const char* kNll = "nll_loss";
 constexpr int64_t kLossGrain = 1 << 14;  // elements: some 20 us of exp
 enum { kNone, kMean, kSumAll };
 
 struct Problem {
+  const char* op;
   int64_t outer = 1, classes = 1, inner = 1;  // x is (outer, classes, inner)
   int64_t rows = 1;                           // outer * inner targets
   bool by_class;                              // they are class numbers
   int row_ndim = 0;                           // of the loss without reduction
   int64_t row_shape[kMaxDims];
 
-  Problem(const View& x, const View& target, const OptView& weight) {
-    if (x.ndim == 0) fail(kOp, "x needs a class dim: (C,) or (N, C, d1...)", {{"x", x}});
-    common_dtype(kOp, {{"x", x}});
+  Problem(const char* op, const View& x, const View& target, const OptView& weight) : op(op) {
+    if (x.ndim == 0) fail(op, "x needs a class dim: (C,) or (N, C, d1...)", {{"x", x}});
+    common_dtype(op, {{"x", x}});
     const int axis = x.ndim == 1 ? 0 : 1;
     classes = x.shape[axis];
     for (int i = 0; i < x.ndim; ++i) {
@@ -42,147 +44,182 @@ struct Problem {
       row_shape[row_ndim++] = x.shape[i];
     }
     rows = outer * inner;
-    if (classes == 0) fail(kOp, "x has no classes", {{"x", x}});
+    if (classes == 0) fail(op, "x has no classes", {{"x", x}});
     by_class = target.dtype == Dtype::i64 || target.dtype == Dtype::i32;
     const View wanted{
         nullptr, x.dtype, false, false, by_class ? row_ndim : x.ndim, by_class ? row_shape : x.shape,
         nullptr, nullptr, 0};
     if (!by_class && target.dtype != x.dtype)
-      fail_type(kOp, std::string("target is ") + name(target.dtype) +
-                         "; it must hold int64 or int32 class numbers, or " + name(x.dtype) +
-                         " probabilities like x");
+      fail_type(op, std::string("target is ") + name(target.dtype) +
+                        "; it must hold int64 or int32 class numbers, or " + name(x.dtype) +
+                        " probabilities like x");
     if (target.ndim != wanted.ndim || !std::equal(wanted.shape, wanted.shape + wanted.ndim, target.shape))
-      fail(kOp, std::string("target has the wrong shape: ") + text(wanted) + " fits x",
+      fail(op, std::string("target has the wrong shape: ") + text(wanted) + " fits x",
            {{"x", x}, {"target", target}});
     if (!weight) return;
-    common_dtype(kOp, {{"x", x}, {"weight", weight}});
+    common_dtype(op, {{"x", x}, {"weight", weight}});
     if (weight.ndim != 1 || weight.shape[0] != classes)
-      fail(kOp, "weight needs one number for each of the " + std::to_string(classes) + " classes",
+      fail(op, "weight needs one number for each of the " + std::to_string(classes) + " classes",
            {{"x", x}, {"weight", weight}});
+  }
+
+  int64_t place(int64_t r, int64_t c) const {  // of class c of row r in x
+    return inner == 1 ? r * classes + c : (r / inner * classes + c) * inner + r % inner;
+  }
+  void need_class_numbers(const View& target) const {
+    if (!by_class)
+      fail_type(op, std::string("target is ") + name(target.dtype) +
+                        "; it must hold class numbers, int64 or int32");
+  }
+  void check_gradient(const View& gy, const View& x, int64_t reduction) const {
+    common_dtype(op, {{"x", x}, {"gy", gy}});
+    const int ndim = reduction == kNone ? row_ndim : 0;
+    if (gy.ndim != ndim || !std::equal(row_shape, row_shape + ndim, gy.shape))
+      fail(op, "gy must have the shape of the loss", {{"x", x}, {"gy", gy}});
   }
 };
 
 // The class numbers as a dense list, checked: -1 for the ignored ones.
 struct Classes {
   Workspace<int64_t> at;
-  Classes(const View& target, int64_t rows, int64_t classes, int64_t ignore_index) : at(size_t(rows)) {
+  Classes(const Problem& p, const View& target, int64_t ignore_index) : at(size_t(p.rows)) {
+    if (target.dtype == Dtype::i64 && target.contiguous()) {
+      const int64_t* v = target.as<const int64_t>();
+      bool good = true;
+      for (int64_t i = 0; i < p.rows; ++i) {
+        const bool ignored = v[i] == ignore_index;
+        good = good && (ignored || uint64_t(v[i]) < uint64_t(p.classes));
+        at[i] = ignored ? -1 : v[i];
+      }
+      if (good) return;
+    }
     int64_t place[kMaxDims] = {};
-    const char* p = static_cast<const char*>(target.data);
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t v = target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(p)
-                                                   : *reinterpret_cast<const int64_t*>(p);
-      if (v != ignore_index && (v < 0 || v >= classes)) refuse(target, place, v, classes, ignore_index);
+    const char* from = static_cast<const char*>(target.data);
+    for (int64_t i = 0; i < p.rows; ++i) {
+      const int64_t v = target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(from)
+                                                   : *reinterpret_cast<const int64_t*>(from);
+      if (v != ignore_index && (v < 0 || v >= p.classes)) refuse(p, target, place, v, ignore_index);
       at[i] = v == ignore_index ? -1 : v;
       for (int d = target.ndim - 1; d >= 0; --d) {
-        p += target.strides[d];
+        from += target.strides[d];
         if (++place[d] < target.shape[d]) break;
-        p -= place[d] * target.strides[d];
+        from -= place[d] * target.strides[d];
         place[d] = 0;
       }
     }
   }
-  [[noreturn]] static void refuse(const View& target, const int64_t* place, int64_t v, int64_t classes,
+  [[noreturn]] static void refuse(const Problem& p, const View& target, const int64_t* place, int64_t v,
                                   int64_t ignored) {
     std::string at;
     for (int d = 0; d < target.ndim; ++d) at += (d ? ", " : "") + std::to_string(place[d]);
-    throw std::out_of_range(std::string(kOp) + ": target[" + (at.empty() ? "()" : at) + "] is " +
-                            std::to_string(v) + ", but x has classes 0 to " + std::to_string(classes - 1) +
+    throw std::out_of_range(std::string(p.op) + ": target[" + (at.empty() ? "()" : at) + "] is " +
+                            std::to_string(v) + ", but x has classes 0 to " + std::to_string(p.classes - 1) +
                             " (ignore_index=" + std::to_string(ignored) + ")");
   }
 };
 
-template <class T> struct Weights {
-  Workspace<T> w;  // ones without a weight argument
-  T total = 0;
-  Weights(const OptView& weight, int64_t classes) : w(size_t(classes)) {
-    for (int64_t c = 0; c < classes; ++c) {
-      w[c] = weight
-                 ? *reinterpret_cast<const T*>(static_cast<const char*>(weight.data) + c * weight.strides[0])
-                 : T(1);
-      total += w[c];
-    }
-  }
-};
-
-// What a mean divides by.
-template <class T> T divisor(const Problem& p, const Weights<T>& weights, const int64_t* classes) {
-  if (!classes) return T(p.rows);
-  double sum = 0;
-  for (int64_t r = 0; r < p.rows; ++r) sum += classes[r] < 0 ? 0 : double(weights.w[classes[r]]);
-  return T(sum);
-}
-
 // What both directions read. Row r has its classes at x[at + c * inner].
 template <class T> struct Tables {
   const Problem& p;
-  Weights<T> weights;
   Dense dense_x;
-  std::optional<Dense> dense_q;
+  std::optional<Dense> dense_q, dense_w;
   std::optional<Classes> classes;
-  T smoothing, even;
-  const T* x;
+  T smoothing, keep, even;
+  const T *x, *q = nullptr, *w = nullptr;  // q: probabilities, w: weights, null without them
 
   Tables(const Problem& problem, const View& x_, const View& target, const OptView& weight,
          int64_t ignore_index, double label_smoothing)
-      : p(problem), weights(weight, p.classes), dense_x(x_), smoothing(T(label_smoothing)) {
-    even = smoothing / T(p.classes);
-    x = dense_x.template as<T>();
+      : p(problem),
+        dense_x(x_),
+        smoothing(T(label_smoothing)),
+        keep(T(1) - smoothing),
+        even(smoothing / T(problem.classes)),
+        x(dense_x.template as<T>()) {
+    if (weight) w = dense_w.emplace(weight).template as<T>();
     if (p.by_class)
-      classes.emplace(target, p.rows, p.classes, ignore_index);
+      classes.emplace(p, target, ignore_index);
     else
-      dense_q.emplace(target);
+      q = dense_q.emplace(target).template as<T>();
   }
-  const int64_t* class_list() const { return classes ? static_cast<int64_t*>(classes->at) : nullptr; }
-  // q_c w_c of probability targets
-  T mass_of(const T* q, int64_t c) const { return ((1 - smoothing) * q[c * p.inner] + even) * weights.w[c]; }
+  T weight(int64_t c) const { return w ? w[c] : T(1); }
+  bool spread() const { return q || smoothing != 0; }  // over all classes
 
-  // -sum_c q_c w_c log p_c with log p_c = (x_c - top) - log_sum
-  T loss(int64_t r, int64_t at, T top, T log_sum) const {
-    const T *row = x + at, *w = weights.w;
-    T sum = 0;
-    if (!classes) {
-      const T* q = dense_q->template as<T>() + at;
-      for (int64_t c = 0; c < p.classes; ++c) {
-        const T mass = mass_of(q, c);
-        if (mass != 0) sum += mass * (log_sum - (row[c * p.inner] - top));  // 0 log 0 is 0
+  // What a mean divides by.
+  T divisor() const {
+    if (q) return T(p.rows);
+    double sum = 0;
+    for (int64_t r = 0; r < p.rows; ++r) sum += classes->at[r] < 0 ? 0 : double(weight(classes->at[r]));
+    return T(sum);
+  }
+
+  // losses[r] = -sum_c q_c w_c log p_c with log p_c = (x_c - top) - log_sum, for a stretch of rows
+  void losses(int64_t first, int64_t count, int64_t at, const T* top, const T* log_sum, T* losses) const {
+    const int64_t n = p.classes, step = p.inner == 1 ? n : 1;
+    T mass;
+    for (int64_t i = 0; i < count; ++i) {
+      losses[i] = 0;
+      if (p.inner == 1 && spread())
+        kernels<T>().target_loss_row(x + at + i * n, q ? q + at + i * n : nullptr, w, n, top[i], log_sum[i],
+                                     keep, even, losses + i, &mass);
+    }
+    if (p.inner > 1 && spread())
+      for (int64_t c = 0; c < n; ++c) {
+        const T *row = x + at + c * p.inner, *share = q ? q + at + c * p.inner : nullptr;
+        const T wc = weight(c);
+        for (int64_t i = 0; i < count; ++i) {
+          const T m = (share ? keep * share[i] + even : even) * wc;
+          if (m != 0) losses[i] += m * (log_sum[i] - (row[i] - top[i]));  // 0 log 0 is 0
+        }
       }
-      return sum;
+    if (q) return;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t target = classes->at[first + i];
+      if (target < 0)
+        losses[i] = 0;
+      else
+        losses[i] += keep * weight(target) * (log_sum[i] - (x[at + i * step + target * p.inner] - top[i]));
     }
+  }
+
+  // mass[r] = sum_c q_c w_c of a stretch of rows
+  void masses(int64_t first, int64_t count, int64_t at, T* mass) const {
+    const int64_t n = p.classes;
+    T all = 0, unused;
+    for (int64_t c = 0; c < n && smoothing != 0; ++c) all += weight(c);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t target = q ? 0 : classes->at[first + i];
+      mass[i] = q || target < 0 ? T(0) : keep * weight(target) + even * all;
+    }
+    if (!q) return;
+    if (p.inner == 1) {
+      for (int64_t i = 0; i < count; ++i)  // the loss is of no interest here
+        kernels<T>().target_loss_row(q + at + i * n, q + at + i * n, w, n, T(0), T(0), keep, even, &unused,
+                                     mass + i);
+      return;
+    }
+    for (int64_t c = 0; c < n; ++c) {
+      const T *share = q + at + c * p.inner, wc = weight(c);
+      for (int64_t i = 0; i < count; ++i) mass[i] += (keep * share[i] + even) * wc;
+    }
+  }
+
+  // gx_c -= g q_c w_c of a stretch of columns, after gx_c = g p_c sum(q w)
+  void subtract_columns(int64_t count, int64_t at, const T* g, T* gx) const {
+    for (int64_t c = 0; c < p.classes; ++c) {
+      const T* share = q ? q + at + c * p.inner : nullptr;
+      T *to = gx + at + c * p.inner, wc = weight(c);
+      for (int64_t i = 0; i < count; ++i) to[i] -= g[i] * (share ? keep * share[i] + even : even) * wc;
+    }
+  }
+
+  // The part of the target's class.
+  void subtract_class(int64_t r, int64_t at, T g, T* gx) const {
     const int64_t target = classes->at[r];
-    if (target < 0) return 0;
-    if (smoothing != 0)
-      for (int64_t c = 0; c < p.classes; ++c) sum += even * w[c] * (log_sum - (row[c * p.inner] - top));
-    return sum + (1 - smoothing) * w[target] * (log_sum - (row[target * p.inner] - top));
-  }
-
-  // sum_c q_c w_c
-  T mass(int64_t r, int64_t at) const {
-    if (classes) {
-      const int64_t target = classes->at[r];
-      return target < 0 ? T(0) : (1 - smoothing) * weights.w[target] + even * weights.total;
-    }
-    const T* q = dense_q->template as<T>() + at;
-    T sum = 0;
-    for (int64_t c = 0; c < p.classes; ++c) sum += mass_of(q, c);
-    return sum;
-  }
-
-  // gx_c -= g q_c w_c, after gx_c = g p_c sum(q w)
-  void subtract_target(int64_t r, int64_t at, T g, T* gx) const {
     gx += at;
-    if (!classes) {
-      const T* q = dense_q->template as<T>() + at;
-      for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] -= g * mass_of(q, c);
-      return;
-    }
-    const int64_t target = classes->at[r];
-    if (target < 0) {  // even where x is Inf or NaN
+    if (target < 0)  // even where x is Inf or NaN
       for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] = 0;
-      return;
-    }
-    if (smoothing != 0)
-      for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] -= g * even * weights.w[c];
-    gx[target * p.inner] -= g * (1 - smoothing) * weights.w[target];
+    else
+      gx[target * p.inner] -= g * keep * weight(target);
   }
 };
 
@@ -207,7 +244,7 @@ template <class F> void each_stretch(const Problem& p, F&& f) {
 
 Array2 cross_entropy_forward(const View& x, const View& target, const OptView& weight, int64_t ignore_index,
                              int64_t reduction, double label_smoothing) {
-  const Problem p(x, target, weight);
+  const Problem p(kOp, x, target, weight);
   const int64_t shape[] = {2, p.rows}, n = p.classes;
   Array loss = output(kOp, x.dtype, reduction == kNone ? p.row_ndim : 0, p.row_shape);
   Array statistics = output(kOp, x.dtype, 2, shape);
@@ -215,23 +252,20 @@ Array2 cross_entropy_forward(const View& x, const View& target, const OptView& w
     using T = decltype(t);
     const Tables<T> tables(p, x, target, weight, ignore_index, label_smoothing);
     T *top = statistics.as<T>(), *log_sum = top + p.rows;
-    Workspace<T> scratch(static_cast<size_t>(p.rows));
+    Workspace<T> scratch(static_cast<size_t>(reduction == kNone ? 1 : p.rows));
     T* losses = reduction == kNone ? loss.as<T>() : static_cast<T*>(scratch);
     const auto& k = kernels<T>();
-    const int64_t step = p.inner == 1 ? n : 1;  // from row to row
     each_stretch(p, [&](int64_t first, int64_t count, int64_t at) {
       if (p.inner == 1)
         k.log_sum_exp_rows(tables.x + at, count, n, top + first, log_sum + first);
       else
         k.log_sum_exp_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first);
-      for (int64_t r = first; r < first + count; ++r)
-        losses[r] = tables.loss(r, at + (r - first) * step, top[r], log_sum[r]);
+      tables.losses(first, count, at, top + first, log_sum + first, losses + first);
     });
     if (reduction == kNone) return;
     double sum = 0;
     for (int64_t r = 0; r < p.rows; ++r) sum += double(losses[r]);
-    const T by = reduction == kMean ? divisor(p, tables.weights, tables.class_list()) : T(1);
-    *loss.as<T>() = T(sum) / by;
+    *loss.as<T>() = T(sum) / (reduction == kMean ? tables.divisor() : T(1));
   });
   return {loss, statistics};
 }
@@ -239,12 +273,10 @@ Array2 cross_entropy_forward(const View& x, const View& target, const OptView& w
 Array cross_entropy_backward(const View& gy, const View& x, const View& target, const OptView& weight,
                              const View& statistics, int64_t ignore_index, int64_t reduction,
                              double label_smoothing) {
-  const Problem p(x, target, weight);
+  const Problem p(kOp, x, target, weight);
   const int64_t n = p.classes;
-  common_dtype(kOp, {{"x", x}, {"gy", gy}, {"statistics", statistics}});
-  const int gy_ndim = reduction == kNone ? p.row_ndim : 0;
-  if (gy.ndim != gy_ndim || !std::equal(p.row_shape, p.row_shape + gy_ndim, gy.shape))
-    fail(kOp, "gy must have the shape of the loss", {{"x", x}, {"gy", gy}});
+  p.check_gradient(gy, x, reduction);
+  common_dtype(kOp, {{"x", x}, {"statistics", statistics}});
   if (statistics.ndim != 2 || statistics.shape[0] != 2 || statistics.shape[1] != p.rows ||
       !statistics.contiguous())
     fail(kOp, "statistics do not belong to x", {{"x", x}, {"statistics", statistics}});
@@ -252,26 +284,75 @@ Array cross_entropy_backward(const View& gy, const View& x, const View& target, 
   dispatch(x.dtype, [&](auto t) {
     using T = decltype(t);
     const Tables<T> tables(p, x, target, weight, ignore_index, label_smoothing);
-    const T *top = statistics.as<T>(), *log_sum = top + p.rows;
+    const T *top = statistics.as<T>(), *log_sum = top + p.rows, *q = tables.q;
     const Dense dense_gy(gy);
     const T* g = dense_gy.template as<T>();
-    const T by = reduction == kMean ? divisor(p, tables.weights, tables.class_list()) : T(1);
-    const auto share = [&](int64_t r) { return (reduction == kNone ? g[r] : *g) / by; };
-    Workspace<T> scale(static_cast<size_t>(p.rows));
+    const T by = reduction == kMean ? tables.divisor() : T(1);
+    Workspace<T> shares(static_cast<size_t>(p.rows)), scales(static_cast<size_t>(p.rows));
+    T *share = shares, *scale = scales, *to = gx.as<T>();
     const auto& k = kernels<T>();
     const int64_t step = p.inner == 1 ? n : 1;  // from row to row
     each_stretch(p, [&](int64_t first, int64_t count, int64_t at) {
       const int64_t end = first + count;
-      T* to = gx.as<T>();
-      for (int64_t r = first; r < end; ++r) scale[r] = share(r) * tables.mass(r, at + (r - first) * step);
-      if (p.inner > 1)
+      tables.masses(first, count, at, scale + first);
+      for (int64_t r = first; r < end; ++r)
+        share[r] = (reduction == kNone ? g[r] : *g) / by, scale[r] *= share[r];
+      if (p.inner > 1) {
         k.scaled_softmax_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first, scale + first,
                               to + at);
+        if (tables.spread()) tables.subtract_columns(count, at, share + first, to);
+      }
       for (int64_t r = first; r < end; ++r) {
-        if (p.inner == 1) k.scaled_softmax_row(tables.x + r * n, n, top[r], log_sum[r], scale[r], to + r * n);
-        tables.subtract_target(r, at + (r - first) * step, share(r), to);
+        if (p.inner == 1)
+          k.scaled_softmax_row(tables.x + r * n, q ? q + r * n : nullptr, tables.w, n, top[r], log_sum[r],
+                               scale[r], q ? share[r] * tables.keep : T(0), share[r] * tables.even,
+                               to + r * n);
+        if (!q) tables.subtract_class(r, at + (r - first) * step, share[r], to);
       }
     });
+  });
+  return gx;
+}
+
+Array nll_loss_forward(const View& x, const View& target, const OptView& weight, int64_t ignore_index,
+                       int64_t reduction) {
+  const Problem p(kNll, x, target, weight);
+  p.need_class_numbers(target);
+  Array loss = output(kNll, x.dtype, reduction == kNone ? p.row_ndim : 0, p.row_shape);
+  dispatch(x.dtype, [&](auto t) {
+    using T = decltype(t);
+    const Tables<T> tables(p, x, target, weight, ignore_index, 0);
+    double sum = 0;
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const int64_t c = tables.classes->at[r];
+      const T value = c < 0 ? T(0) : -tables.weight(c) * tables.x[p.place(r, c)];
+      sum += double(value);
+      if (reduction == kNone) loss.as<T>()[r] = value;
+    }
+    if (reduction != kNone) *loss.as<T>() = T(sum) / (reduction == kMean ? tables.divisor() : T(1));
+  });
+  return loss;
+}
+
+Array nll_loss_backward(const View& gy, const View& x, const View& target, const OptView& weight,
+                        int64_t ignore_index, int64_t reduction) {
+  const Problem p(kNll, x, target, weight);
+  p.need_class_numbers(target);
+  p.check_gradient(gy, x, reduction);
+  Array gx = output(kNll, x.dtype, x.ndim, x.shape);
+  dispatch(x.dtype, [&](auto t) {
+    using T = decltype(t);
+    const Tables<T> tables(p, gx.view(), target, weight, ignore_index, 0);
+    const Dense dense_gy(gy);
+    const T* g = dense_gy.template as<T>();
+    const T by = reduction == kMean ? tables.divisor() : T(1);
+    T* to = gx.as<T>();
+    parallel_for(gx.size(), 1 << 17,
+                 [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, T(0)); });
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const int64_t c = tables.classes->at[r];
+      if (c >= 0) to[p.place(r, c)] = -tables.weight(c) * (reduction == kNone ? g[r] : *g) / by;
+    }
   });
   return gx;
 }

@@ -9,6 +9,7 @@
 #include "math.inl"
 
 #include "activation.inl"
+#include "ctc.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gate.inl"

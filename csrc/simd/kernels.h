@@ -311,9 +311,14 @@ template <class T> struct PoolRows {
   NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t step, int64_t n, int64_t cols, T* gx))    \
   NN_KERNEL(log_sum_exp_rows, void, (const T* x, int64_t rows, int64_t n, T* top, T* log_sum))                                 \
   NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum))                   \
-  NN_KERNEL(scaled_softmax_row, void, (const T* x, int64_t n, T top, T log_sum, T scale, T* y))                                \
+  NN_KERNEL(target_loss_row, void, (const T* x, const T* t, const T* w, int64_t n, T top, T log_sum, T keep, T even, T* loss,  \
+                                    T* mass))                                                                                  \
+  NN_KERNEL(scaled_softmax_row, void, (const T* x, const T* t, const T* w, int64_t n, T top, T log_sum, T scale, T keep,       \
+                                       T even, T* y))                                                                          \
   NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
                                         const T* scale, T* y))                                                                 \
+  /* ctc.inl */                                                                                                                \
+  NN_KERNEL(ctc_step, void, (const T* prev, const T* skip, const T* emit, T* out, int64_t n))                                  \
   /* loss.inl: kind from elementwise.h, a: its number */                                                                       \
   NN_KERNEL(loss, void, (int kind, const T* x, const T* t, T* y, int64_t n, T a))                                              \
   NN_KERNEL(loss_grad, void, (int kind, T g, const T* x, const T* t, T* gx, int64_t n, T a))

@@ -5,11 +5,11 @@ namespace nn {
 namespace {
 
 // One struct per loss, holding its number a (beta, delta) in registers: y(x, t), and slope(x, t) = dy/dx.
-#define NN_LOSS(name, value, gradient)                                    \
-  template <class T> struct loss_##name {                                 \
-    vec<T> a, zero, one;                                                  \
-    NN_INLINE vec<T> y(vec<T> x, vec<T> t) const { return value; }        \
-    NN_INLINE vec<T> slope(vec<T> x, vec<T> t) const { return gradient; } \
+#define NN_LOSS(name, value, gradient)                                                     \
+  template <class T> struct loss_##name {                                                  \
+    vec<T> a, zero, one;                                                                   \
+    NN_INLINE vec<T> y(vec<T> x, vec<T> t) const { return value; }                         \
+    NN_INLINE vec<T> slope([[maybe_unused]] vec<T> x, vec<T> t) const { return gradient; } \
   };
 
 // |d| against a number where the quadratic part ends; NaN comes through

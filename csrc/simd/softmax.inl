@@ -72,18 +72,35 @@ void softmax_backward_rows(bool is_log, const T* gy, const T* y, int64_t rows, i
 // Down the columns of a matrix whose rows are `step` apart, a strip of registers at a time (each_strip of
 // reduce.inl).
 
-// top[j] and sum[j] = sum(exp(x - top)) of k registers of columns; the terms are kept in y if there is one
-template <int k, class T>
-NN_INLINE void exp_strip(const T* x, int64_t step, int64_t n, int m, vec<T>* top, vec<T>* total, T* y) {
+// Rows of a strip that are kept beside each other on the stack: rows that are a power of two apart share a
+// few sets of every cache, and would have to be fetched again for each pass.
+constexpr int kStripRows = 64;
+
+// top[j] and total[j] = sum(exp(x - top)) of k registers of columns. kept: room for k * width * n elements,
+// or null; it gets the terms if `keep_terms`, else x itself; y gets the terms if there is no room and
+// `keep_terms`.
+template <int k, class T> NN_INLINE void exp_strip(const T* x, int64_t step, int64_t n, int m, vec<T>* top,
+                                                   vec<T>* total, T* kept, bool keep_terms, T* y) {
   constexpr int w = vec<T>::width;
-  for (int i = 0; i < k; ++i) top[i] = load(x + i * w, m), total[i] = set1(T(0));
-  for (int64_t r = 1; r < n; ++r)
-    for (int i = 0; i < k; ++i) top[i] = combine<kMax, T>(load(x + r * step + i * w, m), top[i]);
+  const T* from = kept ? kept : x;
+  const int64_t from_step = kept ? k * w : step;
+  for (int i = 0; i < k; ++i) top[i] = set1(-T(INFINITY)), total[i] = set1(T(0));
   for (int64_t r = 0; r < n; ++r)
     for (int i = 0; i < k; ++i) {
-      const vec<T> e = exp(load(x + r * step + i * w, m) - top[i]);
+      const vec<T> v = load(x + r * step + i * w, m);
+      if (kept) store(kept + r * k * w + i * w, v);
+      top[i] = combine<kMax, T>(v, top[i]);
+    }
+  for (int64_t r = 0; r < n; ++r)
+    for (int i = 0; i < k; ++i) {
+      const vec<T> e =
+          exp((kept ? load(from + r * from_step + i * w) : load(from + r * from_step + i * w, m)) - top[i]);
       total[i] = total[i] + e;
-      if (y) store(y + r * step + i * w, e, m);
+      if (!keep_terms) continue;
+      if (kept)
+        store(kept + r * k * w + i * w, e);
+      else
+        store(y + r * step + i * w, e, m);
     }
 }
 template <class T> void softmax_cols(bool is_log, const T* x, int64_t step, int64_t n, int64_t cols, T* y) {
@@ -91,12 +108,15 @@ template <class T> void softmax_cols(bool is_log, const T* x, int64_t step, int6
   each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
     constexpr int k = decltype(wide)::value;
     vec<T> top[k], total[k];
-    exp_strip<k, T>(x + j, step, n, m, top, total, is_log ? nullptr : y + j);
+    T block[k * w * kStripRows];
+    T* kept = n <= kStripRows ? block : nullptr;
+    exp_strip<k, T>(x + j, step, n, m, top, total, kept, !is_log, y + j);
     for (int i = 0; i < k; ++i) total[i] = is_log ? log(total[i]) : set1(T(1)) / total[i];
     for (int64_t r = 0; r < n; ++r)
       for (int i = 0; i < k; ++i) {
         const int64_t at = r * step + j + i * w;
-        store(y + at, is_log ? load(x + at, m) - top[i] - total[i] : load(y + at, m) * total[i], m);
+        const vec<T> v = kept ? load(kept + r * k * w + i * w) : load((is_log ? x : y) + at, m);
+        store(y + at, is_log ? v - top[i] - total[i] : v * total[i], m);
       }
   });
 }
@@ -137,16 +157,45 @@ void log_sum_exp_cols(const T* x, int64_t step, int64_t n, int64_t cols, T* top,
   each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
     constexpr int k = decltype(wide)::value;
     vec<T> t[k], total[k];
-    exp_strip<k, T>(x + j, step, n, m, t, total, nullptr);
+    T block[k * w * kStripRows];
+    exp_strip<k, T>(x + j, step, n, m, t, total, n <= kStripRows ? block : nullptr, false, nullptr);
     for (int i = 0; i < k; ++i) store(top + j + i * w, t[i], m), store(log_sum + j + i * w, log(total[i]), m);
   });
 }
 
-// y = scale * exp(x - top - log_sum)
-template <class T> void scaled_softmax_row(const T* x, int64_t n, T top, T log_sum, T scale, T* y) {
-  constexpr int w = vec<T>::width;
-  const vec<T> t = set1(top), l = set1(log_sum), s = set1(scale);
-  each_vector<w>(n, [&](int64_t i, int k) { store(y + i, s * exp(load(x + i, k) - t - l), k); });
+// What a target asks of row x: q_c = keep t_c + even of classes c (t null: 0), times w_c (w null: 1).
+template <class T>
+NN_INLINE vec<T> target_mass(const T* t, const T* w, vec<T> keep, vec<T> even, int64_t i, int k) {
+  const vec<T> q = t ? fma(keep, load(t + i, k), even) : even;
+  return w ? q * load(w + i, k) : q;
+}
+
+// loss = -sum of q w (x - top - log_sum), 0 where q w is; mass = sum of q w
+template <class T> void target_loss_row(const T* x, const T* t, const T* w, int64_t n, T top, T log_sum,
+                                        T keep, T even, T* loss, T* mass) {
+  constexpr int width = vec<T>::width;
+  const vec<T> top_ = set1(top), log_sum_ = set1(log_sum), keep_ = set1(keep), even_ = set1(even),
+               zero = set1(T(0));
+  vec<T> total = zero, weights = zero;
+  each_vector<width>(n, [&](int64_t i, int k) {
+    const vec<T> q = select(first<T>(k), target_mass(t, w, keep_, even_, i, k), zero);
+    weights = weights + q;
+    total = total + select(eq(q, zero), zero, q * (log_sum_ - (load(x + i, k) - top_)));
+  });
+  *loss = sum(total), *mass = sum(weights);
+}
+
+// y = scale * exp(x - top - log_sum) - q w, without the second part if keep and even are 0
+template <class T> void scaled_softmax_row(const T* x, const T* t, const T* w, int64_t n, T top, T log_sum,
+                                           T scale, T keep, T even, T* y) {
+  constexpr int width = vec<T>::width;
+  const vec<T> top_ = set1(top), l = set1(log_sum), s = set1(scale), keep_ = set1(keep), even_ = set1(even);
+  if (keep == 0 && even == 0)
+    return each_vector<width>(n,
+                              [&](int64_t i, int k) { store(y + i, s * exp(load(x + i, k) - top_ - l), k); });
+  each_vector<width>(n, [&](int64_t i, int k) {
+    store(y + i, s * exp(load(x + i, k) - top_ - l) - target_mass(t, w, keep_, even_, i, k), k);
+  });
 }
 
 // y = scale[j] * exp(x - top[j] - log_sum[j]) in column j

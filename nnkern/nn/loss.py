@@ -109,6 +109,17 @@ class BCEWithLogitsLoss(Module):
         return ops.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
 
 
+class CTCLoss(Module):
+    """See nnkern.ctc_loss."""
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__()
+        self.options = (blank, reduction, zero_infinity)
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        return ops.ctc_loss(log_probs, targets, input_lengths, target_lengths, *self.options)
+
+
 class KLDivLoss(Module):
     """See nnkern.kl_div."""
 

@@ -20,6 +20,7 @@ from .index import *
 from .join import *
 from .layer_norm import *
 from .loss import *
+from .loss_ctc import *
 from .loss_pointwise import *
 from .matmul import *
 from .norm import *
@@ -118,7 +119,7 @@ def _friendly(function: _Any) -> _Any:
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
-    "conv", "fold", "gate", "index", "join", "loss", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
+    "conv", "fold", "gate", "index", "join", "loss", "loss_ctc", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:

@@ -21,7 +21,7 @@ from .reduce import amax, amin, mean, sum
 from .shape import unsqueeze
 
 
-def _refuse_class(op: str, target: np.ndarray, bad: np.ndarray, allowed: str) -> None:
+def refuse_class(op: str, target: np.ndarray, bad: np.ndarray, allowed: str) -> None:
     """IndexError naming the first class number that `bad` marks."""
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -114,7 +114,7 @@ def multi_margin_loss(
             f"(x.shape={tuple(x.shape)}, target.shape={classes.shape})"
         )
     n = x.shape[-1]
-    _refuse_class(op, classes, (classes < 0) | (classes >= n), f"x has classes 0 to {n - 1}")
+    refuse_class(op, classes, (classes < 0) | (classes >= n), f"x has classes 0 to {n - 1}")
     if weight is not None and tuple(weight.shape) != (n,):
         raise ValueError(
             f"{op}: weight must be ({n},), one number for each class (weight.shape={weight.shape})"
@@ -142,7 +142,7 @@ def multilabel_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     if x.ndim not in (1, 2):
         raise ValueError(f"{op}: x and target must be (N, C) or (C,) (x.shape={tuple(x.shape)})")
     n = x.shape[-1]
-    _refuse_class(
+    refuse_class(
         op, labels, (labels < -1) | (labels >= n), f"x has classes 0 to {n - 1}, and -1 ends the labels"
     )
     counted = np.logical_and.accumulate(labels != -1, -1)

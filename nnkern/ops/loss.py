@@ -9,7 +9,7 @@ import numpy as np
 from ..backends.reference.loss import coefficients
 from ..function import Function
 from ..tensor import Tensor
-from ._loss_common import any_kind, reduction_code
+from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
 from ._loss_margin import (
     cosine_embedding_loss,
     hinge_embedding_loss,
@@ -17,17 +17,21 @@ from ._loss_margin import (
     multi_margin_loss,
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
+    refuse_class,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from .arithmetic import add, mul, sub
-from .index import gather
+from .activation import sigmoid
+from .arithmetic import add, div, mul, sub
+from .elementwise import pow
+from .loss_pointwise import binary_cross_entropy_with_logits
+from .matmul import linear
 from .reduce import sum
-from .shape import reshape, unsqueeze
+from .shape import unsqueeze
 from .softmax import log_softmax, softmax
 
 __all__ = [
-    "cosine_embedding_loss", "cross_entropy", "hinge_embedding_loss", "margin_ranking_loss",
+    "cosine_embedding_loss", "cross_entropy", "dice_loss", "linear_cross_entropy", "sigmoid_focal_loss", "hinge_embedding_loss", "margin_ranking_loss",
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss",
     "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
@@ -89,27 +93,99 @@ def cross_entropy(
     )
 
 
-@any_kind
+class NLLLoss(Function):
+    name = "nll_loss"
+
+    def __init__(self, ignore_index: int, reduction: int) -> None:
+        self.options = (ignore_index, reduction)
+
+    def forward(self, x: Any, target: Any, weight: Any) -> Any:
+        self.saved = (x, target, weight)
+        return self.kernels.nll_loss_forward(x, target, weight, *self.options)
+
+    def backward(self, gy: Any) -> Any:
+        x, target, weight = self.saved
+        if not isinstance(gy, Tensor):
+            return self.kernels.nll_loss_backward(gy, x, target, weight, *self.options), None, None
+        dim, (ignore_index, reduction) = 0 if x.ndim == 1 else 1, self.options
+        raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
+        qw, counted = coefficients(*raw, ignore_index, 0)  # type: ignore[call-arg,no-untyped-call]
+        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
+        return mul(g, -qw.astype(x.dtype)), None, None
+
+
 def nll_loss(
     x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
-    """-x[target], for log-probabilities x (N, C, d1...) and class numbers; options as in cross_entropy."""
-    code = reduction_code("nll_loss", reduction)
-    dim = 0 if x.ndim == 1 else 1
-    classes = target.data if isinstance(target, Tensor) else np.asarray(target)
-    kept = classes != ignore_index
-    classes = np.where(kept, classes, 0)
-    w = (
-        np.ones(x.shape[dim], x.dtype)
-        if weight is None
-        else weight.data
-        if isinstance(weight, Tensor)
-        else weight
-    )
-    factors = np.where(kept, -w[classes], 0).astype(x.dtype)
-    picked = gather(x, dim, np.expand_dims(classes, dim))
-    losses = mul(reshape(picked, classes.shape), factors)
-    if code == 0:
-        return losses
-    total = sum(losses)
-    return total if code == 2 else mul(total, -1 / float(factors.sum()))
+    """-w[target] x[target], for log-probabilities x (C,), (N, C) or (N, C, d1...) and class numbers.
+
+    Options and errors are those of cross_entropy, which is this behind log_softmax.
+
+    >>> nll_loss(np.log([[0.25, 0.75]]), np.array([0])).round(4)
+    array(1.3863)
+    """
+    return NLLLoss(ignore_index, reduction_code("nll_loss", reduction))(x, target, weight)
+
+
+def linear_cross_entropy(
+    x: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
+    reduction: str = "mean", ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> Any:  # fmt: skip
+    """cross_entropy(linear(x, linear_weight, linear_bias), target): the head of a language model.
+
+    x: (D,) or (N, D), linear_weight: (C, D), linear_bias: (C,); the rest as in cross_entropy.
+    """
+    logits = linear(x, linear_weight, linear_bias)
+    return cross_entropy(logits, target, weight, ignore_index, reduction, label_smoothing)
+
+
+@any_kind
+def sigmoid_focal_loss(
+    x: Any, target: Any, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
+) -> Any:
+    """binary_cross_entropy_with_logits times a (1 - p)^gamma: what is told well already counts for little.
+
+    p is the probability that sigmoid(x) gives the target, a is alpha where the target is 1 and 1 - alpha where it is 0
+    (no factor if alpha is negative). Signature and default reduction are torchvision's. Lin et al., arXiv 1708.02002.
+
+    >>> sigmoid_focal_loss(np.array([0.0]), np.array([1.0]), alpha=-1).round(4).tolist()
+    [0.1733]
+    """
+    code = reduction_code("sigmoid_focal_loss", reduction)
+    target = float_labels("sigmoid_focal_loss", target, x)
+    losses = binary_cross_entropy_with_logits(x, target, reduction="none")
+    p = sigmoid(x)
+    missed = add(mul(p, sub(1.0, target)), mul(sub(1.0, p), target))
+    losses = mul(losses, pow(missed, gamma))
+    if alpha >= 0:
+        losses = mul(losses, add(mul(target, 2 * alpha - 1), 1 - alpha))
+    return reduced(losses, code)
+
+
+@any_kind
+def dice_loss(x: Any, target: Any, smooth: float = 1.0, reduction: str = "mean") -> Any:
+    """1 - (2 sum(x t) + smooth) / (sum x + sum t + smooth) for each sample and class, summed over places.
+
+    x: probabilities (N, C, d1...). target: of x's shape, or class numbers (N, d1...). 'none' gives (N, C). Raises
+    ValueError for shapes that don't fit, IndexError for a class that x does not have. Sudre et al., arXiv 1707.03237.
+
+    >>> dice_loss(np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([[0, 1]]))
+    array(0.)
+    """
+    op = "dice_loss"
+    code = reduction_code(op, reduction)
+    t = plain(op, target)
+    if x.ndim < 2:
+        raise ValueError(f"{op}: x must be (N, C, d1...) (x.shape={tuple(x.shape)})")
+    if t.dtype.kind in "iu" and t.ndim == x.ndim - 1:
+        refuse_class(op, t, (t < 0) | (t >= x.shape[1]), f"x has classes 0 to {x.shape[1] - 1}")
+        target = np.moveaxis(np.expand_dims(t, -1) == np.arange(x.shape[1]), -1, 1)
+    target = float_labels(op, target, x)
+    same_shape(op, x=x, target=target)
+    places = tuple(range(2, x.ndim))
+
+    def total(a: Any) -> Any:
+        return sum(a, places) if places else a
+
+    met = add(mul(total(mul(x, target)), 2.0), smooth)
+    return reduced(sub(1.0, div(met, add(add(total(x), total(target)), smooth))), code)

@@ -21,7 +21,7 @@ from .activation import sigmoid, softplus
 from .arithmetic import add, div, mul, neg, sub
 from .compare import clamp, where
 from .elementwise import exp, log, sign, square
-from .reduce import sum
+from .reduce import amin, sum
 from .shape import broadcast_to, unsqueeze
 
 __all__ = [
@@ -199,8 +199,12 @@ def binary_cross_entropy_with_logits(
     code = reduction_code(op, reduction)
     same_shape(op, x=x, target=target)
     share = add(mul(sub(pos_weight, 1.0), target), 1.0)
-    losses = add(mul(sub(1.0, target), x), mul(share, softplus(neg(x), threshold=math.inf)))
-    return reduced(losses if weight is None else mul(losses, weight), code)
+    if any(isinstance(a, Tensor) and a.requires_grad for a in (target, weight, pos_weight)):
+        losses = add(mul(sub(1.0, target), x), mul(share, softplus(neg(x), threshold=math.inf)))
+        return reduced(losses if weight is None else mul(losses, weight), code)
+    # It is the plain loss of the target p t / l, times l; where l is 0 any target will do.
+    target = div(mul(target, pos_weight), where(plain(op, share) == 0, 1.0, share))
+    return _binary(op, kind, x, target, share if weight is None else mul(share, weight), reduction)
 
 
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -266,7 +270,8 @@ def gaussian_nll_loss(
     if isinstance(var, (int, float)):
         var = np.full(tuple(x.shape), var, plain(op, x).dtype)
     raw, shape, var_shape = plain(op, var), tuple(x.shape), tuple(var.shape)
-    if (raw < 0).any():
+    lowest = float(amin(raw)) if raw.size else 1.0
+    if lowest < 0:
         at = tuple(int(i) for i in np.argwhere(raw < 0)[0])
         raise ValueError(
             f"{op}: var[{', '.join(map(str, at)) or '()'}] is {raw[at]}, but must not be negative"
@@ -279,8 +284,9 @@ def gaussian_nll_loss(
                 f"{op}: var needs x's shape, the same with one length of 1, or without its last dim "
                 f"(x.shape={shape}, var.shape={var_shape})"
             )
-    raw = plain(op, var)
-    var = add(var, np.maximum(raw, raw.dtype.type(eps)) - raw)
+    if not lowest >= eps:
+        raw = plain(op, var)
+        var = add(var, np.maximum(raw, raw.dtype.type(eps)) - raw)
     losses = mul(add(log(var), div(square(sub(x, float_labels(op, target, x))), var)), 0.5)
     return reduced(add(losses, 0.5 * math.log(2 * math.pi)) if full else losses, code)
 

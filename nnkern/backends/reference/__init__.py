@@ -15,6 +15,7 @@ from .index import *
 from .join import *
 from .layer_norm import *
 from .loss import *
+from .loss_ctc import *
 from .loss_pointwise import *
 from .matmul import *
 from .norm import *

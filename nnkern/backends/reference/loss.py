@@ -23,6 +23,25 @@ def coefficients(x, target, weight, ignore_index, label_smoothing):
     return ((1 - label_smoothing) * one_hot + even) * w * kept, x.dtype.type(counted)
 
 
+def nll_loss_forward(x, target, weight, ignore_index, reduction):
+    qw, counted = coefficients(x, target, weight, ignore_index, 0)
+    loss = -np.sum(np.where(qw == 0, 0, qw * x), 0 if x.ndim == 1 else 1)
+    if reduction == 0:
+        return np.asarray(loss, x.dtype)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sum(loss) / (counted if reduction == 1 else 1)).astype(x.dtype)
+
+
+def nll_loss_backward(gy, x, target, weight, ignore_index, reduction):
+    qw, counted = coefficients(x, target, weight, ignore_index, 0)
+    g = (
+        np.expand_dims(gy, 0 if x.ndim == 1 else 1)
+        if reduction == 0
+        else gy / (counted if reduction == 1 else 1)
+    )
+    return np.asarray(np.where(qw == 0, 0, -g * qw), x.dtype)
+
+
 def cross_entropy_forward(x, target, weight, ignore_index, reduction, label_smoothing):
     axis = 0 if x.ndim == 1 else 1
     qw, counted = coefficients(x, target, weight, ignore_index, label_smoothing)

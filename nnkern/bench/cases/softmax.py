@@ -1,4 +1,4 @@
-"""softmax and log_softmax over the class counts of digits, ImageNet and GPT-2."""
+"""softmax and log_softmax over the class counts of digits, ImageNet and GPT-2; forward, and with backward."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ def _softmax(name: str, shape: tuple[int, int]) -> Any:
     return candidates
 
 
+def _training(name: str, shape: tuple[int, int]) -> Any:
+    def candidates() -> dict:
+        x, g = random(*shape), random(*shape, seed=1)
+
+        def train(function: Any, tensor: Any, gradient: Any) -> Any:
+            def run() -> Any:
+                tensor.grad = None
+                function(tensor, 1).backward(gradient)
+                return tensor.grad
+
+            return run
+
+        tensor = nnkern.Tensor(x, requires_grad=True)
+        found = {"nnkern": train(getattr(nnkern, name), tensor, nnkern.Tensor(g))}
+        if torch := torch_module():
+            leaf = torch.tensor(x, requires_grad=True)
+            found["torch"] = train(getattr(torch, name), leaf, torch.from_numpy(g))
+        return found
+
+    return candidates
+
+
 def cases() -> list[Case]:
     found = []
     for size, shape in SHAPES.items():
@@ -46,4 +68,7 @@ def cases() -> list[Case]:
         work = (FUNCTION_FLOPS["exp"] + 4) * n, 8 * n
         found.append(Case("softmax", size, _softmax("softmax", shape), *work))
         found.append(Case("log_softmax", size, _softmax("log_softmax", shape), *work, full=True))
+        both = (FUNCTION_FLOPS["exp"] + 8) * n, 20 * n
+        found.append(Case("softmax, training", size, _training("softmax", shape), *both))
+        found.append(Case("log_softmax, training", size, _training("log_softmax", shape), *both, full=True))
     return found
