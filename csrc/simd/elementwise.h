@@ -29,7 +29,7 @@ namespace nn {
 // Losses of a prediction and a target: see loss.inl.
 #define NN_LOSSES(L, A)                                                                                     \
   L(A, mse) L(A, l1) L(A, smooth_l1) L(A, huber) L(A, binary_cross_entropy)                                 \
-  L(A, binary_cross_entropy_with_logits) L(A, kl_div) L(A, kl_div_log) L(A, poisson_nll) L(A, soft_margin)
+  L(A, binary_cross_entropy_with_logits) L(A, kl_div) L(A, kl_div_log) L(A, poisson_nll) L(A, soft_margin) L(A, hinge_embedding)
 
 // bool = x op y
 #define NN_COMPARE_OPS(C, A) C(A, eq) C(A, ne) C(A, lt) C(A, le) C(A, gt) C(A, ge)

@@ -32,6 +32,8 @@ NN_LOSS(kl_div, (select(eq(t, zero), zero, t* log(t)) - t * x), -t)
 NN_LOSS(kl_div_log, exp(t) * (t - x), -exp(t))
 NN_LOSS(poisson_nll, exp(x) - t * x, exp(x) - t)
 NN_LOSS(soft_margin, (softplus_of(-t * x)), (-t * sigmoid(-t * x)))
+NN_LOSS(hinge_embedding, (select(eq(t, one), zero, max(zero, a - x)) + select(eq(t, -one), zero, x)),
+        (select(eq(t, one) | ~ge(a, x), zero, -one) + select(eq(t, -one), zero, one)))
 #undef NN_LOSS
 
 template <template <class> class L, class T> NN_INLINE L<T> with_number(T a) {

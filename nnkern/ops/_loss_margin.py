@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape, spread
+from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
 from .activation import relu, softplus
 from .arithmetic import add, div, mul, neg, sub
 from .compare import clamp, minimum, where
@@ -34,23 +34,6 @@ def _class_numbers(op: str, target: Any) -> np.ndarray:
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"{op}: target is {numbers.dtype}; it must hold class numbers, int64 or int32")
     return numbers.astype(np.int64, copy=False)
-
-
-@any_kind
-def hinge_embedding_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """x where target is 1, max(0, margin - x) where it is -1: x is the distance of a pair that is alike or not.
-
-    x and target broadcast. Raises ValueError for shapes that don't, or another reduction.
-
-    >>> hinge_embedding_loss(np.array([0.5, 0.5]), np.array([1, -1]), reduction="none").tolist()
-    [0.5, 0.5]
-    """
-    op = "hinge_embedding_loss"
-    code = reduction_code(op, reduction)
-    x, target = spread(op, x, target)
-    labels = plain(op, target)
-    apart = where(labels != 1, clamp(sub(margin, x), 0.0), 0.0)
-    return reduced(add(apart, where(labels != -1, x, 0.0)), code)
 
 
 @any_kind

@@ -12,7 +12,6 @@ from ..tensor import Tensor
 from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
 from ._loss_margin import (
     cosine_embedding_loss,
-    hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
     multilabel_margin_loss,
@@ -31,7 +30,7 @@ from .shape import unsqueeze
 from .softmax import log_softmax, softmax
 
 __all__ = [
-    "cosine_embedding_loss", "cross_entropy", "dice_loss", "linear_cross_entropy", "sigmoid_focal_loss", "hinge_embedding_loss", "margin_ranking_loss",
+    "cosine_embedding_loss", "cross_entropy", "dice_loss", "linear_cross_entropy", "sigmoid_focal_loss", "margin_ranking_loss",
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss",
     "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from .reduce import amin, sum
 from .shape import broadcast_to, unsqueeze
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss",
     "mse_loss", "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss",
 ]  # fmt: skip
 
@@ -34,6 +34,11 @@ _Slope = Callable[[Any, Any, float], Any]
 
 def _soft_margin_slope(x: Any, t: Any, a: float) -> Any:
     return neg(mul(t, sigmoid(neg(mul(t, x)))))
+
+
+def _hinge_slope(x: Any, t: Any, a: float) -> Any:
+    x, t = plain("hinge_embedding_loss", x), plain("hinge_embedding_loss", t)
+    return ((t != -1) * 1.0 - ((t != 1) & (x <= a))).astype(x.dtype)
 
 
 # The order of NN_LOSSES in csrc/simd/elementwise.h: the slopes with respect to x and target by plain ops; None: the
@@ -52,11 +57,12 @@ _SLOPES: list[tuple[_Slope, _Slope | None]] = [
     (lambda x, t, a: neg(exp(t)), lambda x, t, a: mul(exp(t), add(sub(t, x), 1.0))),
     (lambda x, t, a: sub(exp(x), t), lambda x, t, a: neg(x)),
     (_soft_margin_slope, lambda x, t, a: _soft_margin_slope(t, x, a)),
+    (_hinge_slope, lambda x, t, a: mul(t, 0.0)),
 ]
 (
     MSE, L1, SMOOTH_L1, HUBER, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_WITH_LOGITS, KL_DIV, KL_DIV_LOG,
-    POISSON_NLL, SOFT_MARGIN,
-) = range(10)  # fmt: skip
+    POISSON_NLL, SOFT_MARGIN, HINGE_EMBEDDING,
+) = range(11)  # fmt: skip
 
 
 class PointwiseLoss(Function):
@@ -298,3 +304,15 @@ def soft_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     array(0.6931)
     """
     return _squared_kind("soft_margin_loss", SOFT_MARGIN, x, target, reduction, warn=False)
+
+
+def hinge_embedding_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """x where target is 1, max(0, margin - x) where it is -1: x is the distance of a pair that is alike or not.
+
+    x and target broadcast. Elsewhere the loss is the sum of both, as in PyTorch.
+
+    >>> hinge_embedding_loss(np.array([0.5, 0.5]), np.array([1, -1]), reduction="none").tolist()
+    [0.5, 0.5]
+    """
+    op = "hinge_embedding_loss"
+    return _squared_kind(op, HINGE_EMBEDDING, x, target, reduction, float(margin), warn=False)

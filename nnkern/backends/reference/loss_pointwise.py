@@ -44,6 +44,10 @@ LOSSES = {
     "kl_div_log": (lambda x, t, a: np.exp(t) * (t - x), lambda x, t, a: -np.exp(t) + np.zeros_like(x)),
     "poisson_nll": (lambda x, t, a: np.exp(x) - t * x, lambda x, t, a: np.exp(x) - t),
     "soft_margin": (lambda x, t, a: _softplus(-t * x), lambda x, t, a: -t * _sigmoid(-t * x)),
+    "hinge_embedding": (
+        lambda x, t, a: np.where(t == 1, 0, np.maximum(0, a - x)) + np.where(t == -1, 0, x),
+        lambda x, t, a: np.where((t != 1) & (x <= a), -1, 0) + np.where(t == -1, 0, 1),
+    ),
 }
 
 
