@@ -10,6 +10,7 @@ import nnkern as F
 from nnkern import Tensor, gradgradcheck
 
 SHAPES = [(5,), (1, 1), (6, 10), (33, 17), (4, 3, 5), (2, 7, 3, 4)]
+EMPTY = [(0, 4), (2, 3, 0)]
 
 
 def case(shape, kind, weighted, dtype=np.float32):
@@ -248,3 +249,13 @@ def test_dice_equals_its_definition_in_torch(shape, reduction):
     assert_close(F.dice_loss(x, numbers), F.dice_loss(x, one_hot), "exact")
     with pytest.raises(IndexError, match="dice_loss: target.* is 9"):
         F.dice_loss(x, np.full_like(numbers, 9))
+
+
+@pytest.mark.parametrize("shape", EMPTY, ids=str)
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_no_rows_equal_torch(name, shape, reduction):
+    f = pytest.importorskip("torch").nn.functional
+    target = np.zeros((shape[0], *shape[2:]), int)
+    check_torch(lambda a: getattr(F, name)(a, target, reduction=reduction),
+                lambda a: getattr(f, name)(a, f.torch.tensor(target), reduction=reduction), randn(*shape))  # fmt: skip

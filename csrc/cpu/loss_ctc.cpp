@@ -201,7 +201,7 @@ Array ctc_loss_backward(const View& gy, const View& log_probs, const View& targe
   if (gy.ndim != 1 || gy.shape[0] != p.batch)
     fail(kOp, "gy must have the shape of the losses", {{"log_probs", log_probs}, {"gy", gy}});
   if (alpha.ndim != 3 || alpha.shape[0] != p.batch || alpha.shape[1] != p.frames ||
-      alpha.shape[2] != p.row() || !alpha.contiguous())
+      alpha.shape[2] != p.row() || (alpha.size() > 0 && !alpha.contiguous()))
     fail(kOp, "alpha does not belong to log_probs", {{"log_probs", log_probs}, {"alpha", alpha}});
   Array gx = output(kOp, log_probs.dtype, 3, log_probs.shape);
   dispatch(log_probs.dtype, [&](auto zero) {
