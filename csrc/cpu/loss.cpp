@@ -226,6 +226,7 @@ template <class T> struct Tables {
 // f(first row, count, offset of its x) over stretches of rows that lie side by side in one (classes, inner)
 // matrix.
 template <class F> void each_stretch(const Problem& p, F&& f) {
+  if (p.rows == 0) return;
   const bool by_rows = p.inner == 1;
   const int64_t tile = by_rows ? p.rows : std::min<int64_t>(p.inner, 1024),
                 tiles = (p.inner + tile - 1) / tile;
