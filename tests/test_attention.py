@@ -314,6 +314,8 @@ def test_a_cache_gives_what_the_whole_sequence_gives(window, steps):
     other = F.KVCache(2, 2, 4, window=window, value_width=6, dtype=np.float64)
     other.append(k, v)
     np.testing.assert_array_equal(other.values, cache.values)
+    for query in (Tensor(q[:, :, :1]), torch.from_numpy(q[:, :, :1])):
+        assert type(cache.attend(query, k[:, :, :1], v[:, :, :1])) is type(query)
     with pytest.raises(ValueError, match="KVCache: value must be float64"):
         other.append(k, v[..., :2])
 

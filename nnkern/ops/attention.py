@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 _OP = "scaled_dot_product_attention"
+_OURS = (np.ndarray, Tensor)
 
 
 def _fail(what: str, **arrays: Any) -> None:
@@ -28,38 +29,32 @@ def _fail(what: str, **arrays: Any) -> None:
     raise ValueError(f"{_OP}: {what} ({shapes})")
 
 
-def _lead(q: Any, k: Any, v: Any, gqa: bool) -> tuple[int, ...]:
+def _lead(q: Any, k: Any, v: Any, gqa: bool) -> Any:
     """The common leading axes of the result; heads are the last of them."""
-    if min(q.ndim, k.ndim, v.ndim) < 2:
+    qs, ks, vs = q.shape, k.shape, v.shape
+    if len(qs) < 2 or len(ks) < 2 or len(vs) < 2:
         _fail("query, key and value must be (..., length, width)", query=q, key=k, value=v)
-    if q.shape[-1] != k.shape[-1]:
+    if qs[-1] != ks[-1]:
         _fail("query and key must have the same width", query=q, key=k)
-    if k.shape[-2] != v.shape[-2]:
+    if ks[-2] != vs[-2]:
         _fail("key and value must have the same length", key=k, value=v)
+    if qs[:-2] == ks[:-2] == vs[:-2] and not (gqa and len(qs) < 3):
+        return qs[:-2]
     if gqa:
-        if (
-            min(q.ndim, k.ndim, v.ndim) < 3
-            or k.shape[-3] != v.shape[-3]
-            or k.shape[-3] < 1
-            or q.shape[-3] % k.shape[-3]
-        ):
+        if min(len(qs), len(ks), len(vs)) < 3 or ks[-3] != vs[-3] or ks[-3] < 1 or qs[-3] % ks[-3]:
             _fail(
                 "with enable_gqa key and value need the same heads, which divide the query's",
-                query=q,
-                key=k,
-                value=v,
-            )
-        leads = [q.shape[:-3], k.shape[:-3], v.shape[:-3]]
+                query=q, key=k, value=v,
+            )  # fmt: skip
+        leads = [qs[:-3], ks[:-3], vs[:-3]]
     else:
-        leads = [q.shape[:-2], k.shape[:-2], v.shape[:-2]]
-        if leads[0] == leads[1] == leads[2]:
-            return leads[0]  # type: ignore[no-any-return]
+        leads = [qs[:-2], ks[:-2], vs[:-2]]
     try:
         common = np.broadcast_shapes(*leads)
     except ValueError:
         hint = "" if gqa else "; heads that share keys need enable_gqa=True"
         _fail(f"the leading axes do not broadcast{hint}", query=q, key=k, value=v)
-    return (*common, q.shape[-3]) if gqa else common
+    return (*common, qs[-3]) if gqa else common
 
 
 def _four(x: Any, lead: tuple[int, ...]) -> Any:
@@ -100,6 +95,9 @@ def _length(name: str, lengths: Any, batch: int, most: int) -> Any:
 
 def _options(q: Any, k: Any, scale: Any, window: Any, is_causal: bool, offset: int, softcap: Any, p: float,
              lengths: Any) -> Options:  # fmt: skip
+    scale = float(scale) if scale is not None else 1 / math.sqrt(max(1, q.shape[-1]))
+    if window is None and lengths is None and p == 0:
+        return Options(None, None, scale, -1, 0 if is_causal else -1, offset, float(softcap or 0), 0.0, 0)
     if not 0 <= p <= 1:
         raise ValueError(f"{_OP}: dropout_p must lie in [0, 1], got {p}")
     left, right = (-1, -1) if window is None else (window, window) if isinstance(window, int) else window
@@ -111,8 +109,7 @@ def _options(q: Any, k: Any, scale: Any, window: Any, is_causal: bool, offset: i
     return Options(
         _length("query", q_lengths, q.shape[0], q.shape[2]),
         _length("key", kv_lengths, q.shape[0], k.shape[2]),
-        float(scale) if scale is not None else 1 / math.sqrt(max(1, q.shape[-1])),
-        left, 0 if is_causal else right, offset, float(softcap or 0), p, next_seed() if p else 0,
+        scale, left, 0 if is_causal else right, offset, float(softcap or 0), p, next_seed() if p else 0,
     )  # fmt: skip
 
 
@@ -140,9 +137,13 @@ def scaled_dot_product_attention(
     >>> scaled_dot_product_attention(np.ones((2, 3, 4)), np.ones((2, 5, 4)), np.ones((2, 5, 6))).shape
     (2, 3, 6)
     """
-    tensors = any(isinstance(x, Tensor) for x in (query, key, value, attn_mask))
-    kind = None if tensors else query
-    query, key, value = [x if isinstance(x, Tensor) else to_ndarray(x, _OP) for x in (query, key, value)]
+    if not (isinstance(query, _OURS) and isinstance(key, _OURS) and isinstance(value, _OURS)):
+        q, k, v = (x if isinstance(x, _OURS) else to_ndarray(x, _OP) for x in (query, key, value))
+        y = scaled_dot_product_attention(
+            q, k, v, attn_mask, dropout_p, is_causal, scale, enable_gqa, softcap=softcap, window=window,
+            offset=offset, lengths=lengths,
+        )  # fmt: skip
+        return y if isinstance(y, Tensor) else like(y, query)
     if query.dtype.kind != "f" or not query.dtype == key.dtype == value.dtype:
         raise TypeError(
             f"{_OP}: query, key and value must be float32 or float64, all alike, got {query.dtype}, {key.dtype}, "
@@ -163,9 +164,7 @@ def scaled_dot_product_attention(
         y = plain_attention(q, k, v, mask, o)
     else:
         y = Attention(o)(q, k, v, mask)
-    if len(lead) != 2:
-        y = y.reshape(*lead, q.shape[2], v.shape[3])
-    return y if tensors else like(y, kind)
+    return y if len(lead) == 2 else y.reshape(*lead, q.shape[2], v.shape[3])
 
 
 class KVCache:
@@ -259,8 +258,9 @@ class KVCache:
     ) -> Any:
         """Appends n tokens and gives the attention of their queries (batch, query heads, n, width) to all before them.
 
-        Query heads may be a multiple of the cache's heads. Returns (batch, query heads, n, value_width).
+        Query heads may be a multiple of the cache's heads. Returns (batch, query heads, n, value_width), of query's kind.
         """
+        kind = query
         query, key, value = _array(query), _array(key), _array(value)
         window = (self.window - 1, -1) if self.window else None
         step = self.window or max(1, query.shape[2])
@@ -285,7 +285,8 @@ class KVCache:
                 )
             )
             self._trim()
-        return np.concatenate(parts, 2) if len(parts) > 1 else parts[0]
+        y = np.concatenate(parts, 2) if len(parts) > 1 else parts[0]
+        return Tensor(y) if isinstance(kind, Tensor) else like(y, kind)
 
 
 def _array(x: Any) -> Any:
