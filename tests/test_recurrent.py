@@ -158,7 +158,8 @@ SHAPES = [
     (1, 2, 3, 4, 3, 1, False, True, True, False, False, True),  # too short to pack weights
     (5, 6, 2, 40, 0, 2, True, True, False, True, False, True),
     (3, 40, 9, 70, 0, 1, False, True, True, False, True, False),
-    (2, 30, 4, 600, 0, 1, False, True, False, True, False, True),  # the depth in two pieces
+    (2, 30, 4, 600, 0, 1, False, True, False, True, False, True),  # the depth in pieces
+    (40, 30, 3, 80, 0, 2, True, True, False, True, False, True),  # the inputs' part in chunks of steps
 ]
 
 

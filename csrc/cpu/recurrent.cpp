@@ -1,20 +1,26 @@
-// Recurrent layers over whole sequences, forward: one direction of a layer per call.
+// Recurrent layers over whole sequences, forward: one direction of a layer per
+// call.
 //
 //   a = x w_ih^T + b        the input's part of all steps, one product
-//   h_t = cell(a_t + h_(t-1) w_hh^T, h_(t-1), c_(t-1))        step by step, w_hh packed once
+//   h_t = cell(a_t + h_(t-1) w_hh^T, h_(t-1), c_(t-1))        step by step,
+//   w_hh packed once
 //
-// A step is a product whose tiles (some units with all their gates) are finished by simd/recurrent.inl while
-// they lie in L1. States are kept in h_n and c_n, which a step changes in place: the product reads a packed
-// copy. With threads, the batch is split if the weights fit each core's L2, else the units of a step. Bound
-// by the FMA units, with few rows by reading w_hh from L2 or L3. The merged products follow Appleyard et al.
-// 2016 (arXiv 1604.01946); the resident weights, DeepCPU (Zhang et al. 2018).
+// A step is a product whose tiles (some units with all their gates) are
+// finished by simd/recurrent.inl while they lie in L1. States are kept in h_n
+// and c_n, which a step changes in place: the product reads a packed copy. With
+// threads, the batch is split if the weights fit each core's L2, else the units
+// of a step. Bound by the FMA units, with few rows by reading w_hh from L2 or
+// L3. The merged products follow Appleyard et al. 2016 (arXiv 1604.01946); the
+// resident weights, DeepCPU (Zhang et al. 2018).
 #include "recurrent.h"
 
 namespace nn::cpu {
 namespace {
 
 constexpr const char* kNames[kCells] = {"rnn", "rnn", "lstm", "gru", "gru"};
-constexpr int64_t kChunkBytes = int64_t(4) << 20;  // of gate sums, where nobody wants to keep them
+// Steps whose inputs' part is made at once: it should still lie in L2 when its
+// step comes, and the product needs rows.
+constexpr int64_t kChunkBytes = int64_t(512) << 10, kChunkRows = 256;
 
 std::string shape_text(std::initializer_list<int64_t> shape) {
   return text(View{nullptr, Dtype::f32, true, false, int(shape.size()), shape.begin(), shape.begin()});
@@ -94,7 +100,8 @@ template <class T> struct Forward {
   T* gates;  // kept for backward
 };
 
-// The steps of a layer that lie between two threads' meetings: the rows begin..end of the batch.
+// The steps of a layer that lie between two threads' meetings: the rows
+// begin..end of the batch.
 template <class T> class ForwardRows {
  public:
   ForwardRows(const Forward<T>& f, const StepProduct<T>& product, const StepProduct<T>* second, const T* bias,
@@ -209,9 +216,10 @@ template <class T> class ForwardRows {
   Workspace<T> packed_, more_, used_, middle_;
 };
 
-// a[t, n] = x[t, n] w_ih^T + bias for the steps t0 .. t0 + steps.
-template <class T>
-void input_product(const Forward<T>& f, int64_t t0, int64_t steps, const T* bias, T* a, int64_t a_row) {
+// a[t, n] = x[t, n] w_ih^T + bias for the steps t0 .. t0 + steps. packed:
+// w_ih's panels, or null.
+template <class T> void input_product(const Forward<T>& f, int64_t t0, int64_t steps, const T* packed,
+                                      const T* bias, T* a, int64_t a_row) {
   const RecurrentShape& s = f.s;
   const T* x = f.x_step.p + t0 * f.x_time;
   const bool straight = s.batch == 1 || steps == 1 || f.x_time == s.batch * f.x_step.row;
@@ -220,7 +228,7 @@ void input_product(const Forward<T>& f, int64_t t0, int64_t steps, const T* bias
     g.alpha = 1;
     g.m = steps * s.batch, g.n = s.gates * s.units, g.k = s.inputs;
     g.a = {x, s.batch == 1 ? f.x_time : f.x_step.row, f.x_step.col}, g.b = {f.w_ih, 1, s.inputs};
-    g.c = a, g.c_row = a_row, g.bias = bias;
+    g.c = a, g.c_row = a_row, g.bias = bias, g.packed_b = packed;
     return gemm(g);
   }
   Walk rows;
@@ -231,6 +239,7 @@ void input_product(const Forward<T>& f, int64_t t0, int64_t steps, const T* bias
   g.alpha = 1;
   g.m = steps * s.batch, g.n = s.gates * s.units, g.k = s.inputs;
   g.a = &left, g.b = &right, g.c = a, g.rows = Walk(a_row), g.cols = Walk(1), g.bias = bias;
+  g.packed_b = packed;
   multiply(g);
 }
 
@@ -249,9 +258,12 @@ template <class T> void forward(const Forward<T>& f) {
   const T* bias = sum_biases(f, static_cast<T*>(sum));
   const T* inner = s.cell == kGru && f.b_hh ? f.b_hh + 2 * s.units : nullptr;
   const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  int64_t chunk = s.steps;
-  if (!f.gates)
-    chunk = std::clamp<int64_t>(kChunkBytes / (s.batch * columns * int64_t(sizeof(T))), 1, s.steps);
+  const int64_t chunk_rows = std::max(kChunkRows, kChunkBytes / (columns * int64_t(sizeof(T))));
+  int64_t chunk = std::max<int64_t>(1, chunk_rows / s.batch);
+  if (2 * chunk > s.steps) chunk = s.steps;
+  const bool reuse = chunk < s.steps && s.inputs > 0;
+  Workspace<T> w_ih(size_t(reuse ? packed_size<T>(columns, s.inputs) : 1));
+  if (reuse) pack_b(Matrix<T>{f.w_ih, 1, s.inputs}, columns, s.inputs, static_cast<T*>(w_ih));
   Workspace<T> sums(size_t(f.gates ? 1 : chunk * s.batch * columns));
 
   const int64_t in_second = (before ? s.units * s.units : 0) + (f.w_hr ? s.out * s.units : 0);
@@ -266,7 +278,7 @@ template <class T> void forward(const Forward<T>& f) {
   for (int64_t k = 0; k < s.steps; k += chunk) {
     const int64_t steps = std::min(chunk, s.steps - k), t0 = s.direction ? s.steps - k - steps : k;
     T* a = f.gates ? f.gates + t0 * s.batch * kept : static_cast<T*>(sums);
-    input_product(f, t0, steps, bias, a, kept);
+    input_product(f, t0, steps, reuse ? static_cast<const T*>(w_ih) : nullptr, bias, a, kept);
     parallel_for(parts, 1, [&](int64_t first, int64_t last) {
       for (int64_t part = first; part < last; ++part) {
         ForwardRows<T> some(f, product, second ? &*second : nullptr, inner, part * rows,

@@ -49,19 +49,22 @@ class Recurrent(Function):
         return ("rnn", "rnn", "lstm", "gru", "gru")[self.cell]
 
     def forward(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
-        y = h_n = c_n = cells = None
-        gates = []
-        for d in range(self.directions):
-            y, h_n, c_n, cells, kept = self.kernels.recurrent_forward(
-                x, h0, c0, *weights[6 * d : 6 * d + 6], self.lengths, self.mask, y, h_n, c_n, cells,
-                self.cell, d, self.directions, self.batch_first, self.save,
+        kernel, cell, directions, save = self.kernels.recurrent_forward, self.cell, self.directions, self.save
+        y, h_n, c_n, cells, *gates = kernel(
+            x, h0, c0, *weights[:6], self.lengths, self.mask, None, None, None, None, cell, 0, directions,
+            self.batch_first, save,
+        )  # fmt: skip
+        if directions == 2:
+            *_, more = kernel(
+                x, h0, c0, *weights[6:], self.lengths, self.mask, y, h_n, c_n, cells, cell, 1, 2,
+                self.batch_first, save,
             )  # fmt: skip
-            gates.append(kept)
-        if self.save == 2:
+            gates.append(more)
+        if save == 2:
             self.saved = (x, h0, c0, *weights, y, cells, *gates)
-        if self.cell != LSTM:
+        if cell != LSTM:
             return y, h_n
-        return (y, h_n, c_n, cells) if self.save else (y, h_n, c_n)
+        return (y, h_n, c_n, cells) if save else (y, h_n, c_n)
 
     def backward(self, *gys: Any) -> Any:
         count = 3 + 6 * self.directions
@@ -119,12 +122,18 @@ class RecurrentCell(Recurrent):
         return plain.step(self.cell, linear(x, w.w_ih, w.b_ih), h, c, w)
 
 
-def _taped(*inputs: Any) -> bool:
-    return grad_mode.enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+def _taped(inputs: Any) -> bool:
+    if grad_mode.enabled:
+        for x in inputs:
+            if isinstance(x, Tensor) and x.requires_grad:
+                return True
+    return False
 
 
 def _weights(op: str, weights: Any, count: int) -> list[RecurrentWeights]:
     """One RecurrentWeights per layer and direction, from these, dicts, tuples, or PyTorch's flat list."""
+    if type(weights) is list and len(weights) == 1 == count and type(weights[0]) is RecurrentWeights:
+        return weights
     weights = list(weights)
     if weights and hasattr(weights[0], "shape"):
         each = len(weights) // max(count, 1)
@@ -179,7 +188,8 @@ def _stacked(
         if lengths is not None:
             raise ValueError(f"{op}: lengths needs a batch (x.shape={tuple(shape)})")
         x, batch_first = x[:, None], False
-    steps, batch = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
+    batch = shape[0 if batch_first else 1] if ndim == 3 else 1
+    steps = shape[1 if batch_first else 0]
     place = (batch,) if ndim == 3 else ()
     rows, out = entries[0].w_hh.shape
     if h0 is not None:
@@ -192,18 +202,23 @@ def _stacked(
         lengths = _lengths(op, lengths, steps, batch)
     states: list[Any] = []
     for i in range(num_layers):
-        side = entries if num_layers == 1 else entries[i * directions : (i + 1) * directions]
-        at = slice(i * directions, (i + 1) * directions)
-        h, c = (s if s is None or num_layers == 1 else s[at] for s in (h0, c0))
+        side, h, c = entries, h0, c0
+        if num_layers > 1:
+            at = slice(i * directions, (i + 1) * directions)
+            side = entries[at]
+            h, c = (s if s is None else s[at] for s in (h0, c0))
         mask = None
         if recurrent_dropout and training:
             ones = np.ones(
                 (directions, batch, side[0].w_hh.shape[1]), np.dtype(str(x.dtype).rpartition(".")[2])
             )
             mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
-        flat = [a for w in side for a in w]
-        save = 2 if _taped(x, h, c, *flat) else int(return_cells)
-        x, *last = Recurrent(cell, directions, lengths, mask, batch_first, save)(x, h, c, *flat)
+        inputs = (x, h, c, *side[0]) if directions == 1 else (x, h, c, *side[0], *side[1])
+        save = 2 if _taped(inputs) else int(return_cells)
+        found = Recurrent(cell, directions, lengths, mask, batch_first, save)(*inputs)
+        if num_layers == 1 and ndim == 3:
+            return found
+        x, *last = found
         states.append(last)
         if dropout_p and training and i + 1 < num_layers:
             x = dropout(x, dropout_p)
@@ -335,7 +350,8 @@ def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> An
     shape = (x.shape[0], w.w_hh.shape[0] // GATES[cell])
     _state(op, "h", h, shape)
     _state(op, "c", c, shape)
-    return RecurrentCell(cell, 2 if _taped(x, h, c, *w) else 0)(x, h, c, *w)
+    inputs = (x, h, c, *w)
+    return RecurrentCell(cell, 2 if _taped(inputs) else 0)(*inputs)
 
 
 def rnn_cell(
