@@ -134,6 +134,12 @@ def test_empty_batches_and_sequences(kind):
         y, *last = layer(kind, np.zeros(shape), weights, bidirectional=True)
         assert y.shape == (*shape[:2], 2 * H)
         assert all(s.shape == (2, shape[1], H) and not s.any() for s in last)
+        leaves = [[Tensor(a, requires_grad=True) for a in w[:4]] for w in weights]
+        x = Tensor(np.zeros(shape), requires_grad=True)
+        y = layer(kind, x, [RecurrentWeights(*w) for w in leaves], bidirectional=True)[0]
+        y.backward(np.zeros(y.shape))
+        assert x.grad.shape == shape
+        assert all(p.grad.shape == p.shape and not p.grad.data.any() for w in leaves for p in w)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -197,50 +197,69 @@ template <class T> void gate_gradients(const Backward<T>& f) {
   });
 }
 
-// What the product saw as h_(t-1), padded rows of (T, N): zero where nothing happened.
-template <class T> void fill_used(const Backward<T>& f, T* used) {
+// What the weights met, padded rows of (T, N): x, then h_(t-1). Zero beyond the ends, where gradients are
+// zero, too, and must stay so beside NaN.
+template <class T> void fill_seen(const Backward<T>& f, T* seen) {
   const RecurrentShape& s = f.s;
-  parallel_for(s.steps, std::max<int64_t>(1, 32768 / (s.batch * s.out)), [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t n = 0; n < s.batch; ++n) {
-        const int64_t t = s.time(k);
-        T* to = used + (t * s.batch + n) * padded(s.out);
-        const T* from = f.before(f.y, f.h0, s.out, k, f.was_active(k, n)).at(0, n);
-        if (!from || !f.ends->active(t, n))
-          std::fill_n(to, s.out, T(0));
-        else
-          std::copy_n(from, s.out, to);
-        const T* m = f.mask ? f.mask + (s.direction * s.batch + n) * s.out : nullptr;
-        for (int64_t u = 0; m && u < s.out; ++u) to[u] *= m[u];
-      }
-  });
+  const int64_t width = s.inputs + s.out, step = f.x_step.col;
+  parallel_for(s.steps, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, s.batch * width)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t k = begin; k < end; ++k)
+                   for (int64_t n = 0; n < s.batch; ++n) {
+                     const int64_t t = s.time(k);
+                     T *to = seen + (t * s.batch + n) * padded(width), *h = to + s.inputs;
+                     if (!f.ends->active(t, n)) {
+                       std::fill_n(to, width, T(0));
+                       continue;
+                     }
+                     const T* x = f.x_step.p + t * f.x_time + n * f.x_step.row;
+                     if (step == 1)
+                       std::copy_n(x, s.inputs, to);
+                     else
+                       for (int64_t i = 0; i < s.inputs; ++i) to[i] = x[i * step];
+                     const T* from = f.before(f.y, f.h0, s.out, k, f.was_active(k, n)).at(0, n);
+                     if (from)
+                       std::copy_n(from, s.out, h);
+                     else
+                       std::fill_n(h, s.out, T(0));
+                     const T* m = f.mask ? f.mask + (s.direction * s.batch + n) * s.out : nullptr;
+                     for (int64_t u = 0; m && u < s.out; ++u) h[u] *= m[u];
+                   }
+               });
 }
 
 template <class T> struct Gradients {
   T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gpeephole;
 };
 
-// c (m x n) = a^T b over all steps and samples; a's columns side by side.
-template <class T> void weight_grad(const Backward<T>& f, const T* a, int64_t a_row, const WalkPanels<T>& b,
-                                    int64_t m, int64_t n, T* c) {
-  const WalkPanels<T> left(a, Walk(1), Walk(a_row));
+// c (m x n) = a^T b over all steps and samples; columns of a and b side by side.
+template <class T> void weight_grad(const Backward<T>& f, const T* a, int64_t a_row, const T* b,
+                                    int64_t b_row, int64_t m, int64_t n, T* c, int64_t c_row) {
+  const WalkPanels<T> left(a, Walk(1), Walk(a_row)), right(b, Walk(1), Walk(b_row));
   Product<T> g = {};
   g.alpha = 1;
   g.m = m, g.n = n, g.k = f.s.rows();
-  g.a = &left, g.b = &b, g.c = c, g.rows = Walk(n), g.cols = Walk(1);
+  g.a = &left, g.b = &right, g.c = c, g.rows = Walk(c_row), g.cols = Walk(1);
   multiply(g);
 }
 
 // y[j] = sum over all rows of x[row, j], in blocks of rows: rounding errors stay small.
 template <class T> void column_sums(const T* x, int64_t row, int64_t rows, int64_t n, T* y) {
-  constexpr int64_t kBlock = 64;
-  std::fill_n(y, n, T(0));
-  Workspace<T> part(static_cast<size_t>(n));
-  for (int64_t r = 0; r < rows; r += kBlock) {
-    std::fill_n(static_cast<T*>(part), n, T(0));
-    for (int64_t i = r; i < std::min(rows, r + kBlock); ++i) kernels<T>().add_to(x + i * row, part, n);
-    kernels<T>().add_to(part, y, n);
-  }
+  constexpr int64_t kBlock = 64, kColumns = 512;
+  parallel_for((n + kColumns - 1) / kColumns, std::max<int64_t>(1, 256 / std::max<int64_t>(1, rows)),
+               [&](int64_t begin, int64_t end) {
+                 T part[kColumns];
+                 for (int64_t j = begin * kColumns; j < std::min(n, end * kColumns); j += kColumns) {
+                   const int64_t count = std::min(kColumns, n - j);
+                   std::fill_n(y + j, count, T(0));
+                   for (int64_t r = 0; r < rows; r += kBlock) {
+                     std::fill_n(part, count, T(0));
+                     for (int64_t i = r; i < std::min(rows, r + kBlock); ++i)
+                       kernels<T>().add_to(x + i * row + j, part, count);
+                     kernels<T>().add_to(part, y + j, count);
+                   }
+                 }
+               });
 }
 
 template <class T> void peephole_grad(const Backward<T>& f, T* g) {
@@ -271,30 +290,32 @@ template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
       kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units);
       for (int64_t u = 0; u < s.units; ++u) h[u] *= o[u];
     }
-  weight_grad(f, static_cast<const T*>(f.dout), s.out, WalkPanels<T>(hidden, Walk(1), Walk(s.units)), s.out,
-              s.units, gw_hr);
+  weight_grad<T>(f, f.dout, s.out, hidden, s.units, s.out, s.units, gw_hr, s.units);
 }
 
 template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to) {
   const RecurrentShape& s = f.s;
   const int64_t h = s.units, all = s.gates * h, columns = f.columns(), d_row = f.d_row();
-  Walk samples;
-  samples.then(s.batch, f.x_step.row);
-  samples.then(s.steps, f.x_time);
-  weight_grad(f, static_cast<const T*>(f.d), d_row, WalkPanels<T>(f.x_step.p, Walk(f.x_step.col), samples),
-              all, s.inputs, to.gw_ih);
-
-  const int64_t used_row = padded(s.out);
-  Workspace<T> used(size_t(s.rows() * used_row));
-  fill_used(f, static_cast<T*>(used));
-  const WalkPanels<T> before(used, Walk(1), Walk(used_row));
-  const bool two = s.cell == kGru || s.cell == kGruBefore;
-  weight_grad(f, static_cast<const T*>(f.d), d_row, before, two ? 2 * h : all, s.out, to.gw_hh);
-  if (s.cell == kGruBefore)  // n met r times the state
-    for (int64_t r = 0; r < s.rows(); ++r)
-      for (int64_t u = 0; u < h; ++u) used[r * used_row + u] *= f.gates[r * s.saved * h + u];
-  if (two)
-    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, d_row, before, h, s.out, to.gw_hh + 2 * h * s.out);
+  const int64_t width = s.inputs + s.out, row = padded(width);
+  const bool gru = s.cell == kGru || s.cell == kGruBefore;
+  Workspace<T> seen(size_t(s.rows() * row));
+  fill_seen(f, static_cast<T*>(seen));
+  // One product for both weights, and d is packed once; but gru's n has parts of its own.
+  const int64_t both = gru ? 2 * h : all;
+  Workspace<T> gw(size_t(both * width));
+  weight_grad<T>(f, f.d, d_row, seen, row, both, width, gw, width);
+  for (int64_t i = 0; i < both; ++i) {
+    std::copy_n(gw + i * width, s.inputs, to.gw_ih + i * s.inputs);
+    std::copy_n(gw + i * width + s.inputs, s.out, to.gw_hh + i * s.out);
+  }
+  if (gru) {
+    weight_grad<T>(f, f.d + 2 * h, d_row, seen, row, h, s.inputs, to.gw_ih + 2 * h * s.inputs, s.inputs);
+    if (s.cell == kGruBefore)  // n met r times the state
+      for (int64_t r = 0; r < s.rows(); ++r)
+        for (int64_t u = 0; u < h; ++u) seen[r * row + s.inputs + u] *= f.gates[r * s.saved * h + u];
+    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, d_row, seen + s.inputs, row, h, s.out,
+                   to.gw_hh + 2 * h * s.out, s.out);
+  }
 
   Workspace<T> sums(static_cast<size_t>(columns));
   column_sums<T>(f.d, d_row, s.rows(), columns, sums);
@@ -321,17 +342,6 @@ template <class T> void input_gradient(const Backward<T>& f, bool add) {
   g.rows.then(s.steps, s.batch_first ? s.inputs : s.batch * s.inputs);
   multiply(g);
   if (add) kernels<T>().add_to(fresh, f.gx, size);
-}
-
-// x with zeros beyond the ends: gradients there are zero, and must stay so beside NaN.
-template <class T> void masked_input(Backward<T>& f, T* x) {
-  const RecurrentShape& s = f.s;
-  for (int64_t t = 0; t < s.steps; ++t)
-    for (int64_t n = 0; n < s.batch; ++n)
-      for (int64_t i = 0; i < s.inputs; ++i)
-        x[(t * s.batch + n) * s.inputs + i] =
-            f.ends->active(t, n) ? f.x_step.p[t * f.x_time + n * f.x_step.row + i * f.x_step.col] : T(0);
-  f.x_step = {x, s.inputs, 1}, f.x_time = s.batch * s.inputs;
 }
 
 // Steps of a gradient whose features may lie anywhere: read in place, or as a contiguous copy.
@@ -430,9 +440,7 @@ Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& g
     f.mask = m.as<T>(), f.gates = gates.as<const T>(), f.ends = &ends;
     f.dh = begin_grad<T>(s, out_h, gh, s.out), f.dc = begin_grad<T>(s, out_c, gc, s.states);
     Workspace<T> d(size_t(s.rows() * f.d_row())), dout(size_t(w_hr ? s.rows() * s.out : 1));
-    Workspace<T> clean(size_t(ends ? s.rows() * s.inputs : 1));
     f.d = d, f.dout = dout, f.gx = out_x.as<T>();
-    if (ends) masked_input(f, static_cast<T*>(clean));
     if (s.rows() > 0) gate_gradients(f);
     weight_gradients(
         f, Gradients<T>{gw_ih.as<T>(), gw_hh.as<T>(), gb_ih.as<T>(), cell == kGru ? gb_hh.as<T>() : nullptr,
