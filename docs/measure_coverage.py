@@ -1,0 +1,116 @@
+"""Writes docs/coverage.md: what nnkern.functional has of torch.nn.functional. Run, with PyTorch: python docs/measure_coverage.py"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).with_name("coverage.md")
+
+TEXT = """# torch.nn.functional in nnkern
+
+Every public function of `torch.nn.functional` {version}: {have} of {all} are in `nnkern.functional`, under the same name, with the
+same arguments in the same order (the arrays in front are often called x). Arguments that are not there are named.
+`python docs/measure_coverage.py` makes this page, and a test holds it up to date.
+
+{table}
+
+Beyond PyTorch's names, `nnkern.functional` has these:
+
+{beyond}
+"""
+
+# PyTorch's own machinery and types, which are no functions of arrays.
+MACHINERY = {
+    "Callable", "DType", "Optional", "ScalingType", "SwizzleType", "Tensor", "assert_int_or_pair", "boolean_dispatch",
+    "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic",
+}  # fmt: skip
+
+DEPRECATED = {"size_average", "reduce", "_stacklevel", "*"}  # by PyTorch, or its own affair
+
+# Why a function is missing.
+_INDICES = "{0}(..., return_indices=True) is the same call"
+_LOW = "products of 8-bit floats in blocks, for GPUs that have them"
+MISSING = {
+    **{f"{kind}_with_indices": _INDICES.format(kind) for kind in (
+        "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+        "fractional_max_pool2d", "fractional_max_pool3d")},
+    "scaled_mm": _LOW,
+    "scaled_grouped_mm": _LOW,
+    "grouped_mm": "products of bfloat16 matrices of many experts, for GPUs",
+    "native_channel_shuffle": "channel_shuffle under another name",
+    "conv_tbc": "conv1d of x.permute(1, 2, 0) is the same; the weights have another order",
+    "upsample": "deprecated in PyTorch: interpolate",
+    "upsample_nearest": "deprecated in PyTorch: interpolate(..., mode='nearest')",
+    "upsample_bilinear": "deprecated in PyTorch: interpolate(..., mode='bilinear', align_corners=True)",
+}  # fmt: skip
+
+# What is particular about some that are there.
+REMARKS = {
+    "tanhshrink": "exact near 0, where PyTorch's difference loses its digits",
+    "gelu": "its limits at infinity, where PyTorch gives NaN",
+    "rrelu": "the random slopes are nnkern.manual_seed's",
+    "dropout": "the random numbers are nnkern.manual_seed's, the same for any number of threads",
+}  # fmt: skip
+
+
+def torch_names() -> tuple[str, list[str]]:
+    """PyTorch's version (major.minor), and its public functions."""
+    import torch
+
+    names = [n for n in dir(torch.nn.functional) if not n.startswith("_") and n not in MACHINERY]
+    version = ".".join(torch.__version__.split(".")[:2])
+    return version, [n for n in names if callable(getattr(torch.nn.functional, n))]
+
+
+def our_names() -> list[str]:
+    import nnkern.functional as ours
+
+    return [n for n in dir(ours) if not n.startswith("_") and inspect.isfunction(getattr(ours, n))]
+
+
+def arguments(function: Any) -> list[str]:
+    """The names of a function's arguments; those of a compiled one stand in its docstring."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (ValueError, TypeError):
+        names = []
+    if not names or names == ["args", "kwargs"]:
+        found = re.search(rf"{function.__name__}\((.*?)\) *->", function.__doc__ or "", re.DOTALL)
+        names = [re.split("[=:]", a)[0].strip() for a in found.group(1).split(",")] if found else []
+    return [n for n in names if n not in DEPRECATED]
+
+
+def lacking(name: str) -> list[str]:
+    """PyTorch's arguments that ours does not take; the arrays in front may have other names."""
+    import torch
+
+    import nnkern.functional as ours
+
+    theirs, mine = arguments(getattr(torch.nn.functional, name)), arguments(getattr(ours, name))
+    arrays = ("input", "input1", "input2", "tensor", "x1", "x2", "query")
+    return [n for n in theirs if n not in mine and n not in arrays]
+
+
+def page() -> str:
+    """The text of docs/coverage.md."""
+    version, theirs = torch_names()
+    ours = set(our_names())
+    lines = ["| function | in nnkern | |", "|---|---|---|"]
+    for name in theirs:
+        if name in ours:
+            missing = ", ".join(f"`{n}`" for n in lacking(name))
+            note = "; ".join(filter(None, [REMARKS.get(name), missing and f"without {missing}"]))
+        else:
+            note = MISSING.get(name, "not written yet")
+        lines.append(f"| {name} | {'yes' if name in ours else '**no**'} | {note} |")
+    beyond = textwrap.fill(", ".join(f"`{n}`" for n in sorted(ours - set(theirs))), 125)
+    have = sum(n in ours for n in theirs)
+    return TEXT.format(version=version, have=have, all=len(theirs), table="\n".join(lines), beyond=beyond)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
