@@ -129,10 +129,9 @@ def multilabel_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
         op, labels, (labels < -1) | (labels >= n), f"x has classes 0 to {n - 1}, and -1 ends the labels"
     )
     counted = np.logical_and.accumulate(labels != -1, -1)
-    labels = np.where(counted, labels, 0)
-    is_label = np.zeros(labels.shape, bool)
-    for place in np.argwhere(counted):
-        is_label[(*place[:-1], labels[tuple(place)])] = True
+    is_label = np.zeros((*labels.shape[:-1], n + 1), bool)  # the last one stands for what follows the labels
+    np.put_along_axis(is_label, np.where(counted, labels, n), True, -1)
+    is_label, labels = is_label[..., :n], np.where(counted, labels, 0)
     over = relu(sub(add(unsqueeze(x, -2), 1.0), unsqueeze(gather(x, -1, labels), -1)))
     over = where(np.expand_dims(counted, -1) & ~np.expand_dims(is_label, -2), over, 0.0)
     return reduced(mul(sum(over, (-2, -1)), 1 / max(1, n)), code)

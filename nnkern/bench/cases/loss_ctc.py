@@ -58,7 +58,7 @@ def cases() -> list[Case]:
         for backward in (False, True):
             work = (1 + backward) * step * states
             title = "ctc_loss, training" if backward else "ctc_loss"
-            found.append(
-                Case(title, size, _ctc(shape, backward), work, 4.0 * (states + (1 + backward) * t * n * c))
-            )
+            moved = 4.0 * (states + (1 + backward) * t * n * c)
+            # logarithms of some -1000 have an absolute error that makes up the tolerance
+            found.append(Case(title, size, _ctc(shape, backward), work, moved, tolerance=2e-3))
     return found
