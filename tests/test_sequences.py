@@ -116,7 +116,7 @@ def test_temperature_one_draws_by_the_probabilities():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda path: CharRNN(5, cell="tree"), "cell must be one of lstm, gru, rnn, got 'tree'"),
+        (lambda path: CharRNN(5, cell="tree"), "cell must be one of gru, lstm, rnn, got 'tree'"),
         (lambda path: list(CharRNN(5, 4).generate(np.array([], int), 3)), "needs a prompt"),
         (lambda path: train_textgen("short"), "5 characters are too few for 32 streams"),
         (lambda path: load_charrnn(path), "no checkpoint of `nnkern train textgen`"),

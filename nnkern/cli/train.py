@@ -75,7 +75,7 @@ def lenet5(
 @train_app.command()
 def textgen(
     text: Annotated[str, typer.Option(help="A text file (UTF-8); default: Python's documentation.")] = "",
-    cell: Annotated[str, typer.Option(help="lstm, gru or rnn.")] = "lstm",
+    cell: Annotated[str, typer.Option(help="gru, lstm or rnn.")] = "gru",
     epochs: Epochs = 8,
     hidden: Hidden = 256,
     layers: Annotated[int, typer.Option(min=1)] = 1,

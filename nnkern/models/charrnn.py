@@ -10,7 +10,7 @@ import numpy as np
 from .. import nn, ops
 from ..autograd import no_grad
 
-_CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_CELLS: dict[str, Any] = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
 def detach(state: Any) -> Any:
@@ -21,11 +21,11 @@ def detach(state: Any) -> Any:
 class CharRNN(nn.Module):
     """Numbers of characters (T, N) to scores of what comes next (T, N, vocabulary), and the state after them.
 
-    cell: 'lstm', 'gru' or 'rnn'. After Graves, "Generating sequences with recurrent neural networks", 2013.
+    cell: 'gru', 'lstm' or 'rnn'. After Graves, "Generating sequences with recurrent neural networks", 2013.
     """
 
     def __init__(
-        self, vocabulary: int, hidden: int = 256, layers: int = 1, cell: str = "lstm", embedding: int = 64,
+        self, vocabulary: int, hidden: int = 256, layers: int = 1, cell: str = "gru", embedding: int = 64,
         dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()

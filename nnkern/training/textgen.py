@@ -37,7 +37,7 @@ class TextResult(NamedTuple):
 
 
 def train_textgen(
-    text: str | None = None, cell: str = "lstm", epochs: int = 8, hidden: int = 256, layers: int = 1,
+    text: str | None = None, cell: str = "gru", epochs: int = 8, hidden: int = 256, layers: int = 1,
     batch_size: int = 32, steps: int = 64, lr: float = 6e-3, dropout: float = 0.0, seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None, checkpoint: Any = None,
 ) -> TextResult:  # fmt: skip
