@@ -12,6 +12,8 @@ __all__: list[str] = [
     "adam_step",
     "add_forward",
     "all_forward",
+    "alpha_dropout_backward",
+    "alpha_dropout_forward",
     "amax_forward",
     "amin_forward",
     "any_forward",
@@ -45,6 +47,9 @@ __all__: list[str] = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "embedding_backward",
+    "embedding_bag_forward",
+    "embedding_forward",
     "empty_cache",
     "eq_forward",
     "erf_forward",
@@ -119,10 +124,13 @@ __all__: list[str] = [
     "neg_forward",
     "nll_loss_backward",
     "nll_loss_forward",
+    "norm_forward",
     "num_threads",
     "num_threads_reason",
     "pack_forward",
     "pad_forward",
+    "pdist_backward",
+    "pdist_forward",
     "pointwise_loss_backward",
     "pointwise_loss_forward",
     "pool_take_forward",
@@ -206,6 +214,16 @@ def add_forward(
 ) -> numpy.ndarray: ...
 def all_forward(
     x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool
+) -> numpy.ndarray: ...
+def alpha_dropout_backward(
+    gy: numpy.ndarray,
+    p: typing.SupportsFloat | typing.SupportsIndex,
+    seed: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def alpha_dropout_forward(
+    x: numpy.ndarray,
+    p: typing.SupportsFloat | typing.SupportsIndex,
+    seed: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
 def amax_forward(
     x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool
@@ -427,6 +445,22 @@ def elu_forward(
     rate: typing.SupportsFloat | typing.SupportsIndex,
     out: numpy.ndarray | None = None,
 ) -> numpy.ndarray: ...
+def embedding_backward(
+    gy: numpy.ndarray,
+    index: numpy.ndarray,
+    source: numpy.ndarray | None,
+    scale: numpy.ndarray | None,
+    rows: typing.SupportsInt | typing.SupportsIndex,
+    padding_idx: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def embedding_bag_forward(
+    w: numpy.ndarray,
+    index: numpy.ndarray,
+    offsets: numpy.ndarray,
+    scale: numpy.ndarray | None,
+    mode: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+def embedding_forward(w: numpy.ndarray, index: numpy.ndarray) -> numpy.ndarray: ...
 def empty_cache() -> None: ...
 def eq_forward(
     x: numpy.ndarray | float, y: numpy.ndarray | float, out: numpy.ndarray | None = None
@@ -677,6 +711,9 @@ def nll_loss_forward(
     ignore_index: typing.SupportsInt | typing.SupportsIndex,
     reduction: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
+def norm_forward(
+    x: numpy.ndarray, axes: int | collections.abc.Sequence[int], keepdims: bool
+) -> numpy.ndarray: ...
 def num_threads() -> int: ...
 def num_threads_reason() -> str: ...
 def pack_forward(w: numpy.ndarray) -> numpy.ndarray: ...
@@ -685,6 +722,10 @@ def pad_forward(
     pads: int | collections.abc.Sequence[int],
     value: typing.SupportsFloat | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
+def pdist_backward(
+    gy: numpy.ndarray, x: numpy.ndarray, y: numpy.ndarray, p: typing.SupportsFloat | typing.SupportsIndex
+) -> numpy.ndarray: ...
+def pdist_forward(x: numpy.ndarray, p: typing.SupportsFloat | typing.SupportsIndex) -> numpy.ndarray: ...
 def pointwise_loss_backward(
     gy: numpy.ndarray,
     x: numpy.ndarray,
