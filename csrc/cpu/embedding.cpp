@@ -19,6 +19,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
+constexpr int64_t kAhead = 8;         // rows of a bag to prefetch
 constexpr int64_t kNear = 256 << 10;  // a table that L2 holds needs no prefetching
 
 // How many rows of `bytes` each are worth a thread.
@@ -148,9 +149,9 @@ Array embedding_backward(const View& gy, const View& index, const OptView& sourc
     const Dense dense_gy(gy), dense_scale(scale);
     const T *g = dense_gy.as<T>(), *factor = dense_scale.as<T>();
     parallel_for(rows, grain(n * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
+      memset(gw.as<T>() + begin * n, 0, size_t((end - begin) * n) * sizeof(T));
       for (int64_t v = begin; v < end; ++v) {
         T* to = gw.as<T>() + v * n;
-        memset(to, 0, size_t(n) * sizeof(T));
         for (int64_t k = order.start[v]; k < order.start[v + 1]; ++k) {
           const int64_t i = order.order[k];
           kernels<T>().add_scaled(scale ? factor[i] : T(1), g + (source ? from.at[i] : i) * n, to, n);
@@ -180,14 +181,19 @@ Array2 embedding_bag_forward(const View& w, const View& index, const View& offse
     using T = decltype(t);
     const Dense dense_w(w), dense_scale(scale);
     const T *table = dense_w.as<T>(), *factor = dense_scale.as<T>();
+    const int64_t line = std::min<int64_t>(n, 512 / int64_t(sizeof(T)));
     const auto bag = [&](int64_t b, int64_t begin, int64_t end) {
       T* to = y.as<T>() + b * n;
       if (mode == 2)
         return largest(table, places.at + begin, end - begin, n, to, winner.as<int64_t>() + b * n);
       const T share = mode == 1 && end > begin ? T(1) / T(end - begin) : T(1);
       memset(to, 0, size_t(n) * sizeof(T));
-      for (int64_t i = begin; i < end; ++i)
+      for (int64_t i = begin; i < end; ++i) {
+        if (i + kAhead < count)
+          for (int64_t k = 0; k < line; k += 64 / int64_t(sizeof(T)))
+            __builtin_prefetch(table + places.at[i + kAhead] * n + k);
         kernels<T>().add_scaled(scale ? factor[i] * share : share, table + places.at[i] * n, to, n);
+      }
     };
     parallel_for(bags, grain((count / std::max<int64_t>(1, bags) + 1) * n * int64_t(sizeof(T))),
                  [&](int64_t begin, int64_t end) {
