@@ -221,6 +221,11 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(ctc_loss_backward, Array, (const View& gy, const View& log_probs, const View& targets, const View& input_lengths,      \
         const View& target_lengths, const View& alpha, int64_t blank, bool zero_infinity),                                     \
         "gy", "log_probs", "targets", "input_lengths", "target_lengths", "alpha", "blank", "zero_infinity")                    \
+  NN_OP(margin_loss_forward, Array, (const View& x, const View& target, const OptView& weight, int64_t p, double margin,       \
+        bool several, int64_t reduction), "x", "target", "weight", "p", "margin", "several", "reduction")                      \
+  NN_OP(margin_loss_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight, int64_t p,     \
+        double margin, bool several, int64_t reduction),                                                                       \
+        "gy", "x", "target", "weight", "p", "margin", "several", "reduction")                                                  \
   NN_OP(pointwise_loss_forward, Array, (const View& x, const View& target, const OptView& weight, int64_t kind,                \
         int64_t reduction, double a), "x", "target", "weight", "kind", "reduction", "a")                                       \
   NN_OP(pointwise_loss_backward, Array, (const View& gy, const View& x, const View& target, const OptView& weight,             \

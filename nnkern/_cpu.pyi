@@ -106,6 +106,8 @@ __all__: list[str] = [
     "logsigmoid_backward",
     "logsigmoid_forward",
     "lt_forward",
+    "margin_loss_backward",
+    "margin_loss_forward",
     "matmul_forward",
     "matmul_packed_forward",
     "max_pool_backward",
@@ -633,6 +635,25 @@ def logsigmoid_backward(gy: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray: .
 def logsigmoid_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
 def lt_forward(
     x: numpy.ndarray | float, y: numpy.ndarray | float, out: numpy.ndarray | None = None
+) -> numpy.ndarray: ...
+def margin_loss_backward(
+    gy: numpy.ndarray,
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    p: typing.SupportsInt | typing.SupportsIndex,
+    margin: typing.SupportsFloat | typing.SupportsIndex,
+    several: bool,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def margin_loss_forward(
+    x: numpy.ndarray,
+    target: numpy.ndarray,
+    weight: numpy.ndarray | None,
+    p: typing.SupportsInt | typing.SupportsIndex,
+    margin: typing.SupportsFloat | typing.SupportsIndex,
+    several: bool,
+    reduction: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
 def matmul_forward(x: numpy.ndarray, w: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
 def matmul_packed_forward(

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from support import DTYPES, assert_close, check_gradient, check_torch, randn, rng
+from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, randn, rng
 
 import nnkern as F
 from nnkern import Tensor, gradgradcheck, nn
@@ -63,6 +63,28 @@ def test_equals_torch(name, arrays, options, reduction):
     )
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 1), (4, 7), (6, 8), (3, 33)])
+@pytest.mark.parametrize("several", [False, True])
+def test_kernels(shape, several):
+    x, rows = randn(*shape), shape[:-1]
+    target = (
+        labels_of(len(x) if rows else 1, shape[-1]).reshape(shape)
+        if several
+        else rng(1).integers(0, shape[-1], rows)
+    )
+    target, weight = np.asarray(target), None if several else np.abs(randn(shape[-1], seed=3))
+    for p, reduction in itertools.product((1, 2), (0, 1, 2)):
+        for v, t in (
+            (x, target),
+            (np.asfortranarray(x)[::-1], target[::-1] if target.ndim else target),
+            (x, target.astype(np.int32)),
+        ):
+            options = (weight, p, 0.7, several, reduction)
+            check_kernels("margin_loss_forward", v, t, *options, kind="chain", n=100)
+            gy = np.asarray(randn(*(rows if reduction == 0 else ())))
+            check_kernels("margin_loss_backward", gy, v, t, *options, kind="chain", n=100)
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_weights_equal_torch(reduction):
     f = pytest.importorskip("torch").nn.functional
@@ -97,11 +119,14 @@ def test_any_distance_will_do():
     )
 
 
-@pytest.mark.parametrize("name", ["soft_margin_loss", "cosine_embedding_loss", "triplet_margin_loss"])
+@pytest.mark.parametrize("name", ["soft_margin_loss", "cosine_embedding_loss", "triplet_margin_loss", "multi_margin_loss",
+                                  "multilabel_margin_loss"])  # fmt: skip
 def test_second_derivatives(name):
     arrays = {
         "soft_margin_loss": (randn(6), signs(6)),
         "cosine_embedding_loss": (randn(3, 4), randn(3, 4, seed=1), signs(3)),
+        "multi_margin_loss": (randn(3, 4), np.array([0, 3, 1])),
+        "multilabel_margin_loss": (randn(3, 4), np.array([[0, 3, -1, 1], [1, -1, -1, -1], [2, 0, 1, -1]])),
         "triplet_margin_loss": (randn(3, 4), randn(3, 4, seed=1), randn(3, 4, seed=2)),
     }[name]
     typed = [

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import grad
+from ..function import Function
+from ..tensor import Tensor
 from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
 from .activation import relu, softplus
 from .arithmetic import add, div, mul, neg, sub
@@ -18,22 +21,7 @@ from .compare import clamp, minimum, where
 from .elementwise import abs, pow, sqrt, square
 from .index import gather
 from .reduce import amax, amin, mean, sum
-from .shape import unsqueeze
-
-
-def refuse_class(op: str, target: np.ndarray, bad: np.ndarray, allowed: str) -> None:
-    """IndexError naming the first class number that `bad` marks."""
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(map(str, at)) or "()"
-        raise IndexError(f"{op}: target[{place}] is {int(target[at])}, but {allowed}")
-
-
-def _class_numbers(op: str, target: Any) -> np.ndarray:
-    numbers = plain(op, target)
-    if numbers.dtype.kind not in "iu":
-        raise TypeError(f"{op}: target is {numbers.dtype}; it must hold class numbers, int64 or int32")
-    return numbers.astype(np.int64, copy=False)
+from .shape import reshape, unsqueeze
 
 
 @any_kind
@@ -75,7 +63,43 @@ def margin_ranking_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, redu
     return reduced(clamp(sub(margin, lead), 0.0), code)
 
 
-@any_kind
+class MarginLoss(Function):
+    """Of one class in each row, or of several."""
+
+    def __init__(self, p: int, margin: float, several: bool, reduction: int) -> None:
+        self.options = (p, margin, several, reduction)
+
+    def forward(self, x: Any, target: Any, weight: Any) -> Any:
+        self.saved = (x, target, weight)
+        return self.kernels.margin_loss_forward(x, target, weight, *self.options)
+
+    def backward(self, gy: Any) -> Any:
+        x, target, weight = self.saved
+        if not isinstance(gy, Tensor):
+            return self.kernels.margin_loss_backward(gy, x, target, weight, *self.options), None, None
+        (gx,) = grad(self.plain(x, target, weight), x, gy, create_graph=True)
+        return gx, None, None
+
+    def plain(self, x: Any, target: Any, weight: Any) -> Any:
+        """The loss by plain ops: each label's score against all others."""
+        p, margin, several, reduction = self.options
+        target = plain("margin_loss", target).astype(np.int64)
+        n = x.shape[-1]
+        labels = target.reshape(*x.shape[:-1], n if several else 1)
+        counted = np.logical_and.accumulate(labels != -1, -1)
+        is_label = np.zeros(
+            (*labels.shape[:-1], n + 1), bool
+        )  # the last one stands for what follows the labels
+        np.put_along_axis(is_label, np.where(counted, labels, n), True, -1)
+        labels = np.where(counted, labels, 0)
+        over = relu(sub(add(unsqueeze(x, -2), margin), unsqueeze(gather(x, -1, labels), -1)))
+        over = where(counted[..., None] & ~is_label[..., None, :n], over if p == 1 else square(over), 0.0)
+        losses = mul(sum(over, (-2, -1)), 1 / n)
+        if weight is not None:
+            losses = mul(losses, plain("margin_loss", weight)[labels[..., 0]])
+        return reduced(losses if several else reshape(losses, target.shape), reduction)
+
+
 def multi_margin_loss(
     x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -84,57 +108,18 @@ def multi_margin_loss(
     x: (N, C) or (C,); target: (N,) or () class numbers; p: 1 or 2; weight: (C,). Raises ValueError for shapes that
     don't fit, IndexError for a class that x does not have, naming its place.
     """
-    op = "multi_margin_loss"
-    code = reduction_code(op, reduction)
-    if p not in (1, 2):
-        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
-    classes = _class_numbers(op, target)
-    if x.ndim == 1 and classes.shape == (1,):
-        x = unsqueeze(x, 0)
-    if x.ndim not in (1, 2) or x.shape[-1] == 0 or classes.shape != tuple(x.shape[:-1]):
-        raise ValueError(
-            f"{op}: x (N, C) and target (N,), or (C,) and (), would fit "
-            f"(x.shape={tuple(x.shape)}, target.shape={classes.shape})"
-        )
-    n = x.shape[-1]
-    refuse_class(op, classes, (classes < 0) | (classes >= n), f"x has classes 0 to {n - 1}")
-    if weight is not None and tuple(weight.shape) != (n,):
-        raise ValueError(
-            f"{op}: weight must be ({n},), one number for each class (weight.shape={weight.shape})"
-        )
-    wanted = np.expand_dims(classes, -1)
-    over = relu(add(sub(x, gather(x, -1, wanted)), margin))
-    over = where(np.arange(n) == wanted, 0.0, over if p == 1 else square(over))
-    losses = mul(sum(over, -1), 1 / n)
-    if weight is not None:
-        losses = mul(losses, plain(op, weight)[classes])
-    return reduced(losses, code)
+    code = reduction_code("multi_margin_loss", reduction)
+    return MarginLoss(p, margin, False, code)(x, target, weight)
 
 
-@any_kind
 def multilabel_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """sum over labels y and classes j that are no label of max(0, 1 - x[y] + x[j]) / C.
 
     x: (N, C) or (C,); target of the same shape: the labels of each row, ended by -1. Raises IndexError for a label
     that x does not have, naming its place.
     """
-    op = "multilabel_margin_loss"
-    code = reduction_code(op, reduction)
-    labels = _class_numbers(op, target)
-    same_shape(op, x=x, target=labels)
-    if x.ndim not in (1, 2):
-        raise ValueError(f"{op}: x and target must be (N, C) or (C,) (x.shape={tuple(x.shape)})")
-    n = x.shape[-1]
-    refuse_class(
-        op, labels, (labels < -1) | (labels >= n), f"x has classes 0 to {n - 1}, and -1 ends the labels"
-    )
-    counted = np.logical_and.accumulate(labels != -1, -1)
-    is_label = np.zeros((*labels.shape[:-1], n + 1), bool)  # the last one stands for what follows the labels
-    np.put_along_axis(is_label, np.where(counted, labels, n), True, -1)
-    is_label, labels = is_label[..., :n], np.where(counted, labels, 0)
-    over = relu(sub(add(unsqueeze(x, -2), 1.0), unsqueeze(gather(x, -1, labels), -1)))
-    over = where(np.expand_dims(counted, -1) & ~np.expand_dims(is_label, -2), over, 0.0)
-    return reduced(mul(sum(over, (-2, -1)), 1 / max(1, n)), code)
+    code = reduction_code("multilabel_margin_loss", reduction)
+    return MarginLoss(1, 1.0, True, code)(x, target, None)
 
 
 @any_kind

@@ -16,7 +16,6 @@ from ._loss_margin import (
     multi_margin_loss,
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
-    refuse_class,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
@@ -177,7 +176,12 @@ def dice_loss(x: Any, target: Any, smooth: float = 1.0, reduction: str = "mean")
     if x.ndim < 2:
         raise ValueError(f"{op}: x must be (N, C, d1...) (x.shape={tuple(x.shape)})")
     if t.dtype.kind in "iu" and t.ndim == x.ndim - 1:
-        refuse_class(op, t, (t < 0) | (t >= x.shape[1]), f"x has classes 0 to {x.shape[1] - 1}")
+        bad = np.argwhere((t < 0) | (t >= x.shape[1]))
+        if len(bad):
+            at = ", ".join(str(i) for i in bad[0]) or "()"
+            raise IndexError(
+                f"{op}: target[{at}] is {t[tuple(bad[0])]}, but x has classes 0 to {x.shape[1] - 1}"
+            )
         target = np.moveaxis(np.expand_dims(t, -1) == np.arange(x.shape[1]), -1, 1)
     target = float_labels(op, target, x)
     same_shape(op, x=x, target=target)

@@ -16,6 +16,7 @@ from .join import *
 from .layer_norm import *
 from .loss import *
 from .loss_ctc import *
+from .loss_margin import *
 from .loss_pointwise import *
 from .matmul import *
 from .norm import *
