@@ -165,7 +165,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     del module.parametrizations[tensor_name]
     if not is_parametrized(module):
         delattr(module, "parametrizations")
-        module.__class__ = type(module)._plain_class
+        module.__class__ = type_before_parametrizations(module)
     if found.is_buffer:
         module.register_buffer(tensor_name, Tensor(array))
     else:
