@@ -100,3 +100,12 @@ def test_hard_samples_have_the_soft_gradient():
         grads.append(t.grad.numpy())
     np.testing.assert_array_equal(y.detach().numpy().sum(0), 1)
     np.testing.assert_array_equal(*grads)
+
+
+def test_torch_tensors_give_torch_tensors():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(randn(3, 4))
+    for f in (F.softmax, F.log_softmax, F.softmin, F.logsumexp):
+        y = f(x, 1)
+        assert isinstance(y, torch.Tensor)
+        np.testing.assert_array_equal(y.numpy(), f(x.numpy(), 1))

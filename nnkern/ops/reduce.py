@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device import to_ndarray
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, sub
@@ -378,7 +379,8 @@ def logsumexp(
 ) -> Any:
     """log(sum(exp(x))) over dim, without overflow: the maximum is taken out first."""
     reduce = Reduce(dim, keepdim, axis, keepdims)
-    top = reduce.kernels.amax_forward(_plain(x), reduce.dims, True)
+    raw = x.data if isinstance(x, Tensor) else to_ndarray(x, "logsumexp")
+    top = reduce.kernels.amax_forward(raw, reduce.dims, True)
     top[~np.isfinite(top)] = 0
     total = sum(exp(sub(x, top)), reduce.dims, reduce.keepdim)
     return add(log(total), reshape(top, total.shape))
