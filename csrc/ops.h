@@ -41,6 +41,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_DISTANCE_OPS(NN_OP)                                                                   \
   NN_REDUCE_OPS(NN_OP)                                                                     \
   NN_OPTIM_OPS(NN_OP)                                                                      \
+  NN_RESAMPLE_OPS(NN_OP)                                                                   \
   NN_SCAN_OPS(NN_OP)                                                                       \
   NN_SOFTMAX_OPS(NN_OP)                                                                    \
   NN_NORM_OPS(NN_OP)                                                                       \
@@ -165,7 +166,6 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \
   NN_OP(cat_forward, Array, (const Views& xs, int64_t axis), "xs", "axis")                                                     \
-  NN_OP(pad_forward, Array, (const View& x, const Ints& pads, double value), "x", "pads", "value")                             \
   NN_OP(triangle_forward, Array, (const View& x, int64_t diagonal, bool upper), "x", "diagonal", "upper")
 
 #define NN_INDEX_OPS(NN_OP)                                                                                                    \
@@ -192,6 +192,23 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(norm_forward, Array, (const View& x, const Ints& axes, bool keepdims), "x", "axes", "keepdims")                        \
   NN_OP(var_mean_forward, Array2, (const View& x, const Ints& axes, double correction, bool keepdims),     \
         "x", "axes", "correction", "keepdims")
+
+// pads: (low, high) of the last axis, then of the one before it, and so on; negative ones crop. mode: 0 constant,
+// 1 reflect, 2 replicate, 3 circular. tables: for each spatial axis (first, index, weight): y[o] is the sum of
+// weight[e] * x[index[e]] for first[o] <= e < first[o + 1]. grid_sample's mode: 0 bilinear, 1 nearest, 2 bicubic;
+// padding_mode: 0 zeros, 1 border, 2 reflection; a gradient not needed is empty. Sorting: values and int64 places.
+#define NN_RESAMPLE_OPS(NN_OP)                                                                                                 \
+  NN_OP(pad_forward, Array, (const View& x, const Ints& pads, int64_t mode, double value), "x", "pads", "mode", "value")       \
+  NN_OP(pad_backward, Array, (const View& gy, const Ints& input_size, const Ints& pads, int64_t mode),                         \
+        "gy", "input_size", "pads", "mode")                                                                                    \
+  NN_OP(interpolate_forward, Array, (const View& x, const Views& tables), "x", "tables")                                       \
+  NN_OP(grid_sample_forward, Array, (const View& x, const View& grid, int64_t mode, int64_t padding_mode, bool align_corners), \
+        "x", "grid", "mode", "padding_mode", "align_corners")                                                                  \
+  NN_OP(grid_sample_backward, Array2, (const View& gy, const View& x, const View& grid, int64_t mode, int64_t padding_mode,    \
+        bool align_corners, bool need_x, bool need_grid),                                                                      \
+        "gy", "x", "grid", "mode", "padding_mode", "align_corners", "need_x", "need_grid")                                     \
+  NN_OP(sort_forward, Array2, (const View& x, int64_t axis, bool descending), "x", "axis", "descending")                       \
+  NN_OP(topk_forward, Array2, (const View& x, int64_t k, int64_t axis, bool largest), "x", "k", "axis", "largest")
 
 /* scan.cpp: running sums and products along an axis */
 #define NN_SCAN_OPS(NN_OP)                                                                                                     \

@@ -71,6 +71,8 @@ __all__: list[str] = [
     "gelu_tanh_grad_forward",
     "glu_backward",
     "glu_forward",
+    "grid_sample_backward",
+    "grid_sample_forward",
     "group_norm_backward",
     "group_norm_forward",
     "gt_forward",
@@ -83,6 +85,7 @@ __all__: list[str] = [
     "hardtanh_backward",
     "hardtanh_forward",
     "index_add_forward",
+    "interpolate_forward",
     "isa",
     "isfinite_forward",
     "isinf_forward",
@@ -130,6 +133,7 @@ __all__: list[str] = [
     "num_threads",
     "num_threads_reason",
     "pack_forward",
+    "pad_backward",
     "pad_forward",
     "pdist_backward",
     "pdist_forward",
@@ -173,6 +177,7 @@ __all__: list[str] = [
     "softshrink_forward",
     "softsign_backward",
     "softsign_forward",
+    "sort_forward",
     "sqrt_forward",
     "square_forward",
     "sub_forward",
@@ -187,6 +192,7 @@ __all__: list[str] = [
     "tanhshrink_forward",
     "threshold_backward",
     "threshold_forward",
+    "topk_forward",
     "triangle_forward",
     "trunc_forward",
     "unfold_forward",
@@ -515,6 +521,23 @@ def glu_backward(
     gy: numpy.ndarray, x: numpy.ndarray, axis: typing.SupportsInt | typing.SupportsIndex
 ) -> numpy.ndarray: ...
 def glu_forward(x: numpy.ndarray, axis: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray: ...
+def grid_sample_backward(
+    gy: numpy.ndarray,
+    x: numpy.ndarray,
+    grid: numpy.ndarray,
+    mode: typing.SupportsInt | typing.SupportsIndex,
+    padding_mode: typing.SupportsInt | typing.SupportsIndex,
+    align_corners: bool,
+    need_x: bool,
+    need_grid: bool,
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+def grid_sample_forward(
+    x: numpy.ndarray,
+    grid: numpy.ndarray,
+    mode: typing.SupportsInt | typing.SupportsIndex,
+    padding_mode: typing.SupportsInt | typing.SupportsIndex,
+    align_corners: bool,
+) -> numpy.ndarray: ...
 def group_norm_backward(
     gy: numpy.ndarray,
     x: numpy.ndarray,
@@ -562,6 +585,9 @@ def index_add_forward(
     source: numpy.ndarray,
     axis: typing.SupportsInt | typing.SupportsIndex,
     out: numpy.ndarray | None = None,
+) -> numpy.ndarray: ...
+def interpolate_forward(
+    x: numpy.ndarray, tables: collections.abc.Sequence[numpy.ndarray]
 ) -> numpy.ndarray: ...
 def isa() -> str:
     """
@@ -738,9 +764,16 @@ def norm_forward(
 def num_threads() -> int: ...
 def num_threads_reason() -> str: ...
 def pack_forward(w: numpy.ndarray) -> numpy.ndarray: ...
+def pad_backward(
+    gy: numpy.ndarray,
+    input_size: int | collections.abc.Sequence[int],
+    pads: int | collections.abc.Sequence[int],
+    mode: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.ndarray: ...
 def pad_forward(
     x: numpy.ndarray,
     pads: int | collections.abc.Sequence[int],
+    mode: typing.SupportsInt | typing.SupportsIndex,
     value: typing.SupportsFloat | typing.SupportsIndex,
 ) -> numpy.ndarray: ...
 def pdist_backward(
@@ -926,6 +959,9 @@ def softshrink_forward(
 ) -> numpy.ndarray: ...
 def softsign_backward(gy: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray: ...
 def softsign_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
+def sort_forward(
+    x: numpy.ndarray, axis: typing.SupportsInt | typing.SupportsIndex, descending: bool
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
 def sqrt_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
 def square_forward(x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray: ...
 def sub_forward(
@@ -960,6 +996,12 @@ def threshold_forward(
     value: typing.SupportsFloat | typing.SupportsIndex,
     out: numpy.ndarray | None = None,
 ) -> numpy.ndarray: ...
+def topk_forward(
+    x: numpy.ndarray,
+    k: typing.SupportsInt | typing.SupportsIndex,
+    axis: typing.SupportsInt | typing.SupportsIndex,
+    largest: bool,
+) -> tuple[numpy.ndarray, numpy.ndarray]: ...
 def triangle_forward(
     x: numpy.ndarray, diagonal: typing.SupportsInt | typing.SupportsIndex, upper: bool
 ) -> numpy.ndarray: ...

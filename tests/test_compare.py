@@ -106,3 +106,19 @@ def test_numbers_beside_integers_are_exact():
             # Python compares whole numbers with floats exactly
             expected = [bool(getattr(operator, name)(int(v), number)) for v in x]
             assert getattr(nnkern, name)(x, number).tolist() == expected, (name, number)
+
+
+def test_masked_fill_equals_torch():
+    torch = pytest.importorskip("torch")
+    x, mask = randn(3, 4), randn(4, seed=1) > 0
+    tm = torch.from_numpy(mask)
+    check_torch(
+        lambda a: nnkern.masked_fill(a, mask, -np.inf), lambda a: a.masked_fill(tm, -np.inf), x, kind="exact"
+    )
+    check_torch(
+        lambda a, v: nnkern.masked_fill(a, mask, v), lambda a, v: a.masked_fill(tm, v), x, randn(), n=12
+    )
+    with pytest.raises(ValueError, match=r"mask must broadcast to x .*\(3, 4\).*\(2, 3, 4\)"):
+        nnkern.masked_fill(x, np.ones((2, 3, 4), bool), 0.0)
+    with pytest.raises(ValueError, match=r"one number .*\(4,\)"):
+        nnkern.masked_fill(x, mask, randn(4))

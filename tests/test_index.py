@@ -1,5 +1,7 @@
 """Reading and writing by index: values, order of sums, gradients, errors that name the offending index."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from support import DTYPES, check_gradient, check_kernels, check_torch, randn, rng
@@ -216,3 +218,26 @@ def test_getitem_takes_tensors_as_index():
 def test_getitem_errors(index, message):
     with pytest.raises(IndexError, match=message):
         nn.getitem(randn(3, 4), index)
+
+
+def test_masked_select_and_repeat_interleave_equal_torch():
+    torch = pytest.importorskip("torch")
+    x, mask = randn(3, 4), randn(4, seed=1) > 0
+    check_torch(
+        lambda a: nn.masked_select(a, mask),
+        lambda a: torch.masked_select(a, torch.from_numpy(mask)),
+        x,
+        kind="exact",
+    )
+    for repeats, dim in [(2, 0), (3, None), ([1, 0, 2], 0), ([1, 2, 3, 0], 1), (0, 1)]:
+        times = repeats if isinstance(repeats, int) else torch.tensor(repeats)
+        check_torch(
+            partial(nn.repeat_interleave, repeats=repeats, dim=dim),
+            partial(torch.repeat_interleave, repeats=times, dim=dim),
+            x,
+            n=4,
+        )
+    with pytest.raises(TypeError, match="mask must be bool, got float32"):
+        nn.masked_select(x, x)
+    with pytest.raises(ValueError, match="one for each of the 3 elements along dim 0"):
+        nn.repeat_interleave(x, [1, 2], 0)

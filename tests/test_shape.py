@@ -99,21 +99,6 @@ def test_copy_refuses_a_bad_out():
     assert _cpu.copy_forward(x, out=x) is x
 
 
-@pytest.mark.parametrize(
-    "pads", [(), (1, 2), (0, 3, 2, 0), (1, 1, 2, 2, 3, 3), (-1, 2), (-2, -1, 1, -2), (4, -7), (-9, 12)]
-)
-def test_pad_kernel(pads):
-    check_kernels("pad_forward", randn(3, 5, 7), list(pads), 0.5, kind="exact")
-    check_kernels("pad_forward", randn(7, 5, 3).T, list(pads), -1.0, kind="exact")
-
-
-def test_pad_errors():
-    with pytest.raises(ValueError, match=r"pad: .*\(-3, -3\) leaves no valid length along dim 1"):
-        _cpu.pad_forward(randn(2, 5), (-3, -3), 0.0)
-    with pytest.raises(ValueError, match="at most each dimension, got 3 numbers"):
-        _cpu.pad_forward(randn(2, 5), (1, 1, 1), 0.0)
-
-
 @pytest.mark.parametrize("upper", [False, True])
 @pytest.mark.parametrize("diagonal", [-9, -2, 0, 1, 3, 9, 2**62])
 def test_triangle_kernel(diagonal, upper):
@@ -136,16 +121,28 @@ VIEWS = [
     ("squeeze dim", lambda x: nn.squeeze(x, (0, 1)), lambda x: x.squeeze((0, 1)), (1, 4, 1, 3)),
     ("unsqueeze", lambda x: nn.unsqueeze(x, -2), lambda x: x.unsqueeze(-2), (4, 3)),
     ("flip", lambda x: nn.flip(x, (0, -1)), lambda x: x.flip((0, -1)), (4, 3, 2)),
+    ("diagonal", lambda x: nn.diagonal(x, 1, 0, -1), lambda x: x.diagonal(1, 0, -1), (3, 4, 5)),
+    ("diagonal below", lambda x: nn.diagonal(x, -2), lambda x: x.diagonal(-2), (3, 4)),
     ("getitem", lambda x: x[1:, ..., ::2, None, -1], lambda x: x[1:, ..., ::2, None, -1], (3, 2, 5, 4)),
 ]
 COPIES = [
-    ("clone", lambda x: nn.clone(x), lambda x: x.clone(), (3, 4)),
+    ("diag_embed", lambda x: nn.diag_embed(x), lambda x: x.diag_embed(), (2, 3)),
+    ("diag_embed at", lambda x: nn.diag_embed(x, -1, 0, 2), lambda x: x.diag_embed(-1, 0, 2), (2, 3)),
+    ("pixel_shuffle", lambda x: nn.pixel_shuffle(x, 2), lambda x: torch.pixel_shuffle(x, 2), (2, 8, 3, 5)),
+    ("pixel_shuffle 3-d", lambda x: nn.pixel_shuffle(x, 3), lambda x: torch.pixel_shuffle(x, 3), (9, 2, 1)),
     (
-        "pad",
-        lambda x: nn.pad(x, (1, 2, -1, 3), value=2),
-        lambda x: torch.nn.functional.pad(x, (1, 2, -1, 3), value=2),
-        (3, 4),
+        "pixel_unshuffle",
+        lambda x: nn.pixel_unshuffle(x, 2),
+        lambda x: torch.pixel_unshuffle(x, 2),
+        (1, 2, 3, 4, 6),
     ),
+    (
+        "channel_shuffle",
+        lambda x: nn.channel_shuffle(x, 3),
+        lambda x: torch.channel_shuffle(x, 3),
+        (2, 6, 3, 4),
+    ),
+    ("clone", lambda x: nn.clone(x), lambda x: x.clone(), (3, 4)),
     ("tril", lambda x: nn.tril(x, -1), lambda x: x.tril(-1), (2, 4, 5)),
     ("triu", lambda x: nn.triu(x, 2), lambda x: x.triu(2), (2, 4, 5)),
 ]
@@ -207,6 +204,16 @@ def test_transposed_properties():
     assert np.shares_memory(t.T.data, t.data) and np.shares_memory(t.view(-1).data, t.data)
 
 
+def test_meshgrid():
+    for indexing in ("ij", "xy"):
+        arrays = randn(3), randn(4), randn(2)
+        for n in (1, 2, 3):
+            ours = nn.meshgrid(*arrays[:n], indexing=indexing)
+            theirs = torch.meshgrid(*map(torch.from_numpy, arrays[:n]), indexing=indexing)
+            for a, b in zip(ours, theirs):
+                np.testing.assert_array_equal(a, b.numpy())
+
+
 ERRORS = [
     (lambda x: nn.reshape(x, (4, 2)), ValueError, r"reshape: x.shape=\(3, 4\) has 12 elements.*\(4, 2\)"),
     (lambda x: nn.permute(x, (0, 0)), ValueError, "permute: a dim is repeated"),
@@ -217,7 +224,13 @@ ERRORS = [
     (lambda x: nn.flatten(x, 1, 0), ValueError, "start_dim 1 comes after end_dim 0"),
     (lambda x: nn.broadcast_to(x, (3, 5)), ValueError, r"broadcast_to: x.shape=\(3, 4\) .*\(3, 5\)"),
     (lambda x: nn.expand(x, (-1, 3, 4)), ValueError, "expand: -1"),
-    (lambda x: nn.pad(x, (1, 1), mode="reflect"), ValueError, "mode must be 'constant'"),
+    (lambda x: nn.pixel_shuffle(x[None], 2), ValueError, r"1 channels must be a multiple of 2 \* 2 .*\(1, 3, 4\)"),
+    (lambda x: nn.pixel_shuffle(x, 2), ValueError, "pixel_shuffle: input needs at least 3 dims"),
+    (lambda x: nn.pixel_unshuffle(x[None], 2), ValueError, "multiples of 2"),
+    (lambda x: nn.channel_shuffle(x[None], 2), ValueError, "a multiple of 2 channels"),
+    (lambda x: nn.diagonal(x, 0, 1, 1), ValueError, "diagonal: a dim is repeated"),
+    (lambda x: nn.meshgrid(x), ValueError, "meshgrid: arrays must have one dim"),
+    (lambda x: nn.meshgrid(x[0], indexing="yx"), ValueError, "'ij' or 'xy'"),
     (lambda x: nn.tril(x[0]), ValueError, "tril: x needs at least two dimensions"),
 ]  # fmt: skip
 

@@ -119,43 +119,6 @@ Array cat_forward(const Views& xs, int64_t axis) {
   return y;
 }
 
-// pads: (before, after) of the last axis, then of the one before it, and so on; negative ones crop.
-Array pad_forward(const View& x, const Ints& pads, double value) {
-  if (pads.count % 2 || pads.count > 2 * x.ndim)
-    fail("pad",
-         "pad needs (before, after) for at most each dimension, got " + std::to_string(pads.count) +
-             " numbers",
-         {{"x", x}});
-  int64_t shape[kMaxDims];
-  for (int d = 0; d < x.ndim; ++d) {
-    const int at = 2 * (x.ndim - 1 - d);
-    shape[d] = x.shape[d];
-    if (at < pads.count && (__builtin_add_overflow(shape[d], pads[at], &shape[d]) ||
-                            __builtin_add_overflow(shape[d], pads[at + 1], &shape[d]) || shape[d] < 0))
-      fail("pad",
-           "padding by (" + std::to_string(pads[at]) + ", " + std::to_string(pads[at + 1]) +
-               ") leaves no valid length along dim " + std::to_string(d),
-           {{"x", x}});
-  }
-  Array y = output("pad", x.dtype, x.ndim, shape);
-  // The middle that both share shrinks axis by axis; each border slab is filled once.
-  const View whole = y.view();
-  Part source(x), target(whole);
-  for (int d = 0; d < x.ndim; ++d) {
-    const int at = 2 * (x.ndim - 1 - d);
-    const int64_t before = at < pads.count ? pads[at] : 0;
-    const int64_t begin = std::clamp<int64_t>(before, 0, shape[d]), skipped = std::max<int64_t>(-before, 0);
-    const int64_t length = std::max<int64_t>(0, std::min(x.shape[d] - skipped, shape[d] - begin));
-    if (begin > 0) fill(Part(target, d, 0, begin), value);
-    if (begin + length < shape[d]) fill(Part(target, d, begin + length, shape[d] - begin - length), value);
-    if (length == 0) return y;
-    target.narrow(d, begin, length);
-    source.narrow(d, skipped, length);
-  }
-  copy(source, target);
-  return y;
-}
-
 // Keeps the elements on and below (upper: on and above) the diagonal of each matrix; zeros elsewhere.
 Array triangle_forward(const View& x, int64_t diagonal, bool upper) {
   if (x.ndim < 2) fail(upper ? "triu" : "tril", "x needs at least two dimensions", {{"x", x}});

@@ -14,6 +14,8 @@
 #include "elementwise.inl"
 #include "gate.inl"
 #include "gemm.inl"
+#include "grid_sample.inl"
+#include "interpolate.inl"
 #include "loss.inl"
 #include "optim.inl"
 #include "probe.inl"

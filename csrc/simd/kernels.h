@@ -193,6 +193,7 @@ template <class T> struct PoolRows {
   NN_POOL_KERNELS(NN_KERNEL)                                                                                \
   NN_REDUCE_KERNELS(NN_KERNEL)                                                                              \
   NN_OPTIM_KERNELS(NN_KERNEL)                                                                               \
+  NN_RESAMPLE_KERNELS(NN_KERNEL)                                                                            \
   NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                             \
   NN_NORM_KERNELS(NN_KERNEL)                                                                                \
   NN_RECURRENT_KERNELS(NN_KERNEL)
@@ -343,6 +344,16 @@ template <class T> struct PoolRows {
 #define NN_RECURRENT_KERNELS(NN_KERNEL)                                                                                        \
   NN_KERNEL(recurrent_step, void, (RecurrentPhase phase, const RecurrentStep<T>& t))                                           \
   NN_KERNEL(recurrent_grad, void, (RecurrentPhase phase, const RecurrentGrad<T>& t))
+
+/* interpolate.inl, grid_sample.inl: index < 0 is nothing; tables (count, n), `inner` numbers a pixel */
+#define NN_RESAMPLE_KERNELS(NN_KERNEL)                                                                                         \
+  NN_KERNEL(combine_rows, void, (const T* const* x, const T* weight, int64_t count, int64_t n, T* y))                          \
+  NN_KERNEL(resample_row, void, (const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n, T* y))           \
+  NN_KERNEL(resample_pixels, void, (const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n,               \
+                                    int64_t inner, T* y))                                                                      \
+  NN_KERNEL(lookup_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, T* sums))                             \
+  NN_KERNEL(pixel_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, int64_t inner, T* sums))               \
+  NN_KERNEL(scatter_pixels, void, (const T* gy, const int32_t* index, const T* weight, int64_t n, int64_t inner, T* gx))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

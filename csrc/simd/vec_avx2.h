@@ -64,6 +64,23 @@ NN_INLINE vd gather(const double* p, int64_t step, int n) {
   return {_mm256_load_pd(t)};
 }
 
+// The sign of a lane's index says whether it is read.
+NN_INLINE vf lookup(const float* p, const int32_t* index, int n) {
+  const __m256i on = lanes8(n), i = _mm256_maskload_epi32(index, on);
+  return {_mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, i, _mm256_castsi256_ps(_mm256_andnot_si256(i, on)),
+                                   4)};
+}
+NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
+  alignas(16) int32_t t[4] = {-1, -1, -1, -1};
+  if (n >= 4)
+    memcpy(t, index, sizeof t);
+  else
+    for (int i = 0; i < n; ++i) t[i] = index[i];
+  const __m128i i = _mm_load_si128(reinterpret_cast<const __m128i*>(t));
+  const __m256i on = _mm256_cvtepi32_epi64(_mm_andnot_si128(i, _mm_set1_epi32(-1)));
+  return {_mm256_mask_i32gather_pd(_mm256_setzero_pd(), p, i, _mm256_castsi256_pd(on), 8)};
+}
+
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   const __m256i m = _mm256_andnot_si256(lanes8(from), lanes8(to));
   if (step == 1) return {_mm256_maskload_ps(p, m)};

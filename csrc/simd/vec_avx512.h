@@ -61,6 +61,17 @@ NN_INLINE vd gather(const double* p, int64_t step, int n) {
   return {_mm512_load_pd(t)};
 }
 
+NN_INLINE vf lookup(const float* p, const int32_t* index, int n) {
+  const __m512i i = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), lanes16(n), index);
+  const __mmask16 m = _mm512_cmpge_epi32_mask(i, _mm512_setzero_si512());
+  return {_mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, i, p, 4)};
+}
+NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
+  const __m256i i = _mm256_mask_loadu_epi32(_mm256_set1_epi32(-1), lanes8(n), index);
+  const __mmask8 m = _mm256_cmpge_epi32_mask(i, _mm256_setzero_si256());
+  return {_mm512_mask_i32gather_pd(_mm512_setzero_pd(), m, i, p, 8)};
+}
+
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   const __mmask16 m = lanes16(to) & __mmask16(~lanes16(from));
   if (step == 1) return {_mm512_maskz_loadu_ps(m, p)};

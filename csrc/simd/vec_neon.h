@@ -70,6 +70,13 @@ NN_INLINE void stream(float* p, vf a) { store(p, a); }
 NN_INLINE void stream(double* p, vd a) { store(p, a); }
 NN_INLINE void stream_fence() {}
 
+template <class T> NN_INLINE vec<T> lookup(const T* p, const int32_t* index, int n) {
+  T t[vec<T>::width] = {};
+  for (int i = 0; i < (n < vec<T>::width ? n : vec<T>::width); ++i)
+    if (index[i] >= 0) t[i] = p[index[i]];
+  return load(t);
+}
+
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   if (step == 1 && from <= 0 && to >= 4) return load(p);
   float t[4] = {};

@@ -12,11 +12,14 @@ from .compare import *
 from .conv import *
 from .distance import *
 from .dropout import *
+from .einsum import *
 from .elementwise import *
 from .embedding import *
 from .fold import *
 from .gate import *
+from .grid_sample import *
 from .index import *
+from .interpolate import *
 from .join import *
 from .layer_norm import *
 from .loss import *
@@ -24,12 +27,14 @@ from .loss_ctc import *
 from .loss_pointwise import *
 from .matmul import *
 from .norm import *
+from .pad import *
 from .pool import *
 from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *
 from .softmax import *
+from .sort import *
 from .unpool import *
 
 # Methods of Tensor: the public function of that name with the tensor as its first argument.
@@ -38,10 +43,10 @@ abs add astype ceil clamp cos cosh div eq erf exp exp2 expm1 floor ge gt isfinit
 logical_and logical_not logical_or logical_xor lt maximum minimum mul ne neg pow reciprocal relu round rsqrt sigmoid sign
 sin sinh sqrt square sub tan tanh trunc
 matmul mm bmm mv outer
-chunk clone contiguous flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
+chunk clone contiguous diag_embed diagonal flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
 all amax amin any argmax argmin cumprod cumsum logsumexp max mean min prod std sum var
 log_softmax softmax
-gather index_add index_select scatter scatter_add take_along_dim
+argsort gather index_add index_select kthvalue masked_fill masked_select median repeat_interleave scatter scatter_add sort take_along_dim topk
 """
 
 # Methods that take a list of numbers or the numbers themselves: x.reshape(2, 3), x.reshape((2, 3)).
@@ -119,6 +124,7 @@ def _friendly(function: _Any) -> _Any:
 
 # Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
 for _family in (
+    "einsum", "grid_sample", "interpolate", "pad", "sort",
     "conv", "fold", "gate", "index", "join", "loss", "loss_ctc", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip

@@ -13,8 +13,8 @@ from .compare import logical_not, where
 from .dropout import dropout
 from .join import cat, chunk
 from .matmul import linear, matmul
+from .pad import pad
 from .reduce import mean
-from .shape import pad
 from .softmax import softmax
 
 _OP = "multi_head_attention_forward"

@@ -15,7 +15,7 @@ from .arithmetic import NamedKernel, mul, unbroadcast
 
 __all__ = [
     "clamp", "eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "lt", "maximum", "minimum", "ne", "where",
+    "logical_or", "logical_xor", "lt", "masked_fill", "maximum", "minimum", "ne", "where",
 ]  # fmt: skip
 
 
@@ -114,6 +114,17 @@ class Where(Function):
 def where(condition: Any, x: Any, y: Any) -> Any:
     """x where the condition (bool) holds, else y; all three broadcast."""
     return Where()(condition, x, y)
+
+
+def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    """x with `value` (a number, or an array or Tensor without dims) where mask (bool, broadcast to x) holds."""
+    if np.broadcast_shapes(tuple(x.shape), tuple(mask.shape)) != tuple(x.shape):
+        raise ValueError(
+            f"masked_fill: mask must broadcast to x (x.shape={tuple(x.shape)}, mask.shape={tuple(mask.shape)})"
+        )
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"masked_fill: value must be one number (value.shape={tuple(value.shape)})")
+    return where(mask, value, x)
 
 
 class Extremum(NamedKernel):

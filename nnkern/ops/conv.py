@@ -14,8 +14,8 @@ from ..tensor import Tensor
 from . import activation as activations
 from ._windows import numbers, padding_pairs
 from .matmul import _ACTIVATIONS
+from .pad import pad as _pad
 from .reduce import sum as _sum
-from .shape import pad as _pad
 
 __all__ = [
     "conv1d", "conv1d_input_grad", "conv1d_weight_grad", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",

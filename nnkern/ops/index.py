@@ -15,7 +15,8 @@ from ..function import Function
 from ..tensor import Tensor
 
 __all__ = [
-    "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "scatter", "scatter_add", "take_along_dim",
+    "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "masked_select", "repeat_interleave",
+    "scatter", "scatter_add", "take_along_dim",
 ]  # fmt: skip
 
 
@@ -177,6 +178,38 @@ def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """scatter that adds: y[index[i, j], j] += src[i, j]. Repeated indices add up, in order."""
     return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
+
+
+def masked_select(x: Any, mask: Any) -> Any:
+    """The elements of x where mask (bool) holds, as one dim; x and mask broadcast."""
+    from .shape import broadcast_to
+
+    mask = np.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(f"masked_select: mask must be bool, got {mask.dtype}")
+    shape = np.broadcast_shapes(tuple(x.shape), mask.shape)
+    return getitem(broadcast_to(x, shape), np.broadcast_to(mask, shape))
+
+
+def repeat_interleave(x: Any, repeats: Any, dim: Any = None) -> Any:
+    """Each element along dim `repeats` times, one after the other: a number, or one for each. Without dim x is flat.
+
+    >>> repeat_interleave(np.array([1.0, 2.0]), [1, 2]).tolist()
+    [1.0, 2.0, 2.0]
+    """
+    from .shape import reshape
+
+    if dim is None:
+        x, dim = reshape(x, (-1,)), 0
+    n = x.shape[dim]
+    counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu" or counts.size not in (1, n) or counts.min(initial=0) < 0:
+        raise ValueError(
+            f"repeat_interleave: repeats must be a count, or one for each of the {n} elements along dim {dim}, got {repeats}"
+        )
+    return index_select(
+        x, dim, np.repeat(np.arange(n), counts.ravel() if counts.size == n else int(counts.flat[0]))
+    )
 
 
 # x[index]

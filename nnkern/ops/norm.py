@@ -19,10 +19,11 @@ from .arithmetic import add, div, mul, sub
 from .elementwise import pow as _pow
 from .elementwise import rsqrt, square
 from .join import narrow
+from .pad import pad
 from .reduce import mean as _mean
 from .reduce import sum as _sum
 from .reduce import var_mean
-from .shape import pad, reshape
+from .shape import reshape
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "local_response_norm"]
 

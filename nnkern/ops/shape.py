@@ -1,4 +1,4 @@
-"""Shape ops: reshape, permute, slice-free views, pad and the like.
+"""Shape ops: reshape, permute, slice-free views, shuffles of channels and the like.
 
 Views share memory with their input (they are NumPy views); their gradients flow. Copies run through one
 strided engine (csrc/cpu/copy.cpp). Names and arguments follow PyTorch.
@@ -16,8 +16,9 @@ from ..tensor import Tensor
 from . import reduce
 
 __all__ = [
-    "broadcast_to", "clone", "contiguous", "expand", "flatten", "flip", "movedim", "pad", "permute",
-    "reshape", "squeeze", "swapaxes", "transpose", "tril", "triu", "unflatten", "unsqueeze", "view",
+    "broadcast_to", "channel_shuffle", "clone", "contiguous", "diag_embed", "diagonal", "expand", "flatten", "flip",
+    "meshgrid", "movedim", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "squeeze", "swapaxes", "transpose",
+    "tril", "triu", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
 _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
@@ -235,30 +236,6 @@ def contiguous(x: Any) -> Any:
     return x if isinstance(a, np.ndarray) and a.flags.c_contiguous else clone(x)
 
 
-class Pad(Function):
-    def __init__(self, pads: Any, value: Any) -> None:
-        self.pads, self.value = pads, value
-
-    def forward(self, x: Any) -> Any:
-        return self.kernels.pad_forward(x, self.pads, self.value)
-
-    def backward(self, gy: Any) -> Any:
-        return pad(gy, [-p for p in self.pads])
-
-
-def pad(x: Any, pad: Any, mode: str = "constant", value: Any = 0.0) -> Any:
-    """Surround x with `value`: pad = (before, after) of the last dim, then of the one before it, and so on.
-
-    Negative numbers crop. `mode` must be "constant".
-
-    >>> pad(np.ones((2, 2)), (1, 0)).tolist()
-    [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
-    """
-    if mode != "constant":
-        raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
-    return Pad(list(pad), float(value or 0))(x)
-
-
 class Triangle(Function):
     def __init__(self, diagonal: int, upper: bool) -> None:
         self.diagonal, self.upper = diagonal, upper
@@ -278,3 +255,115 @@ def tril(x: Any, diagonal: int = 0) -> Any:
 def triu(x: Any, diagonal: int = 0) -> Any:
     """Keep x[..., i, j] where j >= i + diagonal; zeros elsewhere."""
     return Triangle(diagonal, True)(x)
+
+
+class Diagonal(Function):
+    is_view = True
+
+    def __init__(self, offset: int, dim1: int, dim2: int) -> None:
+        self.place = offset, dim1, dim2
+
+    def forward(self, x: Any) -> Any:
+        self.x_shape = x.shape
+        return np.diagonal(x, *self.place)
+
+    def backward(self, gy: Any) -> Any:
+        return DiagonalGrad(self.x_shape, *self.place)(gy)
+
+
+class DiagonalGrad(Function):
+    """Zeros with gy on a diagonal."""
+
+    def __init__(self, shape: Any, offset: int, dim1: int, dim2: int) -> None:
+        self.shape, self.place = shape, (offset, dim1, dim2)
+
+    def forward(self, gy: Any) -> Any:
+        gx = np.zeros(self.shape, gy.dtype)
+        offset, dim1, dim2 = self.place
+        i = np.arange(gy.shape[-1])
+        np.moveaxis(gx, (dim1, dim2), (-2, -1))[..., i + max(0, -offset), i + max(0, offset)] = gy
+        return gx
+
+    def backward(self, ggx: Any) -> Any:
+        return diagonal(ggx, *self.place)
+
+
+def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of dims dim1 and dim2 as the last dim, as a view: y[..., i] = x[.., i, .., i + offset, ..]."""
+    dim1, dim2 = axes_of("diagonal", (dim1, dim2), x.ndim)
+    return Diagonal(offset, dim1, dim2)(x)
+
+
+def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Zeros with x's last dim on a diagonal of two new ones: y[.., i, .., i + offset, ..] = x[..., i]."""
+    dim1, dim2 = axes_of("diag_embed", (dim1, dim2), x.ndim + 1)
+    n, shape = x.shape[-1] + abs(offset), list(x.shape[:-1])
+    for dim in sorted((dim1, dim2)):
+        shape.insert(dim, n)
+    return DiagonalGrad(tuple(shape), offset, dim1, dim2)(x)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+    """A view of each 1-d array along its own dim of one common grid. "xy" swaps the first two dims."""
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    arrays = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    n = len(arrays)
+    place = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    shape = [0] * n
+    for p, a in zip(place, arrays):
+        if a.ndim > 1:
+            raise ValueError(f"meshgrid: arrays must have one dim (shape {tuple(a.shape)})")
+        shape[p] = math.prod(a.shape)
+    return tuple(
+        broadcast_to(reshape(a, [-1 if d == p else 1 for d in range(n)]), shape)
+        for p, a in zip(place, arrays)
+    )
+
+
+def _images(op: str, x: Any, needed: int = 3) -> Any:
+    """The leading dims, C, H and W of x."""
+    if x.ndim < needed:
+        raise ValueError(
+            f"{op}: input needs at least {needed} dims, (..., C, H, W) (input.shape={tuple(x.shape)})"
+        )
+    *lead, c, h, w = x.shape
+    return lead, c, h, w
+
+
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """(..., C r r, H, W) to (..., C, H r, W r): r * r channels become the pixels of a square (sub-pixel convolution).
+
+    y[.., c, h r + i, w r + j] = input[.., (c r + i) r + j, h, w]. Raises ValueError if r * r does not divide the channels.
+    """
+    lead, c, h, w = _images("pixel_shuffle", input)
+    r, n = upscale_factor, len(lead)
+    if r < 1 or c % (r * r):
+        shape = tuple(input.shape)
+        raise ValueError(f"pixel_shuffle: {c} channels must be a multiple of {r} * {r} (input.shape={shape})")
+    x = reshape(input, (*lead, c // (r * r), r, r, h, w))
+    x = permute(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
+    return reshape(x, (*lead, c // (r * r), h * r, w * r))
+
+
+def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+    """(..., C, H r, W r) to (..., C r r, H, W): the opposite of pixel_shuffle."""
+    lead, c, h, w = _images("pixel_unshuffle", input)
+    r, n = downscale_factor, len(lead)
+    if r < 1 or h % r or w % r:
+        shape = tuple(input.shape)
+        raise ValueError(f"pixel_unshuffle: height and width must be multiples of {r} (input.shape={shape})")
+    x = reshape(input, (*lead, c, h // r, r, w // r, r))
+    x = permute(x, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
+    return reshape(x, (*lead, c * r * r, h // r, w // r))
+
+
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """(N, C, ...) with the channels of `groups` groups taken in turn: y[:, k g + i] = input[:, i (C / g) + k]."""
+    if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
+        raise ValueError(
+            f"channel_shuffle: input needs three dims or more and a multiple of {groups} channels "
+            f"(input.shape={tuple(input.shape)})"
+        )
+    n, c, *rest = input.shape
+    return reshape(swapaxes(reshape(input, (n, groups, c // groups, *rest)), 1, 2), (n, c, *rest))

@@ -185,6 +185,21 @@ template <class T> struct Test {
       if (!same(aligned[i], value(2 + i))) fail("stream", i, double(aligned[i]), double(value(2 + i)), "");
   }
 
+  void lookups() const {
+    for (int n = -1; n <= W + 1; ++n) {
+      const int kept = n < 0 ? 0 : n < W ? n : W;
+      Edge<T> edge(3);
+      for (int i = 0; i < 3; ++i) edge.data[i] = value(i);
+      int32_t index[W];
+      T want[W];
+      for (int i = 0; i < W; ++i) {
+        index[i] = (i * 5 + 2) % 4 - 1;
+        want[i] = i < kept && index[i] >= 0 ? edge.data[index[i]] : T(0);
+      }
+      expect("lookup", lookup(edge.data, index, n), want);
+    }
+  }
+
   void gathers() const {
     for (int64_t step :
          {int64_t(1), int64_t(2), int64_t(3), int64_t(7), int64_t(0), int64_t(-1), int64_t(-2)}) {
@@ -410,6 +425,7 @@ template <class T> struct Test {
     constants();
     loads_and_stores();
     gathers();
+    lookups();
     arithmetic();
     compares();
     bools();

@@ -11,7 +11,9 @@ from .elementwise import *
 from .embedding import *
 from .fold import *
 from .gate import *
+from .grid_sample import *
 from .index import *
+from .interpolate import *
 from .join import *
 from .layer_norm import *
 from .loss import *
@@ -21,10 +23,12 @@ from .loss_pointwise import *
 from .matmul import *
 from .norm import *
 from .optim import *
+from .pad import *
 from .pool import *
 from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *
 from .softmax import *
+from .sort import *
 from .unpool import *

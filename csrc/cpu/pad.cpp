@@ -1,0 +1,301 @@
+// Surrounding (and cropping) an array: by a number, its reflection, its edge, or its other end.
+//
+//   y[.., o, ..] = x[.., map(o), ..] for each padded axis; where constant padding maps to nothing, the number
+//
+// Axes are taken in memory's order, so that an image in channels-last order stays one. A row is the last
+// padded axis with all behind it: its middle is one memcpy, its ends go by the map. The gradient adds, for
+// each row of x, the rows of y that map to it, in order. Work is split over rows. Bound by bytes. Any dtype.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "../memory.h"
+#include "../ops.h"
+#include "../parallel.h"
+#include "../simd/kernels.h"
+#include "copy.h"
+#include "pool.h"
+
+namespace nn::cpu {
+namespace {
+
+constexpr int64_t kGrainBytes = 128 << 10;
+enum PadMode { kConstant, kReflect, kReplicate, kCircular };
+constexpr const char* kModes[] = {"constant", "reflect", "replicate", "circular"};
+
+struct PadAxis {
+  int64_t in, out, low;
+  std::vector<int64_t> map;  // the place in x of each of y's; -1: none
+};
+
+struct PadShape {
+  int ndim;
+  int64_t shape[kMaxDims];  // of y, as the user counts axes
+  int order[kMaxDims];      // the user's axes as they lie in memory
+  PadAxis axis[kMaxDims];   // in this order
+  int row = 0;              // the last padded axis (in this order); behind it `inner` numbers
+  int64_t inner = 1, outer = 1;
+};
+
+PadAxis pad_axis(int mode, int64_t n, int64_t low, int64_t high) {
+  PadAxis a{n, n + low + high, low, {}};
+  a.map.resize(size_t(a.out));
+  const int64_t start = std::max<int64_t>(0, -low), length = n - start - std::max<int64_t>(0, -high);
+  for (int64_t o = 0; o < a.out; ++o) {
+    int64_t i = o - low;
+    if (mode == kConstant) i = i < 0 || i >= n ? -1 : i;
+    if (mode == kReflect) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+    if (mode == kReplicate) i = std::clamp<int64_t>(i, 0, n - 1);
+    if (mode == kCircular) i = start + ((i - start) % length + length) % length;  // what is cropped is gone
+    a.map[size_t(o)] = i;
+  }
+  return a;
+}
+
+void check_axis(const View& x, int mode, int d, int64_t n, int64_t low, int64_t high) {
+  int64_t out;
+  const std::string pair = "(" + std::to_string(low) + ", " + std::to_string(high) + ")";
+  if (__builtin_add_overflow(n, low, &out) || __builtin_add_overflow(out, high, &out) || out < 0)
+    fail("pad", "padding by " + pair + " leaves no valid length along dim " + std::to_string(d), {{"x", x}});
+  const int64_t most = std::max(low, high);
+  if (most <= 0 || mode == kConstant) return;
+  const std::string limit = mode == kReflect ? "below" : "at most";
+  if (n == 0 || (mode == kReflect && most >= n) || (mode == kCircular && most > n) ||
+      (mode == kCircular && n + std::min<int64_t>(0, low) + std::min<int64_t>(0, high) <= 0))
+    fail("pad",
+         std::string(kModes[mode]) + " padding by " + pair + " must be " + limit + " the length " +
+             std::to_string(n) + " of dim " + std::to_string(d),
+         {{"x", x}});
+}
+
+// like: the array whose memory order counts; size: x's shape.
+PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int64_t mode) {
+  const int ndim = like.ndim;
+  if (mode < kConstant || mode > kCircular) fail("pad", "mode must be 0 to 3", {{"x", like}});
+  if (pads.count % 2 || pads.count > 2 * ndim)
+    fail("pad",
+         "pad needs (before, after) for at most each dimension, got " + std::to_string(pads.count) +
+             " numbers",
+         {{"x", like}});
+  PadShape s;
+  s.ndim = ndim;
+  const bool last = ndim >= 4 && ndim <= 5 && is_channels_last(like);
+  for (int i = 0; i < ndim; ++i) s.order[i] = last && i > 0 ? (i == ndim - 1 ? 1 : i + 1) : i;
+  for (int i = 0; i < ndim; ++i) {
+    const int d = s.order[i], at = 2 * (ndim - 1 - d);
+    const int64_t low = at < pads.count ? pads[at] : 0, high = at < pads.count ? pads[at + 1] : 0;
+    check_axis(like, int(mode), d, size[d], low, high);
+    s.axis[i] = pad_axis(int(mode), size[d], low, high);
+    s.shape[d] = s.axis[i].out;
+    if (low || high) s.row = i;
+  }
+  for (int i = s.row + 1; i < ndim; ++i) s.inner *= s.axis[i].in;
+  for (int i = 0; i < s.row; ++i) s.outer *= s.axis[i].out;
+  return s;
+}
+
+// v in the order of memory, its rows side by side: its own memory or a copy's.
+class Rows {
+ public:
+  Rows(const View& v, const PadShape& s) {
+    int64_t shape[kMaxDims], dense = itemsize(v.dtype);
+    for (int i = 0; i < s.ndim; ++i) shape[i] = v.shape[s.order[i]], strides_[i] = v.strides[s.order[i]];
+    bool here = true;
+    for (int i = s.ndim - 1; i >= s.row; --i) {
+      here &= shape[i] == 1 || strides_[i] == dense;
+      dense *= shape[i];
+    }
+    p = v.as<char>();
+    if (here || s.ndim == 0) return;
+    const View turned{v.data, v.dtype, false, false, s.ndim, shape, strides_};
+    int64_t packed[kMaxDims], step = itemsize(v.dtype);
+    for (int i = s.ndim - 1; i >= 0; --i) packed[i] = step, step *= shape[i];
+    block_ = allocate(size_t(v.bytes()));
+    copy(turned, View{block_, v.dtype, true, false, s.ndim, shape, packed});
+    std::copy(packed, packed + s.ndim, strides_);
+    p = static_cast<char*>(block_);
+  }
+  ~Rows() { release(block_); }
+  Rows(const Rows&) = delete;
+  int64_t step(int i) const { return strides_[i]; }
+  char* p;
+
+ private:
+  int64_t strides_[kMaxDims];
+  void* block_ = nullptr;
+};
+
+template <class U> void pad_row(const PadAxis& a, int64_t inner, const U* x, U value, U* y) {
+  const int64_t begin = std::clamp<int64_t>(a.low, 0, a.out),
+                end = std::clamp<int64_t>(a.low + a.in, begin, a.out);
+  const auto place = [&](int64_t o) {
+    const int64_t i = a.map[size_t(o)];
+    if (inner == 1)
+      y[o] = i < 0 ? value : x[i];
+    else if (i < 0)
+      std::fill_n(y + o * inner, inner, value);
+    else
+      memcpy(y + o * inner, x + i * inner, size_t(inner) * sizeof(U));
+  };
+  for (int64_t o = 0; o < begin; ++o) place(o);
+  memcpy(y + begin * inner, x + (begin - a.low) * inner, size_t((end - begin) * inner) * sizeof(U));
+  for (int64_t o = end; o < a.out; ++o) place(o);
+}
+
+// The number as it lies in memory.
+template <class U> U bits(Dtype dtype, double value) {
+  U u{};
+  const auto put = [&](auto v) { memcpy(&u, &v, std::min(sizeof u, sizeof v)); };
+  switch (dtype) {
+    case Dtype::f32:
+      put(float(value));
+      break;
+    case Dtype::f64:
+      put(value);
+      break;
+    case Dtype::i32:
+      put(int32_t(value));
+      break;
+    case Dtype::i64:
+      put(int64_t(value));
+      break;
+    case Dtype::u8:
+      put(uint8_t(value));
+      break;
+    case Dtype::b8:
+      put(uint8_t(value != 0));
+      break;
+  }
+  return u;
+}
+
+template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y) {
+  const PadAxis& a = s.axis[s.row];
+  const int64_t n = a.out * s.inner;
+  parallel_for(s.outer, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(U)))),
+               [&](int64_t begin, int64_t end) {
+                 int64_t at[kMaxDims], rest = begin;
+                 for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].out, rest /= s.axis[i].out;
+                 for (int64_t r = begin; r < end; ++r) {
+                   const char* from = x.p;
+                   bool outside = false;
+                   for (int i = 0; i < s.row; ++i) {
+                     const int64_t place = s.axis[i].map[size_t(at[i])];
+                     outside |= place < 0;
+                     from += place * x.step(i);
+                   }
+                   if (outside)
+                     std::fill_n(y + r * n, n, value);
+                   else
+                     pad_row<U>(a, s.inner, reinterpret_cast<const U*>(from), value, y + r * n);
+                   for (int i = s.row - 1; i >= 0 && ++at[i] == s.axis[i].out; --i) at[i] = 0;
+                 }
+               });
+}
+
+// Which of y's places map to each of x's, in order.
+struct Sources {
+  std::vector<int64_t> first, place;
+  explicit Sources(const PadAxis& a) : first(size_t(a.in) + 1), place(size_t(a.out)) {
+    for (const int64_t i : a.map) ++first[size_t(i) + 1];
+    for (int64_t i = 0; i < a.in; ++i) first[size_t(i + 1)] += first[size_t(i)];
+    std::vector<int64_t> next = first;
+    for (int64_t o = 0; o < a.out; ++o) place[size_t(next[size_t(a.map[size_t(o)])]++)] = o;
+  }
+};
+
+template <class T> struct PadGrad {
+  const PadShape& s;
+  const Rows& gy;
+  std::vector<Sources> sources;  // of the axes before the row
+
+  void add_row(const T* g, T* gx) const {
+    const PadAxis& a = s.axis[s.row];
+    const int64_t begin = std::clamp<int64_t>(a.low, 0, a.out),
+                  end = std::clamp<int64_t>(a.low + a.in, begin, a.out);
+    const auto add = [&](int64_t o) {
+      const int64_t i = a.map[size_t(o)];
+      if (s.inner == 1)
+        gx[i] += g[o];
+      else
+        kernels<T>().add_to(g + o * s.inner, gx + i * s.inner, s.inner);
+    };
+    for (int64_t o = 0; o < begin; ++o) add(o);
+    kernels<T>().add_to(g + begin * s.inner, gx + (begin - a.low) * s.inner, (end - begin) * s.inner);
+    for (int64_t o = end; o < a.out; ++o) add(o);
+  }
+  // All rows of gy whose places map to `at`, axis by axis.
+  void collect(int axis, const int64_t* at, const char* g, T* gx) const {
+    if (axis == s.row) return add_row(reinterpret_cast<const T*>(g), gx);
+    const Sources& from = sources[size_t(axis)];
+    for (int64_t e = from.first[size_t(at[axis])]; e < from.first[size_t(at[axis] + 1)]; ++e)
+      collect(axis + 1, at, g + from.place[size_t(e)] * gy.step(axis), gx);
+  }
+};
+
+// y (or gx) with the axes of `order` dense in memory.
+Array pad_output(Dtype dtype, const PadShape& s, const int64_t* shape) {
+  Array y = output("pad", dtype, s.ndim, shape);
+  int64_t step = itemsize(dtype);
+  for (int i = s.ndim - 1; i >= 0; --i) y.strides[s.order[i]] = step, step *= shape[s.order[i]];
+  return y;
+}
+
+}  // namespace
+
+Array pad_forward(const View& x, const Ints& pads, int64_t mode, double value) {
+  const PadShape s = pad_shape(x, x.shape, pads, mode);
+  Array y = pad_output(x.dtype, s, s.shape);
+  if (y.size() == 0) return y;
+  if (x.ndim == 0) {
+    copy(x, y.view());
+    return y;
+  }
+  const Rows from(x, s);
+  const auto rows = [&](auto u) {
+    using U = decltype(u);
+    pad_rows<U>(s, from, bits<U>(x.dtype, value), y.as<U>());
+  };
+  if (itemsize(x.dtype) == 4)
+    rows(uint32_t());
+  else if (itemsize(x.dtype) == 8)
+    rows(uint64_t());
+  else
+    rows(uint8_t());
+  return y;
+}
+
+Array pad_backward(const View& gy, const Ints& input_size, const Ints& pads, int64_t mode) {
+  const Dtype dt = common_dtype("pad_backward", {{"gy", gy}});
+  if (gy.ndim != input_size.count || gy.ndim == 0 || mode == kConstant)
+    fail("pad_backward", "input_size must have a length for each dim of gy, and mode be 1 to 3",
+         {{"gy", gy}});
+  for (int d = 0; d < gy.ndim; ++d)
+    if (input_size[d] < 0) fail("pad_backward", "input_size must not be negative", {{"gy", gy}});
+  const PadShape s = pad_shape(gy, input_size.items, pads, mode);
+  if (!std::equal(s.shape, s.shape + s.ndim, gy.shape))
+    fail("pad_backward", "gy must have the shape of the padded array", {{"gy", gy}});
+  Array gx = pad_output(dt, s, input_size.items);
+  if (gx.size() == 0) return gx;
+  const Rows from(gy, s);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    PadGrad<T> job{s, from, {}};
+    int64_t rows = 1;
+    for (int i = 0; i < s.row; ++i) job.sources.emplace_back(s.axis[i]), rows *= s.axis[i].in;
+    const int64_t n = s.axis[s.row].in * s.inner;
+    parallel_for(rows, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(T)))),
+                 [&](int64_t begin, int64_t end) {
+                   int64_t at[kMaxDims], rest = begin;
+                   for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].in, rest /= s.axis[i].in;
+                   for (int64_t r = begin; r < end; ++r) {
+                     std::fill_n(gx.as<T>() + r * n, n, T(0));
+                     if (gy.size() > 0) job.collect(0, at, from.p, gx.as<T>() + r * n);
+                     for (int i = s.row - 1; i >= 0 && ++at[i] == s.axis[i].in; --i) at[i] = 0;
+                   }
+                 });
+  });
+  return gx;
+}
+
+}  // namespace nn::cpu
