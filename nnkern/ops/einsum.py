@@ -106,6 +106,11 @@ def _pair(x: Any, xs: str, y: Any, ys: str, kept: str) -> tuple[Any, str]:
     if not depth:
         order = batch + rows + cols
         return mul(_arranged(x, xs, order), _arranged(y, ys, order)), order
+    if batch and not rows and not cols:  # dot products of rows: too short for matmul
+        order = batch + depth
+        return sum(
+            mul(_arranged(x, xs, order), _arranged(y, ys, order)), list(range(len(batch), len(order)))
+        ), batch
     outer = [max(size_x[c], size_y[c]) if min(size_x[c], size_y[c]) else 0 for c in batch]
     m, n, k = ([size_x[c] for c in rows], [size_y[c] for c in cols], [size_x[c] for c in depth])
     a = reshape(
