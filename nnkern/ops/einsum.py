@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -127,8 +128,7 @@ def _path(inputs: list[str], output: str, lengths: dict[str, int], operands: Any
     """Pairs of operands to contract: opt_einsum's choice if it is installed, else from left to right."""
     if len(operands) > 2:
         try:
-            import opt_einsum
-
+            opt_einsum = importlib.import_module("opt_einsum")
             shapes = [tuple(lengths[c] for c in letters) for letters in inputs]
             equation = f"{','.join(inputs)}->{output}"
             return opt_einsum.contract_path(equation, *shapes, shapes=True, optimize="auto")[0]
