@@ -18,8 +18,11 @@ SHOWN = (
     ("conv2d training", "ResNet-18 3x3, 64 x 56"), ("conv2d", "ResNet-50 1x1, 256 to 64 x 56"),
     ("conv2d", "MobileNet depthwise 3x3, 128 x 56"), ("max_pool2d", "2x2 stride 2, 32 x 64 x 56 x 56"),
     ("avg_pool2d", "3x3 stride 2, 8 x 64 x 112 x 112"), ("batch_norm training", "ResNet 64 x 56, batch 32"),
-    ("training step", "tiny MLP 20-32-2, batch 32"), ("training step", "digits MLP 64-256-128-10, batch 64"),
-    ("training step", "LeNet-5, batch 64"), ("add", "32 KB"), ("index_select", "4096 rows of 64"),
+    ("layer_norm training", "2048 x 768"), ("attention", "1 x 12 x 512 x 64, causal"),
+    ("lstm", "64 x 32 x 256, 256 units"), ("gru", "64 x 32 x 256, 256 units, training"),
+    ("interpolate", "bilinear x2, 8 x 64 x 28 x 28"), ("training step", "tiny MLP 20-32-2, batch 32"), ("training step", "digits MLP 64-256-128-10, batch 64"),
+    ("training step", "LeNet-5, batch 64"), ("training step", "ResNet-18, 224 x 224, batch 2"),
+    ("training step", "GPT, 4 layers of 192, 6 heads, 8 x 128 tokens"), ("add", "32 KB"), ("index_select", "4096 rows of 64"),
 )  # fmt: skip
 
 
