@@ -52,8 +52,9 @@ def compile_units(compiler, python_includes):
     ]
     plain += sorted(p for p in Path("csrc/cpu").glob("*.cpp") if p.name != "module.cpp")
     units = [
-        (Path(f"csrc/simd/isa_{isa}.cpp"), [*common, *KERNEL_FLAGS, *flags])
-        for isa, flags in ISA_FLAGS.items()
+        (Path(f"csrc/simd/isa_{isa}_{dtype}.cpp"), [*common, *KERNEL_FLAGS, *flags])
+        for isa, flags in reversed(ISA_FLAGS.items())  # the longest first
+        for dtype in ("f32", "f64")
     ]
     units += [(p, [*common, *BASELINE]) for p in plain]
     # Only the binding sees Python's headers: an isolated build's throw-away paths must not make kernels recompile.

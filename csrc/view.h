@@ -22,6 +22,26 @@ constexpr const char* name(Dtype t) {
   return names[int(t)];
 }
 
+// f(T()) with the C++ type of t.
+template <class F> auto dispatch_all(Dtype t, F&& f) {
+  switch (t) {
+    case Dtype::f32:
+      return f(float());
+    case Dtype::f64:
+      return f(double());
+    case Dtype::i32:
+      return f(int32_t());
+    case Dtype::i64:
+      return f(int64_t());
+    default:
+      return f(uint8_t());  // bool too: 0 or 1
+  }
+}
+
+// Of whole numbers that are not negative.
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
 template <class T> struct dtype_of;
 template <> struct dtype_of<float> {
   static constexpr Dtype value = Dtype::f32;

@@ -15,8 +15,6 @@ namespace {
 constexpr int64_t kBlockChannels = 16;  // planes at a time
 constexpr int64_t kStripBytes = 256 << 10;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // The results whose position is `at` modulo the stride: the taps that make them, of all that there are.
 template <class T> struct ResidueTaps {
   int64_t at[3];

@@ -19,8 +19,6 @@ namespace {
 constexpr int64_t kStripBytes = 400 << 10;
 constexpr int64_t kUnitTiles = 64;  // of small images
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Of a padded row, in elements.
 template <class T> int64_t row_width(const Patches<T>& g) {
   return (g.axis[2].count() - 1) * g.axis[2].step() + g.axis[2].reach();

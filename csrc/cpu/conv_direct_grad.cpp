@@ -10,8 +10,6 @@
 namespace nn::cpu {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // One axis: the taps of each residue, and all positions of gy that they read.
 struct SubPixelAxis {
   const ConvAxis& a;

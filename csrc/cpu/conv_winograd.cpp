@@ -20,9 +20,6 @@ namespace {
 
 constexpr int64_t kStripChannels = 32;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
 // The tiles of a batch of height x width results, row by row.
 struct Tiles {
   int m;

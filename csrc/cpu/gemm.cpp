@@ -11,15 +11,13 @@
 
 #include "../memory.h"
 #include "../parallel.h"
+#include "../view.h"
 
 namespace nn::cpu {
 namespace {
 
 // Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
 constexpr int64_t kSerialFlops = int64_t(5) << 20;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   GemmTile<T> t = {};

@@ -133,21 +133,6 @@ template <class U> void add_row(const U* x, U* y, int64_t n) {
 void add_row(const float* x, float* y, int64_t n) { kernels<float>().add_to(x, y, n); }
 void add_row(const double* x, double* y, int64_t n) { kernels<double>().add_to(x, y, n); }
 
-template <class F> void dispatch_all(Dtype t, F&& f) {
-  switch (t) {
-    case Dtype::f32:
-      return f(float());
-    case Dtype::f64:
-      return f(double());
-    case Dtype::i32:
-      return f(int32_t());
-    case Dtype::i64:
-      return f(int64_t());
-    default:
-      return f(uint8_t());
-  }
-}
-
 // The shapes of gather and scatter: index is at most as long as x (except along axis) and as source.
 void check_elementwise_index(const char* op, const View& x, const View& index, const View* source,
                              int64_t axis) {

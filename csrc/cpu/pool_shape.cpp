@@ -14,7 +14,7 @@ constexpr int64_t kLongest = int64_t(1) << 31;  // of any axis
   throw std::invalid_argument(std::string(op) + ": " + what);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
+int64_t ceil_div_signed(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
 
 void check_options(const char* op, int axes, const PoolOptions& o) {
   const bool adaptive = o.stride.count == 0;
@@ -58,8 +58,8 @@ void slide(PoolAxis& a) {
   a.windows.resize(size_t(a.out));
   for (int64_t i = 0; i < a.out; ++i) {
     const int64_t start = i * a.stride - a.low;
-    a.windows[size_t(i)] = {start, std::max<int64_t>(0, ceil_div(-start, a.dilation)),
-                            std::min(a.kernel, ceil_div(a.in - start, a.dilation))};
+    a.windows[size_t(i)] = {start, std::max<int64_t>(0, ceil_div_signed(-start, a.dilation)),
+                            std::min(a.kernel, ceil_div_signed(a.in - start, a.dilation))};
   }
 }
 

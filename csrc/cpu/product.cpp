@@ -9,6 +9,7 @@
 
 #include "../memory.h"
 #include "../parallel.h"
+#include "../view.h"
 #include "gemm.h"
 
 namespace nn::cpu {
@@ -17,9 +18,6 @@ namespace {
 // Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
 constexpr int64_t kSerialFlops = int64_t(5) << 20;
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Equal depths, so that no short last block spoils the rate.
 int64_t depth_block(int64_t k, int64_t kc) {

@@ -9,8 +9,6 @@
 namespace nn::cpu {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 constexpr int64_t kDepth = 256;                   // of a tile: its panels stay in L1
 constexpr int64_t kStepFlops = int64_t(2) << 20;  // some 10 us of one thread
 

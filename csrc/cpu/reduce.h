@@ -78,19 +78,4 @@ template <class F> void walk(const Axis* axes, int n, int64_t begin, int64_t end
 
 inline bool is_float(const View& x) { return x.dtype == Dtype::f32 || x.dtype == Dtype::f64; }
 
-template <class F> auto dispatch_all(Dtype t, F&& f) {
-  switch (t) {
-    case Dtype::f32:
-      return f(float());
-    case Dtype::f64:
-      return f(double());
-    case Dtype::i32:
-      return f(int32_t());
-    case Dtype::i64:
-      return f(int64_t());
-    default:
-      return f(uint8_t());  // bool too: 0 or 1
-  }
-}
-
 }  // namespace nn::cpu

@@ -115,23 +115,6 @@ void first_keys(const T* x, int64_t step, int64_t n, int64_t k, uint64_t flip, K
   std::sort(keys, keys + k);
 }
 
-template <class F> void by_type(Dtype dtype, F&& f) {
-  switch (dtype) {
-    case Dtype::f32:
-      return f(float());
-    case Dtype::f64:
-      return f(double());
-    case Dtype::i32:
-      return f(int32_t());
-    case Dtype::i64:
-      return f(int64_t());
-    case Dtype::u8:
-      return f(uint8_t());
-    case Dtype::b8:
-      return f(bool());
-  }
-}
-
 Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool descending) {
   const int64_t dims = std::max(1, x.ndim);
   if (axis < -dims || axis >= dims)
@@ -153,7 +136,7 @@ Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool des
   Array y = output(op, x.dtype, x.ndim, shape), places = output(op, Dtype::i64, x.ndim, shape);
   if (y.size() == 0) return {y, places};
   const Dense dense(x);
-  by_type(x.dtype, [&](auto t) {
+  dispatch_all(x.dtype, [&](auto t) {
     using T = decltype(t);
     using K = KeyOf<T>;
     const uint64_t flip = descending ? ~uint64_t(0) : 0;

@@ -9,6 +9,19 @@
 #include "kernels.h"
 
 namespace nn {
+#define NN_TABLES(name)                    \
+  extern const Kernels<float> name##_f32;  \
+  extern const Kernels<double> name##_f64; \
+  const Isa isa_##name = {#name, &name##_f32, &name##_f64};
+#if defined(__x86_64__)
+NN_TABLES(avx512)
+NN_TABLES(avx2)
+#elif defined(__aarch64__)
+NN_TABLES(neon)
+#endif
+NN_TABLES(scalar)
+#undef NN_TABLES
+
 namespace {
 
 struct Candidate {
@@ -17,17 +30,6 @@ struct Candidate {
 };
 
 bool always() { return true; }
-
-}  // namespace
-
-#if defined(__x86_64__)
-extern const Isa isa_avx512, isa_avx2;
-#elif defined(__aarch64__)
-extern const Isa isa_neon;
-#endif
-extern const Isa isa_scalar;
-
-namespace {
 
 #if defined(__x86_64__)
 bool has_avx2() {

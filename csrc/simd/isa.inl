@@ -1,5 +1,5 @@
-// Included last by each isa_<isa>.cpp, after its vec_<isa>.h: all kernel bodies, then the table as
-// `isa_<NN_ISA>`.
+// Included last by each isa_<isa>_<dtype>.cpp, after its vec_<isa>.h: all kernel bodies, then the table
+// NN_TABLE of those for NN_NUMBER. (A file each: they are the longest compiles, and run side by side.)
 #include <math.h>
 
 #include "kernels.h"
@@ -34,22 +34,11 @@
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
 
-#define NN_CONCAT_(a, b) a##b
-#define NN_CONCAT(a, b) NN_CONCAT_(a, b)
-#define NN_TEXT_(a) #a
-#define NN_TEXT(a) NN_TEXT_(a)
-
 namespace nn {
-extern const Isa NN_CONCAT(isa_, NN_ISA);
-const Isa NN_CONCAT(isa_, NN_ISA) = {
-    NN_TEXT(NN_ISA),
-#define NN_KERNEL(name, result, params) &name<T>,
-#define T float
-    {NN_KERNELS(NN_KERNEL)},
-#undef T
-#define T double
-    {NN_KERNELS(NN_KERNEL)},
-#undef T
+extern const Kernels<NN_NUMBER> NN_TABLE;
+const Kernels<NN_NUMBER> NN_TABLE = {
+#define NN_KERNEL(name, result, params) &name<NN_NUMBER>,
+    NN_KERNELS(NN_KERNEL)
 #undef NN_KERNEL
 };
 }  // namespace nn

@@ -2,10 +2,10 @@
 //
 // A row is NN_KERNEL(name, result, (parameters over T)). Its body is `template <class T> result name(...)` in
 // some simd/*.inl, written once over vec<T>; simd/isa.inl includes them all and fills one const table per
-// ISA. Kernels see pointers and sizes only: no allocation, no threads, no exceptions, no std:: at all.
-// Everything they define or instantiate stays in an anonymous namespace: a weak symbol (any inline function
-// or template outside one) compiled with AVX-512 flags may be the copy that the linker keeps for everybody,
-// an illegal instruction on old CPUs.
+// ISA and dtype. Kernels see pointers and sizes only: no allocation, no threads, no exceptions, no std:: at
+// all. Everything they define or instantiate stays in an anonymous namespace: a weak symbol (any inline
+// function or template outside one) compiled with AVX-512 flags may be the copy that the linker keeps for
+// everybody, an illegal instruction on old CPUs.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -371,15 +371,15 @@ template <class T> struct Kernels {
 
 struct Isa {
   const char* name;
-  Kernels<float> f32;
-  Kernels<double> f64;
+  const Kernels<float>* f32;
+  const Kernels<double>* f64;
 };
 
 // dispatch.cpp: the table in use. Chosen at load: NNKERN_ISA if set, else the best that this CPU runs.
 const Isa& isa();
 template <class T> const Kernels<T>& kernels();
-template <> inline const Kernels<float>& kernels<float>() { return isa().f32; }
-template <> inline const Kernels<double>& kernels<double>() { return isa().f64; }
+template <> inline const Kernels<float>& kernels<float>() { return *isa().f32; }
+template <> inline const Kernels<double>& kernels<double>() { return *isa().f64; }
 
 // Names of the tables in this build that this CPU can run, best first, space separated.
 const char* available_isas();
