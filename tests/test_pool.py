@@ -22,6 +22,9 @@ CASES = [
     ((1, 3, 1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), False),
     ((1, 2, 40, 40), (17, 16), (5, 2), (8, 8, 8, 8), (1, 1), False),  # more than 256 taps: int32 winners
     ((2, 17, 64), (3,), (2,), (1, 0), (1,), True),
+    ((1, 2, 4, 530), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False),  # rows longer than what is made at a time
+    ((1, 2, 1060), (4,), (2,), (1, 2), (2,), False),
+    ((1, 2, 23, 20), (9, 2), (1, 2), (4, 4, 1, 0), (1, 1), False),  # fewer rows in scratch than in a window
     ((2, 18, 5, 6, 33), (2, 3, 2), (1, 2, 2), (1, 0, 1, 1, 0, 1), (1, 1, 1), True),
     ((2, 3, 2), (3,), (2,), (0, 0), (1,), True),  # ceil_mode: the kernel is larger than the image
     ((0, 3, 8, 8), (2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False),  # no images
@@ -180,6 +183,7 @@ def test_nan_is_the_same_in_every_lane(size):
     x = randn(1, 2, 3, size)
     x[0, 0, 1, size // 2] = np.nan
     x[0, 1, :, -1] = np.nan
+    x[0, 1, 0, 0], x[0, 1, 2, 0] = np.inf, -np.inf
     for options in (
         ((1, 2), (1, 1), (0, 0, 1, 1)),
         ((3, 3), (2, 2), (1, 1, 1, 1)),

@@ -17,9 +17,10 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 16;   // elements read: about 20 us
-constexpr int64_t kBlock = 64;        // rows per kernel call where lists are not shared
-constexpr int64_t kShared = 1 << 16;  // sources of an image whose lists are made once
+constexpr int64_t kGrain = 1 << 16;         // elements read: about 20 us
+constexpr int64_t kBlock = 64;              // rows per kernel call where lists are not shared
+constexpr int64_t kShared = 1 << 16;        // sources of an image whose lists are made once
+constexpr int64_t kSlots = 16, kRun = 256;  // rows of scratch, and results of a row that are made at a time
 
 // What each coordinate of the result meets along one axis: places of the source, and the taps they are.
 struct Links {
@@ -143,6 +144,27 @@ template <class T> void list_rows(const Job& j, int64_t from, int64_t to, Lists<
   }
 }
 
+// Which windows meet the elements of a row, by their place in the stride; for strides of one and two.
+template <class T> struct Meetings {
+  std::vector<int64_t> shift[2];
+  std::vector<T> tap[2];
+  int64_t nearest = 0, farthest = 0;
+
+  explicit Meetings(const PoolAxis& a) {
+    for (int64_t phase = 0; phase < a.stride; ++phase)
+      for (int64_t t = a.kernel - 1; t >= 0; --t) {
+        const int64_t away = phase + a.low - t * a.dilation;
+        if (away % a.stride) continue;
+        shift[phase].push_back(away / a.stride), tap[phase].push_back(T(t));
+        nearest = std::min(nearest, away / a.stride), farthest = std::max(farthest, away / a.stride);
+      }
+  }
+  void give(PoolRows<T>& p) const {
+    for (int i = 0; i < 2; ++i) p.meets[i] = {int(shift[i].size()), shift[i].data(), tap[i].data()};
+    p.nearest = nearest, p.farthest = farthest;
+  }
+};
+
 // run(first row, PoolRows) for each block of rows of the result; y and y_winner are left to it. The lists of
 // one channel serve all; those of whole channels-last images would be long and are made block by block.
 template <class T, class F> void each_block(const Job& j, const T* divisor, F&& run) {
@@ -154,13 +176,19 @@ template <class T, class F> void each_block(const Job& j, const T* divisor, F&& 
   const int64_t cost = most * (a.in + a.out) + a.out * std::min<int64_t>(a.kernel, 16) + 16;
   const bool shared = rows * most <= kShared;
   const int64_t size = shared ? rows : std::max<int64_t>(1, std::min(kBlock, 8192 / most));
+  const bool slotted = !s.last && (a.stride == 1 || a.stride == 2);
+  const int64_t slots = std::max(kSlots, 2 * most), length = std::min(kRun, std::max(a.in, a.out));
+  const int64_t slot_step = round_up(std::max<int64_t>(1, a.stride) * length + 2 * reach + 5 * 16, 16);
+  const Meetings<T> meetings(slotted && j.gradient ? a : PoolAxis());
   Lists<T> all(shared ? rows : 0, most);
   if (shared) list_rows(j, 0, rows, all);
   parallel_for(s.n * s.c * rows, std::max<int64_t>(1, kGrain / cost), [&](int64_t begin, int64_t end) {
     Lists<T> own(shared ? 0 : size, most);
     Lists<T>& l = shared ? all : own;
-    Workspace<T> scratch(size_t(a.in + a.out + 2 * reach + 4 * 16));
+    Workspace<T> scratch(size_t(slotted ? slots * slot_step : s.last ? 0 : a.in + a.out));
     PoolRows<T> p = {};
+    p.slots = int(slots), p.slot_step = slot_step, p.run = length;
+    meetings.give(p);
     p.tap = l.tap.data(), p.offset = l.offset.data();
     p.divisor = divisor, p.scratch = scratch, p.wide = j.wide;
     p.in = a.in, p.out = a.out, p.kernel = a.kernel, p.stride = a.stride, p.dilation = a.dilation;

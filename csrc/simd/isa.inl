@@ -33,6 +33,7 @@
 
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
+#include "pool_grad.inl"   // stands on pool.inl
 
 namespace nn {
 extern const Kernels<NN_NUMBER> NN_TABLE;

@@ -148,6 +148,13 @@ struct PoolWindow {
   int64_t start, first, last;
 };
 
+// Windows that meet the elements j * stride + phase of a row: windows j + shift, by these taps.
+template <class T> struct PoolMeets {
+  int count;
+  const int64_t* shift;
+  const T* tap;
+};
+
 // Rows to pool (or rows of a gradient to collect): row i comes from the rows x + offset[e], begin[i] <= e <
 // begin[i + 1], each one tap of the outer axes. Within a row, windows are `kernel` wide and `stride` apart;
 // stride 0: anywhere. Channels-last arrays have the channels in the row, and windows of one element.
@@ -163,11 +170,15 @@ template <class T> struct PoolRows {
   const T*
       divisor;  // average: what element o of the pooled row is divided by besides (gradient: times), or null
   T* y;         // rows one after another
-  void* y_winner;   // uint8_t (int32_t if wide), or null
-  T* scratch;       // in + out + 2 * reach numbers and four registers
-  int64_t in, out;  // elements of an unpooled and of a pooled row
+  void* y_winner;  // uint8_t (int32_t if wide), or null
+  T* scratch;      // for strides of one and two slots, else in + out numbers
+  int slots;
+  int64_t slot_step, run;  // of the results of a row, so many at a time
+  int64_t in, out;         // elements of an unpooled and of a pooled row
   int64_t kernel, stride, dilation, low;
   const PoolWindow* windows;  // of the row's axis
+  PoolMeets<T> meets[2];      // gradients, strides of one and two: by phase
+  int64_t nearest, farthest;  // the range of their shifts
 };
 
 #define NN_KERNELS(NN_KERNEL)                                                                               \
@@ -278,7 +289,7 @@ template <class T> struct PoolRows {
   NN_KERNEL(winograd_filter, void, (int m, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
   NN_KERNEL(winograd_filter_grad, void, (int m, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
 
-/* pool.inl */
+/* pool.inl, pool_grad.inl */
 #define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(pool_average, void, (const PoolRows<T>& p))                                                                        \
   NN_KERNEL(pool_extreme, void, (bool smallest, const PoolRows<T>& p))                                                         \
