@@ -1,17 +1,13 @@
-// Recurrent layers over whole sequences, forward: one direction of a layer per
-// call.
+// Recurrent layers over whole sequences, forward: one direction of a layer per call.
 //
 //   a = x w_ih^T + b        the input's part of all steps, one product
-//   h_t = cell(a_t + h_(t-1) w_hh^T, h_(t-1), c_(t-1))        step by step,
-//   w_hh packed once
+//   h_t = cell(a_t + h_(t-1) w_hh^T, h_(t-1), c_(t-1))        step by step, w_hh packed once
 //
-// A step is a product whose tiles (some units with all their gates) are
-// finished by simd/recurrent.inl while they lie in L1. States are kept in h_n
-// and c_n, which a step changes in place: the product reads a packed copy. With
-// threads, the batch is split if the weights fit each core's L2, else the units
-// of a step. Bound by the FMA units, with few rows by reading w_hh from L2 or
-// L3. The merged products follow Appleyard et al. 2016 (arXiv 1604.01946); the
-// resident weights, DeepCPU (Zhang et al. 2018).
+// A step is a product whose tiles (some units with all their gates) are finished by simd/recurrent.inl while
+// they lie in L1. Two copies of h take turns: a step reads one and writes the other. With threads, the batch
+// is split, or the units of a step if there are few rows or large weights. Bound by the FMA units, with few
+// rows by reading w_hh from L2 or L3. The merged products follow Appleyard et al. 2016 (arXiv 1604.01946);
+// the resident weights, DeepCPU (Zhang et al. 2018).
 #include "recurrent.h"
 
 namespace nn::cpu {
@@ -112,46 +108,61 @@ template <class T> class ForwardRows {
         bias_(bias),
         begin_(begin),
         rows_(end - begin),
-        packed_(size_t(product.packed_rows(rows_))),
-        more_(size_t(second ? second->packed_rows(rows_) : 1)),
-        used_(size_t(f.mask ? rows_ * f.s.out : 1)),
-        middle_(size_t(second ? rows_ * f.s.units : 1)) {}
+        h_row_(padded(f.s.out)),
+        middle_row_(padded(f.s.units)),
+        states_(size_t(2 * rows_ * h_row_)),
+        used_(size_t(f.mask ? rows_ * h_row_ : 1)),
+        middle_(size_t(second ? rows_ * middle_row_ : 1)),
+        h_(states_),
+        next_(states_ + rows_ * h_row_) {
+    for (int64_t i = 0; i < rows_; ++i) std::copy_n(last(i), f.s.out, h_ + i * h_row_);
+  }
+  ~ForwardRows() {
+    for (int64_t i = 0; i < rows_; ++i) std::copy_n(h_ + i * h_row_, f_.s.out, last(i));
+  }
+  ForwardRows(const ForwardRows&) = delete;
 
   // a: the input's part of this step
   void step(int64_t t, T* a, int64_t a_row) {
     const RecurrentShape& s = f_.s;
-    const T* from = f_.h + begin_ * s.out;
+    const T* from = h_;
     if (f_.mask) {
       const T* m = f_.mask + (s.direction * s.batch + begin_) * s.out;
-      for (int64_t i = 0; i < rows_ * s.out; ++i) used_[i] = from[i] * m[i];
+      for (int64_t i = 0; i < rows_; ++i)
+        for (int64_t u = 0; u < s.out; ++u) used_[i * h_row_ + u] = h_[i * h_row_ + u] * m[i * s.out + u];
       from = used_;
     }
-    product_.pack_rows(from, s.out, rows_, 0, s.out, packed_);
     RecurrentStep<T> q = {};
     q.a = a + begin_ * a_row, q.a_row = a_row, q.a_gate = s.units;
     q.gates_gate = s.units, q.gates_row = a_row;
     const bool before = s.cell == kGruBefore;
     if (f_.gates || before) q.gates = a + begin_ * a_row;
-    q.used = from, q.used_row = s.out, q.reset = middle_, q.reset_row = s.units;
+    q.used = from, q.used_row = h_row_, q.reset = middle_, q.reset_row = middle_row_;
     place(q, t);
-    const RecurrentPhase phase = before ? RecurrentPhase::reset : s.phase();
-    product_.run(packed_, rows_, finisher(phase, q, t));
-    if (!second_) return;
-    second_->pack_rows(middle_, s.units, rows_, 0, s.units, more_);
+    const auto soon = [&](int64_t i, int64_t rows, int64_t unit, int64_t units) {
+      for (int64_t g = 0; g < s.gates; ++g) ask_for(q.a + i * a_row + g * s.units + unit, a_row, rows, units);
+    };
+    product_.run(from, h_row_, rows_, finisher(before ? RecurrentPhase::reset : s.phase(), q, t), soon);
     if (before)
-      second_->run(more_, rows_, finisher(RecurrentPhase::gru_last, q, t));
-    else
-      second_->run(more_, rows_,
-                   [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
-                       int64_t units) { project(t, sums, row, i, count, unit, units); });
+      second_->run(middle_, middle_row_, rows_, finisher(RecurrentPhase::gru_last, q, t), soon);
+    else if (second_)
+      second_->run(
+          middle_, middle_row_, rows_,
+          [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
+            project(t, sums, row, i, count, unit, units);
+          },
+          [](int64_t, int64_t, int64_t, int64_t) {});
+    std::swap(h_, next_);
   }
 
  private:
+  T* last(int64_t row) const { return f_.h + (begin_ + row) * f_.s.out; }
+
   void place(RecurrentStep<T>& q, int64_t t) {
     const RecurrentShape& s = f_.s;
     q.bias = bias_, q.peephole = f_.peephole, q.peephole_gate = s.units;
-    q.h = f_.w_hr ? static_cast<T*>(middle_) : f_.h + begin_ * s.out;
-    q.h_row = s.units;
+    q.h = h_, q.h_row = h_row_;
+    q.next = f_.w_hr ? static_cast<T*>(middle_) : next_, q.next_row = f_.w_hr ? middle_row_ : h_row_;
     if (s.states) q.c = f_.c + begin_ * s.units, q.c_row = s.units;
     if (!f_.w_hr) q.y = f_.y.at(t, begin_), q.y_row = f_.y.n;
     q.cells = f_.cells.at(t, begin_), q.cells_row = f_.cells.n;
@@ -159,7 +170,7 @@ template <class T> class ForwardRows {
 
   // q as it is for the tile of rows from i on and units from `unit` on
   static void move(RecurrentStep<T>& q, int64_t i, int64_t unit) {
-    q.a += i * q.a_row + unit, q.h += i * q.h_row + unit;
+    q.a += i * q.a_row + unit, q.h += i * q.h_row + unit, q.next += i * q.next_row + unit;
     q.used += i * q.used_row + unit, q.reset += i * q.reset_row + unit;
     if (q.c) q.c += i * q.c_row + unit;
     if (q.y) q.y += i * q.y_row + unit;
@@ -186,9 +197,10 @@ template <class T> class ForwardRows {
     };
   }
 
-  // Results of a step beyond the end of its sequence.
+  // Results of a step beyond the end of its sequence: the state stays.
   void clear(const RecurrentStep<T>& q) {
     for (int64_t r = 0; r < q.rows; ++r) {
+      if (!f_.w_hr) std::copy_n(q.h + r * q.h_row, q.units, q.next + r * q.next_row);
       if (q.y) std::fill_n(q.y + r * q.y_row, q.units, T(0));
       if (q.cells) std::fill_n(q.cells + r * q.cells_row, q.units, T(0));
       for (int64_t g = 0; q.gates && g < f_.s.saved; ++g)
@@ -199,12 +211,12 @@ template <class T> class ForwardRows {
   void project(int64_t t, const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
     for (int64_t r = i; r < i + count; ++r, sums += row) {
       T* y = f_.y.at(t, begin_ + r) + unit;
-      if (!f_.ends->active(t, begin_ + r)) {
+      const bool on = f_.ends->active(t, begin_ + r);
+      std::copy_n(on ? sums : h_ + r * h_row_ + unit, units, next_ + r * h_row_ + unit);
+      if (on)
+        std::copy_n(sums, units, y);
+      else
         std::fill_n(y, units, T(0));
-        continue;
-      }
-      std::copy_n(sums, units, y);
-      std::copy_n(sums, units, f_.h + (begin_ + r) * f_.s.out + unit);
     }
   }
 
@@ -212,8 +224,9 @@ template <class T> class ForwardRows {
   const StepProduct<T>& product_;
   const StepProduct<T>* second_;
   const T* bias_;
-  int64_t begin_, rows_;
-  Workspace<T> packed_, more_, used_, middle_;
+  int64_t begin_, rows_, h_row_, middle_row_;
+  Workspace<T> states_, used_, middle_;
+  T *h_, *next_;  // the states before and after this step
 };
 
 // a[t, n] = x[t, n] w_ih^T + bias for the steps t0 .. t0 + steps. packed:

@@ -83,6 +83,12 @@ class Ends {
 // set of L1.
 inline int64_t padded(int64_t columns) { return columns + 16; }
 
+// The caches fetch rows x n numbers: pieces of rows a page apart are no stream that they would see coming.
+template <class T> void ask_for(const T* p, int64_t row, int64_t rows, int64_t n) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(p + i * row + j);
+}
+
 // f(begin, end, key) for stretches of rows begin..end on which key(row) stays the same.
 template <class K, class F> void stretches(int64_t begin, int64_t end, K&& key, F&& f) {
   while (begin < end) {
@@ -105,13 +111,12 @@ template <class T> class StepProduct {
               int64_t units, int64_t rows, bool once);
 
   int64_t bytes() const { return depth_ * gates_ * units_ * int64_t(sizeof(T)); }
-  int64_t packed_rows(int64_t rows) const;  // numbers that pack_rows writes
-  void pack_rows(const T* a, int64_t a_row, int64_t rows, int64_t depth0, int64_t depth, T* out) const;
 
-  // finish(sums, row step, gate step, first row, rows, first unit, units) for each tile; shares blocks among
-  // threads.
-  template <class F> void run(const T* packed, int64_t rows, F&& finish) const {
-    if (direct_) return run_direct(packed, rows, finish);
+  // finish(sums, row step, gate step, first row, rows, first unit, units) for each tile of the product with
+  // a's rows, which must not change meanwhile; shares blocks among threads. soon(rows, first unit, units):
+  // these will be wanted.
+  template <class F, class S> void run(const T* a, int64_t a_row, int64_t rows, F&& finish, S&& soon) const {
+    if (direct_) return run_direct(a, a_row, rows, finish);
     parallel_for(blocks_, grain(rows), [&](int64_t begin, int64_t end) {
       alignas(64) T sums[kMaxSums];
       const int64_t tiles = (rows + tile_rows_ - 1) / tile_rows_, m = (rows + tiles - 1) / tiles;
@@ -119,8 +124,10 @@ template <class T> class StepProduct {
       for (int64_t b = begin; b < end; ++b)
         for (int64_t i = 0; i < rows; i += group) {
           const int64_t count = std::min(group, rows - i), unit = b * block_;
-          multiply_rows(b, i, count, m, packed, sums);
-          finish(sums, gates_ * block_, block_, i, count, unit, std::min(block_, units_ - unit));
+          const int64_t units = std::min(block_, units_ - unit);
+          soon(i, count, unit, units);
+          multiply_rows(b, count, m, a + i * a_row, a_row, sums);
+          finish(sums, gates_ * block_, block_, i, count, unit, units);
         }
     });
   }
@@ -129,13 +136,13 @@ template <class T> class StepProduct {
   // Tiles that share a panel while it lies in L1, and the sums of that many.
   static constexpr int64_t kGroup = 4, kMaxSums = kGroup * 16 * 128;
   int64_t grain(int64_t rows) const;
-  void multiply_rows(int64_t block, int64_t row, int64_t rows, int64_t m, const T* packed, T* sums) const;
-  template <class F> void run_direct(const T* a, int64_t rows, F&& finish) const {
+  void multiply_rows(int64_t block, int64_t rows, int64_t m, const T* a, int64_t a_row, T* sums) const;
+  template <class F> void run_direct(const T* a, int64_t a_row, int64_t rows, F&& finish) const {
     Workspace<T> sums(size_t(rows * gates_ * units_));
     Gemm<T> g = {};
     g.alpha = 1;
     g.m = rows, g.n = gates_ * units_, g.k = depth_;
-    g.a = {a, depth_, 1}, g.b = {w_, depth_step_, column_step_};
+    g.a = {a, a_row, 1}, g.b = {w_, depth_step_, column_step_};
     g.c = sums, g.c_row = g.n;
     gemm(g);
     finish(sums, g.n, units_, int64_t(0), rows, int64_t(0), units_);
@@ -150,7 +157,7 @@ template <class T> class StepProduct {
 };
 
 // How many ways to split the batch: threads that run whole sequences never wait for each other, but each
-// reads all weights, so these must fit its L2. The bits of a row do not know its neighbours.
+// reads all weights. The bits of a row do not know its neighbours.
 int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row);
 
 }  // namespace nn::cpu

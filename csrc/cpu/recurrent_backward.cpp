@@ -5,33 +5,10 @@
 //
 // Only d is sequential. Rows beyond the end of their sequence have d = 0 and hand the gradient of the state
 // on. gru's d has four parts: r, z, n on the input's side, n on the state's side. Threads as forward.
-#include "recurrent.h"
+#include "recurrent_backward.h"
 
 namespace nn::cpu {
 namespace {
-
-template <class T> struct Backward {
-  RecurrentShape s;
-  Sequence<const T> gy, gcells, y, cells;
-  Matrix<T> x_step;
-  int64_t x_time;
-  const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
-  const Ends* ends;
-  T *dh, *dc;  // gradients of the states, at last of h0 and c0
-  T* d;        // (T, N, columns()), rows d_row() apart
-  T* dout;     // (T, N, P) gradient of the projection's result
-  T* gx;       // (T, N, I) in x's order, or null
-
-  int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
-  int64_t d_row() const { return padded(columns()); }
-  // c and h before step k, of rows that were active then (or not): the array, or the states at the start
-  Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
-                           bool was) const {
-    if (was) return {all.at(s.time(k - 1), 0), 0, all.n};
-    return {start, 0, width};
-  }
-  bool was_active(int64_t k, int64_t n) const { return k > 0 && ends->active(s.time(k - 1), n); }
-};
 
 template <class T> struct Products {
   StepProduct<T> state;                  // d w_hh: to the state before
@@ -45,8 +22,8 @@ template <class T> class BackwardRows {
         products_(products),
         begin_(begin),
         rows_(end - begin),
-        packed_(size_t(products.state.packed_rows(rows_))),
-        more_(size_t(products.second ? products.second->packed_rows(rows_) : 1)) {}
+        joined_row_(padded(3 * f.s.units)),
+        joined_(size_t(f.s.cell == kGru ? rows_ * joined_row_ : 1)) {}
 
   void run() {
     const RecurrentShape& s = f_.s;
@@ -73,16 +50,37 @@ template <class T> class BackwardRows {
   template <class F> void to_state(int64_t k, F&& f) {
     const RecurrentShape& s = f_.s;
     if (k == s.steps) return f(nullptr, 0, 0, rows_, 0, s.out);
-    const int64_t columns = f_.columns(), d_row = f_.d_row(), h = s.units;
+    const T* d = d_at(k);
+    int64_t row = f_.d_row();
     if (s.cell == kGru) {
-      products_.state.pack_rows(d_at(k), d_row, rows_, 0, 2 * h, packed_);
-      products_.state.pack_rows(d_at(k) + 3 * h, d_row, rows_, 2 * h, h, packed_);
-    } else {
-      products_.state.pack_rows(d_at(k), d_row, rows_, 0, s.cell == kGruBefore ? 2 * h : columns, packed_);
+      for (int64_t i = 0; i < rows_; ++i) {
+        std::copy_n(d + i * row, 2 * s.units, joined_ + i * joined_row_);
+        std::copy_n(d + i * row + 3 * s.units, s.units, joined_ + i * joined_row_ + 2 * s.units);
+      }
+      d = joined_, row = joined_row_;
     }
-    products_.state.run(packed_, rows_,
-                        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
-                            int64_t units) { f(sums, row, i, count, unit, units); });
+    product(products_.state, d, row, k - 1, f);
+  }
+
+  // f for tiles of the rows of d times w, while what step k of them will read is fetched.
+  template <class F> void product(const StepProduct<T>& w, const T* d, int64_t row, int64_t k, F&& f) const {
+    const RecurrentShape& s = f_.s;
+    const RecurrentGrad<T> q = k < 0 ? RecurrentGrad<T>{} : whole(k);
+    w.run(
+        d, row, rows_,
+        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
+          f(sums, row, i, count, unit, units);
+        },
+        [&](int64_t i, int64_t rows, int64_t unit, int64_t units) {
+          if (unit + units > s.units || k < 0) return;
+          for (int64_t g = 0; g < s.saved; ++g)
+            ask_for(q.gates + i * q.gates_row + g * q.gates_gate + unit, q.gates_row, rows, units);
+          for (int64_t g = 0; g < s.gates; ++g)
+            ask_for(q.d + i * q.d_row + g * q.d_gate + unit, q.d_row, rows, units);
+          if (q.gy) ask_for(q.gy + i * q.gy_row + unit, q.gy_row, rows, units);
+          if (s.states && k > 0)
+            ask_for(f_.cells.at(s.time(k - 1), begin_ + i) + unit, f_.cells.n, rows, units);
+        });
   }
 
   RecurrentGrad<T> state_only() const {
@@ -157,27 +155,24 @@ template <class T> class BackwardRows {
       for (int64_t u = 0; u < s.out; ++u) dout[r * s.out + u] = on ? dh[u] : T(0);
       if (on) std::fill_n(dh, s.out, T(0));
     }
-    products_.second->pack_rows(dout, s.out, rows_, 0, s.out, more_);
     q.projected = true, q.mask = nullptr, q.gy = nullptr;
-    products_.second->run(more_, rows_,
-                          [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
-                              int64_t units) { finish(s.phase(), q, k, sums, row, i, count, unit, units); });
+    product(*products_.second, dout, s.out, k,
+            [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
+              finish(s.phase(), q, k, sums, row, i, count, unit, units);
+            });
   }
 
   void through_reset(const RecurrentGrad<T>& q, int64_t k) {
-    const int64_t h = f_.s.units;
-    products_.second->pack_rows(d_at(k) + 2 * h, f_.d_row(), rows_, 0, h, more_);
-    products_.second->run(
-        more_, rows_,
-        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
-          finish(RecurrentPhase::reset, q, k, sums, row, i, count, unit, units);
-        });
+    product(*products_.second, d_at(k) + 2 * f_.s.units, f_.d_row(), k,
+            [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
+              finish(RecurrentPhase::reset, q, k, sums, row, i, count, unit, units);
+            });
   }
 
   const Backward<T>& f_;
   const Products<T>& products_;
-  int64_t begin_, rows_;
-  Workspace<T> packed_, more_;
+  int64_t begin_, rows_, joined_row_;
+  Workspace<T> joined_;  // gru: the parts of d that meet w_hh side by side
 };
 
 template <class T> void gate_gradients(const Backward<T>& f) {
@@ -195,153 +190,6 @@ template <class T> void gate_gradients(const Backward<T>& f) {
     for (int64_t part = first; part < last; ++part)
       BackwardRows<T>(f, products, part * rows, std::min(s.batch, (part + 1) * rows)).run();
   });
-}
-
-// What the weights met, padded rows of (T, N): x, then h_(t-1). Zero beyond the ends, where gradients are
-// zero, too, and must stay so beside NaN.
-template <class T> void fill_seen(const Backward<T>& f, T* seen) {
-  const RecurrentShape& s = f.s;
-  const int64_t width = s.inputs + s.out, step = f.x_step.col;
-  parallel_for(s.steps, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, s.batch * width)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t k = begin; k < end; ++k)
-                   for (int64_t n = 0; n < s.batch; ++n) {
-                     const int64_t t = s.time(k);
-                     T *to = seen + (t * s.batch + n) * padded(width), *h = to + s.inputs;
-                     if (!f.ends->active(t, n)) {
-                       std::fill_n(to, width, T(0));
-                       continue;
-                     }
-                     const T* x = f.x_step.p + t * f.x_time + n * f.x_step.row;
-                     if (step == 1)
-                       std::copy_n(x, s.inputs, to);
-                     else
-                       for (int64_t i = 0; i < s.inputs; ++i) to[i] = x[i * step];
-                     const T* from = f.before(f.y, f.h0, s.out, k, f.was_active(k, n)).at(0, n);
-                     if (from)
-                       std::copy_n(from, s.out, h);
-                     else
-                       std::fill_n(h, s.out, T(0));
-                     const T* m = f.mask ? f.mask + (s.direction * s.batch + n) * s.out : nullptr;
-                     for (int64_t u = 0; m && u < s.out; ++u) h[u] *= m[u];
-                   }
-               });
-}
-
-template <class T> struct Gradients {
-  T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gpeephole;
-};
-
-// c (m x n) = a^T b over all steps and samples; columns of a and b side by side.
-template <class T> void weight_grad(const Backward<T>& f, const T* a, int64_t a_row, const T* b,
-                                    int64_t b_row, int64_t m, int64_t n, T* c, int64_t c_row) {
-  const WalkPanels<T> left(a, Walk(1), Walk(a_row)), right(b, Walk(1), Walk(b_row));
-  Product<T> g = {};
-  g.alpha = 1;
-  g.m = m, g.n = n, g.k = f.s.rows();
-  g.a = &left, g.b = &right, g.c = c, g.rows = Walk(c_row), g.cols = Walk(1);
-  multiply(g);
-}
-
-// y[j] = sum over all rows of x[row, j], in blocks of rows: rounding errors stay small.
-template <class T> void column_sums(const T* x, int64_t row, int64_t rows, int64_t n, T* y) {
-  constexpr int64_t kBlock = 64, kColumns = 512;
-  parallel_for((n + kColumns - 1) / kColumns, std::max<int64_t>(1, 256 / std::max<int64_t>(1, rows)),
-               [&](int64_t begin, int64_t end) {
-                 T part[kColumns];
-                 for (int64_t j = begin * kColumns; j < std::min(n, end * kColumns); j += kColumns) {
-                   const int64_t count = std::min(kColumns, n - j);
-                   std::fill_n(y + j, count, T(0));
-                   for (int64_t r = 0; r < rows; r += kBlock) {
-                     std::fill_n(part, count, T(0));
-                     for (int64_t i = r; i < std::min(rows, r + kBlock); ++i)
-                       kernels<T>().add_to(x + i * row + j, part, count);
-                     kernels<T>().add_to(part, y + j, count);
-                   }
-                 }
-               });
-}
-
-template <class T> void peephole_grad(const Backward<T>& f, T* g) {
-  const RecurrentShape& s = f.s;
-  const int64_t h = s.units;
-  std::fill_n(g, 3 * h, T(0));
-  for (int64_t k = 0; k < s.steps; ++k)
-    for (int64_t n = 0; n < s.batch; ++n) {
-      if (!f.ends->active(s.time(k), n)) continue;
-      const T* d = f.d + (s.time(k) * s.batch + n) * f.d_row();
-      const T* before = f.before(f.cells, f.c0, h, k, f.was_active(k, n)).at(0, n);
-      const T* c = f.cells.at(s.time(k), n);
-      for (int64_t u = 0; u < h; ++u) {
-        if (before) g[u] += d[u] * before[u], g[h + u] += d[h + u] * before[u];
-        g[2 * h + u] += d[3 * h + u] * c[u];
-      }
-    }
-}
-
-template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
-  const RecurrentShape& s = f.s;
-  Workspace<T> hidden(size_t(s.rows() * s.units));
-  for (int64_t t = 0; t < s.steps; ++t)
-    for (int64_t n = 0; n < s.batch; ++n) {
-      const int64_t row = t * s.batch + n;
-      T* h = hidden + row * s.units;
-      const T* o = f.gates + (4 * row + 3) * s.units;
-      kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units);
-      for (int64_t u = 0; u < s.units; ++u) h[u] *= o[u];
-    }
-  weight_grad<T>(f, f.dout, s.out, hidden, s.units, s.out, s.units, gw_hr, s.units);
-}
-
-template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to) {
-  const RecurrentShape& s = f.s;
-  const int64_t h = s.units, all = s.gates * h, columns = f.columns(), d_row = f.d_row();
-  const int64_t width = s.inputs + s.out, row = padded(width);
-  const bool gru = s.cell == kGru || s.cell == kGruBefore;
-  Workspace<T> seen(size_t(s.rows() * row));
-  fill_seen(f, static_cast<T*>(seen));
-  // One product for both weights, and d is packed once; but gru's n has parts of its own.
-  const int64_t both = gru ? 2 * h : all;
-  Workspace<T> gw(size_t(both * width));
-  weight_grad<T>(f, f.d, d_row, seen, row, both, width, gw, width);
-  for (int64_t i = 0; i < both; ++i) {
-    std::copy_n(gw + i * width, s.inputs, to.gw_ih + i * s.inputs);
-    std::copy_n(gw + i * width + s.inputs, s.out, to.gw_hh + i * s.out);
-  }
-  if (gru) {
-    weight_grad<T>(f, f.d + 2 * h, d_row, seen, row, h, s.inputs, to.gw_ih + 2 * h * s.inputs, s.inputs);
-    if (s.cell == kGruBefore)  // n met r times the state
-      for (int64_t r = 0; r < s.rows(); ++r)
-        for (int64_t u = 0; u < h; ++u) seen[r * row + s.inputs + u] *= f.gates[r * s.saved * h + u];
-    weight_grad<T>(f, f.d + (s.cell == kGru ? 3 : 2) * h, d_row, seen + s.inputs, row, h, s.out,
-                   to.gw_hh + 2 * h * s.out, s.out);
-  }
-
-  Workspace<T> sums(static_cast<size_t>(columns));
-  column_sums<T>(f.d, d_row, s.rows(), columns, sums);
-  std::copy_n(static_cast<T*>(sums), all, to.gb_ih);
-  if (to.gb_hh) {
-    std::copy_n(static_cast<T*>(sums), 2 * h, to.gb_hh);
-    std::copy_n(sums + 3 * h, h, to.gb_hh + 2 * h);
-  }
-  if (to.gpeephole) peephole_grad(f, to.gpeephole);
-  if (to.gw_hr) projection_grad(f, to.gw_hr);
-}
-
-// gx = d w_ih, in x's order of axes; added to what is there if `add`.
-template <class T> void input_gradient(const Backward<T>& f, bool add) {
-  const RecurrentShape& s = f.s;
-  const int64_t size = s.rows() * s.inputs;
-  Workspace<T> fresh(size_t(add ? size : 1));
-  const WalkPanels<T> left(f.d, Walk(f.d_row()), Walk(1)), right(f.w_ih, Walk(1), Walk(s.inputs));
-  Product<T> g = {};
-  g.alpha = 1;
-  g.m = s.rows(), g.n = s.inputs, g.k = s.gates * s.units;
-  g.a = &left, g.b = &right, g.c = add ? static_cast<T*>(fresh) : f.gx, g.cols = Walk(1);
-  g.rows.then(s.batch, s.batch_first ? s.steps * s.inputs : s.inputs);
-  g.rows.then(s.steps, s.batch_first ? s.inputs : s.batch * s.inputs);
-  multiply(g);
-  if (add) kernels<T>().add_to(fresh, f.gx, size);
 }
 
 // Steps of a gradient whose features may lie anywhere: read in place, or as a contiguous copy.

@@ -2,7 +2,7 @@
 //
 // Two layouts of the packed weights. Many rows: a panel of nr columns per gate, tiles of mr rows, as the GEMM
 // engine has them. Few rows: all gates of one register of units side by side in one panel, so that each row
-// meets up to four registers per step of the depth; tiles read the rows in place. Sums run along the whole
+// meets up to four registers per step of the depth. Tiles read the rows in place. Sums run along the whole
 // depth in one order in both.
 #include "recurrent.h"
 
@@ -46,22 +46,6 @@ StepProduct<T>::StepProduct(const T* w, int64_t depth_step, int64_t column_step,
   });
 }
 
-template <class T> int64_t StepProduct<T>::packed_rows(int64_t rows) const {
-  return (direct_ || small_ ? rows : ceil_div(rows, tile_rows_) * tile_rows_) * depth_;
-}
-
-template <class T> void StepProduct<T>::pack_rows(const T* a, int64_t a_row, int64_t rows, int64_t depth0,
-                                                  int64_t depth, T* out) const {
-  if (direct_ || small_) {
-    for (int64_t i = 0; i < rows; ++i) std::copy_n(a + i * a_row, depth, out + i * depth_ + depth0);
-    return;
-  }
-  const int64_t tiles = ceil_div(rows, tile_rows_), m = ceil_div(rows, tiles);
-  for (int64_t i = 0, tile = 0; i < rows; i += m, ++tile)
-    kernels<T>().pack(a + i * a_row, a_row, 1, int(std::min(m, rows - i)), int(tile_rows_), depth,
-                      out + tile * tile_rows_ * depth_ + depth0 * tile_rows_, tile_rows_);
-}
-
 template <class T> int64_t StepProduct<T>::grain(int64_t rows) const {
   const int64_t weights = gates_ * block_ * depth_;
   const int64_t work =
@@ -69,13 +53,13 @@ template <class T> int64_t StepProduct<T>::grain(int64_t rows) const {
   return std::max<int64_t>(1, kStepFlops / work);
 }
 
-// sums = rows [row, row + rows) times a block of weights, in tiles of m rows that share each panel.
-template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t row, int64_t rows, int64_t m,
-                                                      const T* packed, T* sums) const {
-  const int64_t k_step = small_ ? 1 : tile_rows_, piece = ceil_div(depth_, ceil_div(depth_, kDepth));
+// sums = rows times a block of weights, in tiles of m rows that share each panel.
+template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t rows, int64_t m, const T* a,
+                                                      int64_t a_row, T* sums) const {
+  const int64_t piece = ceil_div(depth_, ceil_div(depth_, kDepth));
   GemmTile<T> t = {};
-  t.packed = !small_;
-  t.a_row = depth_, t.a_k = 1, t.b_k = panel_;
+  t.panel = !small_;
+  t.a_row = a_row, t.a_k = 1, t.b_k = panel_;
   t.c_row = gates_ * block_;
   t.n = panel_;
   const T* w = *packed_ + block * gates_ * block_ * depth_;
@@ -85,7 +69,7 @@ template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t row
       t.b = w + (p * depth_ + k) * panel_;
       t.accumulate = k > 0;
       for (int64_t i = 0; i < rows; i += m) {
-        t.a = packed + (row + i) / m * tile_rows_ * depth_ + k * k_step;
+        t.a = a + i * a_row + k;
         t.c = sums + i * t.c_row + p * panel_;
         kernels<T>().gemm_tile(int(std::min(m, rows - i)), int(panel_ / shape_.width), t);
       }
@@ -93,7 +77,8 @@ template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t row
 }
 
 int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row) {
-  if (rows < 12 || weight_bytes > (int64_t(768) << 10) || rows * steps * flops_per_row < 4 * kStepFlops)
+  // Beyond some MB a step is long against a meeting of the threads, and L3 would be read once per part.
+  if (rows < 12 || weight_bytes > (int64_t(4) << 20) || rows * steps * flops_per_row < 4 * kStepFlops)
     return 1;
   return std::min<int64_t>(num_threads(), rows / 6);
 }

@@ -33,12 +33,18 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 3;
 #endif
 
-// MR rows by NV vectors. Packed: A and B come from pack(), whose strides the compiler then knows.
-template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) {
+// Where a tile finds its operands: strides the compiler then knows.
+enum class Operands { in_place, panel, packed };
+
+// MR rows by NV vectors.
+template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t) {
   constexpr int W = vec<T>::width;
+  constexpr bool Packed = From == Operands::packed, Panels = From != Operands::in_place;
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
-  const int64_t a_row = Packed ? 1 : t.a_row, a_k = Packed ? TileLimit<T>::rows[kTileVectors] : t.a_k;
-  const int64_t b_k = Packed ? kTileVectors * W : t.b_k;
+  const int64_t a_row = Packed ? 1 : t.a_row, a_k = Packed   ? TileLimit<T>::rows[kTileVectors]
+                                                    : Panels ? 1
+                                                             : t.a_k;
+  const int64_t b_k = Panels ? kTileVectors * W : t.b_k;
   vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
@@ -51,8 +57,11 @@ template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) 
   for (int64_t k = 0; k < t.k; ++k) {
     vec<T> bv[NV];
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) bv[j] = Packed || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
+    for (int j = 0; j < NV; ++j) bv[j] = Panels || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
     if (Packed) __builtin_prefetch(b + 8 * b_k);
+    if (Panels && !Packed)
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) __builtin_prefetch(b + 64 * b_k + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const vec<T> av = set1(a[i * a_row]);
@@ -82,27 +91,28 @@ template <class T, int MR, int NV, bool Packed> void tile(const GemmTile<T>& t) 
   }
 }
 
-template <class T, int NV, bool Packed, int MR> void tile_rows(int m, const GemmTile<T>& t) {
-  if (m == MR) return tile<T, MR, NV, Packed>(t);
-  if constexpr (MR > 1) tile_rows<T, NV, Packed, MR - 1>(m, t);
+template <class T, int NV, Operands From, int MR> void tile_rows(int m, const GemmTile<T>& t) {
+  if (m == MR) return tile<T, MR, NV, From>(t);
+  if constexpr (MR > 1) tile_rows<T, NV, From, MR - 1>(m, t);
 }
 
 // m <= gemm_shape().max_rows[nv] rows by nv vectors (the last one partly filled: t.n says how far).
 template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   typedef TileLimit<T> L;
   if (t.packed) {
-    if (nv == kTileVectors) return tile_rows<T, kTileVectors, true, L::rows[kTileVectors]>(m, t);
-    return tile_rows<T, 1, true, L::rows[kTileVectors]>(m, t);
+    if (nv == kTileVectors) return tile_rows<T, kTileVectors, Operands::packed, L::rows[kTileVectors]>(m, t);
+    return tile_rows<T, 1, Operands::packed, L::rows[kTileVectors]>(m, t);
   }
+  if (t.panel) return tile_rows<T, kTileVectors, Operands::panel, L::rows[kTileVectors]>(m, t);
   switch (nv) {
     case 1:
-      return tile_rows<T, 1, false, L::rows[1]>(m, t);
+      return tile_rows<T, 1, Operands::in_place, L::rows[1]>(m, t);
     case 2:
-      return tile_rows<T, 2, false, L::rows[2]>(m, t);
+      return tile_rows<T, 2, Operands::in_place, L::rows[2]>(m, t);
     case 3:
-      return tile_rows<T, 3, false, L::rows[3]>(m, t);
+      return tile_rows<T, 3, Operands::in_place, L::rows[3]>(m, t);
     default:
-      return tile_rows<T, 4, false, L::rows[4]>(m, t);
+      return tile_rows<T, 4, Operands::in_place, L::rows[4]>(m, t);
   }
 }
 
@@ -148,6 +158,7 @@ template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, 
     for (; k < depth; k += W)
       for (int i = 0; i < width; i += W) {
         const T* from = x + i * lane_step + k;
+        for (int j = i; j < width && j < i + W; ++j) __builtin_prefetch(x + (j + width) * lane_step + k);
         T* to = out + k * out_step + i;
         if (i + W <= lanes && k + W <= depth)
           transpose_square(from, lane_step, to, out_step);

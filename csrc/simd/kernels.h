@@ -15,7 +15,8 @@
 namespace nn {
 
 // One call of the GEMM micro-kernel. With `packed`, a and b come from pack() and the tile may read whole
-// vectors of b.
+// vectors of b; with `panel` b alone does, in panels of gemm_shape().vectors, and is asked for ahead: it
+// comes from L2 or L3 (a_k is 1).
 template <class T> struct GemmTile {
   int64_t k;
   const T* a;
@@ -25,7 +26,7 @@ template <class T> struct GemmTile {
   T* c;
   int64_t c_row;
   int64_t n;  // columns
-  bool packed;
+  bool packed, panel;
   bool accumulate;  // c holds the sum over earlier depths; otherwise it is not read
   bool last;        // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
   T alpha, beta, floor;
@@ -124,8 +125,10 @@ template <class T> struct RecurrentStep {
   int64_t a_row, a_gate, s_row, s_gate;
   const T *bias, *peephole;  // * of gru's n on the state's side; *
   int64_t peephole_gate;
-  T *h, *c;  // the states, in place
-  int64_t h_row, c_row;
+  const T* h;  // the state before and after
+  T* next;
+  T* c;  // in place
+  int64_t h_row, next_row, c_row;
   T *y, *cells, *gates;  // * copies of h and c, the gates
   int64_t y_row, cells_row, gates_row, gates_gate;
   const T* used;  // reset: h under the mask, and r times it

@@ -16,9 +16,17 @@ NN_INLINE vec<float> gate_tanh(vec<float> v) {
                       -8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16};
   const double q[] = {4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06};
   const vec<float> x = min(set1(7.90531110763549805f), max(set1(-7.90531110763549805f), v)), square = x * x;
-  return x * polynomial(square, p) / polynomial(square, q);
+  return x * polynomial(square, p) * reciprocal(polynomial(square, q));
 }
 NN_INLINE vec<double> gate_tanh(vec<double> v) { return tanh(v); }
+
+// Where e^-v would leave float's range the result is at 1e-38 or at 1 already.
+NN_INLINE vec<float> gate_sigmoid(vec<float> v) {
+  vec<float> n;
+  const vec<float> r = split_ln2(min(set1(87.0f), max(set1(-87.0f), -v)), n);
+  return reciprocal(set1(1.0f) + exp_parts(r, n));
+}
+NN_INLINE vec<double> gate_sigmoid(vec<double> v) { return sigmoid(v); }
 
 template <class T> NN_INLINE vec<T> at(const T* p, int64_t offset, int k) {
   return p ? load(p + offset, k) : set1(T(0));
@@ -37,13 +45,13 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
     i = fma(load(t.peephole + j, k), c0, i);
     f = fma(load(t.peephole + p + j, k), c0, f);
   }
-  i = sigmoid(i), f = sigmoid(f);
+  i = gate_sigmoid(i), f = gate_sigmoid(f);
   const vec<T> g = gate_tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = fma(f, c0, i * g);
   if (t.peephole) o = fma(load(t.peephole + 2 * p + j, k), c, o);
-  o = sigmoid(o);
+  o = gate_sigmoid(o);
   const vec<T> h = o * gate_tanh(c);
   store(t.c + r * t.c_row + j, c, k);
-  store(t.h + r * t.h_row + j, h, k);
+  store(t.next + r * t.next_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
   put(t.cells, r * t.cells_row + j, c, k);
   if (t.gates) {
@@ -55,12 +63,12 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
 
 template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
   const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
-  const vec<T> reset = sigmoid(load(a, k) + load(s, k));
-  const vec<T> z = sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
+  const vec<T> reset = gate_sigmoid(load(a, k) + load(s, k));
+  const vec<T> z = gate_sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
   const vec<T> hn = load(s + 2 * t.s_gate, k) + at(t.bias, j, k);
   const vec<T> n = gate_tanh(fma(reset, hn, load(a + 2 * t.a_gate, k)));
   const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
-  store(t.h + r * t.h_row + j, h, k);
+  store(t.next + r * t.next_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
   if (t.gates) {
     T* out = t.gates + r * t.gates_row + j;
@@ -72,9 +80,9 @@ template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r,
 template <class T> NN_INLINE void reset_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
   const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
   T* out = t.gates + r * t.gates_row + j;
-  const vec<T> reset = sigmoid(load(a, k) + load(s, k));
+  const vec<T> reset = gate_sigmoid(load(a, k) + load(s, k));
   store(out, reset, k);
-  store(out + t.gates_gate, sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k)), k);
+  store(out + t.gates_gate, gate_sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k)), k);
   store(t.reset + r * t.reset_row + j, reset * load(t.used + r * t.used_row + j, k), k);
 }
 
@@ -84,7 +92,7 @@ template <class T> NN_INLINE void gru_last_unit(const RecurrentStep<T>& t, int64
   const vec<T> n = gate_tanh(load(t.a + r * t.a_row + 2 * t.a_gate + j, k) + load(t.s + r * t.s_row + j, k));
   const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
   store(out + 2 * t.gates_gate, n, k);
-  store(t.h + r * t.h_row + j, h, k);
+  store(t.next + r * t.next_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
 }
 
@@ -100,18 +108,26 @@ template <class T, class F> NN_INLINE void each_unit(int64_t rows, int64_t units
 template <class T> void recurrent_step(RecurrentPhase phase, const RecurrentStep<T>& t) {
   switch (phase) {
     case RecurrentPhase::lstm:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { lstm_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        lstm_unit(t, r, j, k);
+      });
     case RecurrentPhase::gru:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        gru_unit(t, r, j, k);
+      });
     case RecurrentPhase::reset:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { reset_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        reset_unit(t, r, j, k);
+      });
     case RecurrentPhase::gru_last:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_last_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        gru_last_unit(t, r, j, k);
+      });
     default:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
         const vec<T> v = load(t.a + r * t.a_row + j, k) + load(t.s + r * t.s_row + j, k);
         const vec<T> h = phase == RecurrentPhase::tanh ? gate_tanh(v) : max(set1(T(0)), v);
-        store(t.h + r * t.h_row + j, h, k);
+        store(t.next + r * t.next_row + j, h, k);
         put(t.y, r * t.y_row + j, h, k);
       });
   }
@@ -185,17 +201,23 @@ NN_INLINE void rnn_grad_unit(bool relu, const RecurrentGrad<T>& t, int64_t r, in
 template <class T> void recurrent_grad(RecurrentPhase phase, const RecurrentGrad<T>& t) {
   switch (phase) {
     case RecurrentPhase::lstm:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { lstm_grad_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        lstm_grad_unit(t, r, j, k);
+      });
     case RecurrentPhase::gru:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { gru_grad_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        gru_grad_unit(t, r, j, k);
+      });
     case RecurrentPhase::reset:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) { reset_grad_unit(t, r, j, k); });
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
+        reset_grad_unit(t, r, j, k);
+      });
     case RecurrentPhase::carry:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
         store(t.dh + r * t.dh_row + j, state_grad(t, r, j, k), k);
       });
     default:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) {
+      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
         rnn_grad_unit(phase == RecurrentPhase::relu, t, r, j, k);
       });
   }

@@ -153,6 +153,11 @@ NN_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fnma(vd a, vd b, vd c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
+NN_INLINE vf reciprocal(vf a) {  // a quarter of the time of a division
+  const vf r = {_mm512_rcp14_ps(a.v)};
+  return fma(r, fnma(a, r, set1(1.0f)), r);
+}
+NN_INLINE vd reciprocal(vd a) { return set1(1.0) / a; }
 NN_INLINE vf min(vf a, vf b) { return {_mm512_min_ps(a.v, b.v)}; }
 NN_INLINE vd min(vd a, vd b) { return {_mm512_min_pd(a.v, b.v)}; }
 NN_INLINE vf max(vf a, vf b) { return {_mm512_max_ps(a.v, b.v)}; }

@@ -125,6 +125,8 @@ NN_INLINE vf fma(vf a, vf b, vf c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {vfmaq_f64(c.v, a.v, b.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {vfmsq_f32(c.v, a.v, b.v)}; }
 NN_INLINE vd fnma(vd a, vd b, vd c) { return {vfmsq_f64(c.v, a.v, b.v)}; }
+NN_INLINE vf reciprocal(vf a) { return set1(1.0f) / a; }
+NN_INLINE vd reciprocal(vd a) { return set1(1.0) / a; }
 
 NN_INLINE mask<float> lt(vf a, vf b) { return {vcltq_f32(a.v, b.v)}; }
 NN_INLINE mask<double> lt(vd a, vd b) { return {vcltq_f64(a.v, b.v)}; }

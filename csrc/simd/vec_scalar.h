@@ -83,6 +83,8 @@ template <class T> NN_INLINE vec<T> operator-(vec<T> a) { return {-a.v}; }
 NN_INLINE vec<float> fma(vec<float> a, vec<float> b, vec<float> c) { return {fmaf(a.v, b.v, c.v)}; }
 NN_INLINE vec<double> fma(vec<double> a, vec<double> b, vec<double> c) { return {::fma(a.v, b.v, c.v)}; }
 template <class T> NN_INLINE vec<T> fnma(vec<T> a, vec<T> b, vec<T> c) { return fma(-a, b, c); }
+// 1 / a, within 2 ulp where neither a nor the result is 0, infinite or denormal.
+template <class T> NN_INLINE vec<T> reciprocal(vec<T> a) { return {1 / a.v}; }
 template <class T> NN_INLINE vec<T> min(vec<T> a, vec<T> b) { return {a.v < b.v ? a.v : b.v}; }
 template <class T> NN_INLINE vec<T> max(vec<T> a, vec<T> b) { return {a.v > b.v ? a.v : b.v}; }
 

@@ -310,6 +310,18 @@ template <class T> struct Test {
     }
   }
 
+  void reciprocals() const {
+    for (int e = -60; e <= 60; ++e)
+      for (double m : {1.0, 1.2345678, 1.5, 1.9999}) {
+        T got[W];
+        const T x = T(ldexp(e % 2 ? m : -m, e));
+        store(got, reciprocal(set1(x)));
+        for (int i = 0; i < W; ++i)
+          if (!(fabs(double(got[i]) * double(x) - 1) <= (sizeof(T) == 4 ? 2.4e-7 : 4.5e-16)))
+            fail("reciprocal", i, double(got[i]), 1 / double(x), "2 ulp");
+      }
+  }
+
   void powers_of_two() const {
     for (int n : {0,    1,    -1,    3,    -7,   24,    -52,  100,   -100, 126,   -126,   127,
                   -127, 149,  -149,  150,  254,  -280,  300,  -300,  700,  -700,  1022,   -1022,
@@ -427,6 +439,7 @@ template <class T> struct Test {
     gathers();
     lookups();
     arithmetic();
+    reciprocals();
     compares();
     bools();
     powers_of_two();

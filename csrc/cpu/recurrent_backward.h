@@ -1,0 +1,41 @@
+// The way back through a recurrent layer: what its two parts share. recurrent_backward.cpp walks the steps,
+// recurrent_weights.cpp makes the gradients that are products over all steps.
+#pragma once
+#include "recurrent.h"
+
+namespace nn::cpu {
+
+template <class T> struct Backward {
+  RecurrentShape s;
+  Sequence<const T> gy, gcells, y, cells;
+  Matrix<T> x_step;
+  int64_t x_time;
+  const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
+  const Ends* ends;
+  T *dh, *dc;  // gradients of the states, at last of h0 and c0
+  T* d;        // (T, N, columns()), rows d_row() apart
+  T* dout;     // (T, N, P) gradient of the projection's result
+  T* gx;       // (T, N, I) in x's order, or null
+
+  int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
+  int64_t d_row() const { return padded(columns()); }
+  // c and h before step k, of rows that were active then (or not): the array, or the states at the start
+  Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
+                           bool was) const {
+    if (was) return {all.at(s.time(k - 1), 0), 0, all.n};
+    return {start, 0, width};
+  }
+  bool was_active(int64_t k, int64_t n) const { return k > 0 && ends->active(s.time(k - 1), n); }
+};
+
+template <class T> struct Gradients {
+  T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gpeephole;
+};
+
+// gw = d^T [x, h_(t-1)], and the sums of d.
+template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to);
+
+// gx = d w_ih, in x's order of axes; added to what is there if `add`.
+template <class T> void input_gradient(const Backward<T>& f, bool add);
+
+}  // namespace nn::cpu
