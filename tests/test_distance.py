@@ -34,6 +34,25 @@ def test_sizes_around_register_widths(n):
         check_kernels("norm_forward", randn(5, n), axes, True, kind="chain")
 
 
+ROWS = {"row_dots_forward": (), "pairwise_distance_forward": (1e-6,), "cosine_similarity_forward": (1e-8,)}
+
+
+@pytest.mark.parametrize("op", ROWS)
+def test_rows_with_rows(op):
+    for n in (0, *SIZES):
+        check_kernels(op, randn(5, n), randn(5, n, seed=1), *ROWS[op], kind="chain", n=10 + n)
+    for x, y in (
+        (randn(20), randn(20, seed=1)),
+        (randn(3, 4, 5), randn(5, 4, 3, seed=1).T),
+        (randn(6, 40)[::-1, ::2], np.broadcast_to(randn(20, seed=1), (6, 20))),
+        (randn(0, 3), randn(0, 3)),
+    ):
+        check_kernels(op, x, y, *ROWS[op], kind="chain", n=40)
+    for wrong in (randn(3, 4), randn(4), np.asarray(randn())):
+        with pytest.raises(ValueError, match=r"must have one shape, \(\.\.\., width\)"):
+            getattr(_cpu, op)(randn(3, 5), wrong, *ROWS[op])
+
+
 def test_norm_kernel_of_every_layout():
     for x in (
         randn(3, 4, 5),
@@ -50,12 +69,13 @@ def test_norm_kernel_of_every_layout():
 
 
 def test_same_bits_for_any_thread_count():
-    x, before, results = randn(300, 60), _cpu.num_threads(), []
+    x, wide, before, results = randn(300, 60), randn(2000, 300), _cpu.num_threads(), []
     try:
         for threads in (1, 2, 3):
             _cpu.set_num_threads(threads)
             y = _cpu.pdist_forward(x, 2.0)
-            results.append((y, _cpu.pdist_backward(y, x, y, 2.0)))
+            rows = [getattr(_cpu, op)(wide, wide[::-1], *options) for op, options in ROWS.items()]
+            results.append((y, _cpu.pdist_backward(y, x, y, 2.0), *rows))
     finally:
         _cpu.set_num_threads(before)
     for r in results[1:]:
@@ -132,7 +152,9 @@ def test_gradients():
         check_gradient(lambda x, p=p: F.normalize(x, p), x)
         check_gradient(lambda x, p=p: F.pdist(x, p), x)
         check_gradient(lambda x, y, p=p: F.pairwise_distance(x, y, p), x, y)
-    check_gradient(lambda x, y: F.cosine_similarity(x, y, 0), x, y)
+    for dim in (0, 1):
+        check_gradient(lambda x, y, d=dim: F.cosine_similarity(x, y, d), x, y)
+        check_gradient(lambda x, y, d=dim: F.cosine_similarity(x, y, d, eps=2.0), x, y)
 
 
 @pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0, float("inf")])

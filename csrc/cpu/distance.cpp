@@ -1,9 +1,10 @@
-// Distances between all pairs of rows.
+// Distances between all pairs of rows; products, distances and cosines of rows that lie at the same place.
 //
 //   y[i, j] = (sum over d of |x[i, d] - x[j, d]|^p)^(1/p), i < j, one after another
 //
 // Differences are formed as they stand: no |a|^2 + |b|^2 - 2ab, which loses the digits of near rows. Every
-// row of gx is one thread's, which takes each pair twice for it. Bound by arithmetic.
+// row of gx is one thread's, which takes each pair twice for it. Bound by arithmetic; rows with rows by
+// bytes.
 #include <algorithm>
 #include <cmath>
 
@@ -15,7 +16,8 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // differences: some 20 us
+constexpr int64_t kGrain = 1 << 15;     // differences: some 20 us
+constexpr int64_t kRowGrain = 1 << 17;  // numbers of each operand: some 20 us
 
 struct Power {
   int kind;  // as in simd/distance.inl
@@ -38,7 +40,46 @@ void check_matrix(const char* op, const View& x) {
   if (x.ndim != 2) fail(op, "input must be (rows, width)", {{"input", x}});
 }
 
+// f(x, y, rows, width, out) over stretches of the rows of x and y.
+template <class F> Array each_row_pair(const char* op, const View& x, const View& y, F&& f) {
+  const Dtype dt = common_dtype(op, {{"x", x}, {"y", y}});
+  if (x.ndim == 0 || x.ndim != y.ndim || !std::equal(x.shape, x.shape + x.ndim, y.shape))
+    fail(op, "x and y must have one shape, (..., width)", {{"x", x}, {"y", y}});
+  const int64_t n = x.shape[x.ndim - 1];
+  Array out = output(op, dt, x.ndim - 1, x.shape);
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense_x(x), dense_y(y);
+    parallel_for(out.size(), std::max<int64_t>(1, kRowGrain / std::max<int64_t>(1, n)),
+                 [&](int64_t begin, int64_t end) {
+                   f(dense_x.as<T>() + begin * n, dense_y.as<T>() + begin * n, end - begin, n,
+                     out.as<T>() + begin);
+                 });
+  });
+  return out;
+}
+
 }  // namespace
+
+Array row_dots_forward(const View& x, const View& y) {
+  return each_row_pair("row_dots", x, y, [](auto* a, auto* b, int64_t rows, int64_t n, auto* out) {
+    kernels<std::decay_t<decltype(*out)>>().row_dots(a, n, b, n, rows, n, out);
+  });
+}
+
+Array pairwise_distance_forward(const View& x, const View& y, double eps) {
+  return each_row_pair("pairwise_distance", x, y, [=](auto* a, auto* b, int64_t rows, int64_t n, auto* out) {
+    using T = std::decay_t<decltype(*out)>;
+    kernels<T>().row_distances(a, b, T(eps), rows, n, out);
+  });
+}
+
+Array cosine_similarity_forward(const View& x, const View& y, double eps) {
+  return each_row_pair("cosine_similarity", x, y, [=](auto* a, auto* b, int64_t rows, int64_t n, auto* out) {
+    using T = std::decay_t<decltype(*out)>;
+    kernels<T>().row_cosines(a, b, T(eps), rows, n, out);
+  });
+}
 
 Array pdist_forward(const View& x, double p) {
   constexpr const char* op = "pdist";

@@ -63,8 +63,10 @@ struct Problem {
            {{"x", x}, {"weight", weight}});
   }
 
-  int64_t place(int64_t r, int64_t c) const {  // of class c of row r in x
-    return inner == 1 ? r * classes + c : (r / inner * classes + c) * inner + r % inner;
+  // f(row, where its first class stands in x)
+  template <class F> void each_row(F&& f) const {
+    for (int64_t o = 0, r = 0; o < outer; ++o)
+      for (int64_t i = 0; i < inner; ++i, ++r) f(r, o * classes * inner + i);
   }
   void need_class_numbers(const View& target) const {
     if (!by_class)
@@ -79,27 +81,26 @@ struct Problem {
   }
 };
 
-// The class numbers as a dense list, checked: -1 for the ignored ones.
-struct Classes {
-  Workspace<int64_t> at;
-  Classes(const Problem& p, const View& target, int64_t ignore_index) : at(size_t(p.rows)) {
+// The class numbers, checked: -1 for the ignored ones. A dense list of int64 is read where it is.
+class Classes {
+ public:
+  Classes(const Problem& p, const View& target, int64_t ignore_index) : ignored_(ignore_index) {
     if (target.dtype == Dtype::i64 && target.contiguous()) {
-      const int64_t* v = target.as<const int64_t>();
-      bool good = true;
-      for (int64_t i = 0; i < p.rows; ++i) {
-        const bool ignored = v[i] == ignore_index;
-        good = good && (ignored || uint64_t(v[i]) < uint64_t(p.classes));
-        at[i] = ignored ? -1 : v[i];
-      }
-      if (good) return;
+      at_ = target.as<const int64_t>();
+      bool bad = false;
+      for (int64_t i = 0; i < p.rows; ++i)
+        bad |= (at_[i] != ignore_index) & (uint64_t(at_[i]) >= uint64_t(p.classes));
+      if (!bad) return;
     }
+    int64_t* list = copy_.emplace(size_t(p.rows));
+    at_ = list;
     int64_t place[kMaxDims] = {};
     const char* from = static_cast<const char*>(target.data);
     for (int64_t i = 0; i < p.rows; ++i) {
       const int64_t v = target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(from)
                                                    : *reinterpret_cast<const int64_t*>(from);
       if (v != ignore_index && (v < 0 || v >= p.classes)) refuse(p, target, place, v, ignore_index);
-      at[i] = v == ignore_index ? -1 : v;
+      list[i] = v;
       for (int d = target.ndim - 1; d >= 0; --d) {
         from += target.strides[d];
         if (++place[d] < target.shape[d]) break;
@@ -108,6 +109,12 @@ struct Classes {
       }
     }
   }
+  int64_t operator[](int64_t r) const { return at_[r] == ignored_ ? -1 : at_[r]; }
+
+ private:
+  std::optional<Workspace<int64_t>> copy_;
+  const int64_t* at_;
+  int64_t ignored_;
   [[noreturn]] static void refuse(const Problem& p, const View& target, const int64_t* place, int64_t v,
                                   int64_t ignored) {
     std::string at;
@@ -148,32 +155,27 @@ template <class T> struct Tables {
   T divisor() const {
     if (q) return T(p.rows);
     double sum = 0;
-    for (int64_t r = 0; r < p.rows; ++r) sum += classes->at[r] < 0 ? 0 : double(weight(classes->at[r]));
+    for (int64_t r = 0; r < p.rows; ++r) sum += (*classes)[r] < 0 ? 0 : double(weight((*classes)[r]));
     return T(sum);
   }
 
-  // losses[r] = -sum_c q_c w_c log p_c with log p_c = (x_c - top) - log_sum, for a stretch of rows
+  // What the columns' targets ask of all classes.
+  ClassTargets<T> columns(int64_t at) const { return {q ? q + at : nullptr, w, keep, even}; }
+
+  // losses[r] = -sum_c q_c w_c log p_c with log p_c = (x_c - top) - log_sum, for a stretch of rows; of
+  // columns they hold the part of all classes already
   void losses(int64_t first, int64_t count, int64_t at, const T* top, const T* log_sum, T* losses) const {
     const int64_t n = p.classes, step = p.inner == 1 ? n : 1;
     T mass;
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = 0; i < count && p.inner == 1; ++i) {
       losses[i] = 0;
-      if (p.inner == 1 && spread())
+      if (spread())
         kernels<T>().target_loss_row(x + at + i * n, q ? q + at + i * n : nullptr, w, n, top[i], log_sum[i],
                                      keep, even, losses + i, &mass);
     }
-    if (p.inner > 1 && spread())
-      for (int64_t c = 0; c < n; ++c) {
-        const T *row = x + at + c * p.inner, *share = q ? q + at + c * p.inner : nullptr;
-        const T wc = weight(c);
-        for (int64_t i = 0; i < count; ++i) {
-          const T m = (share ? keep * share[i] + even : even) * wc;
-          if (m != 0) losses[i] += m * (log_sum[i] - (row[i] - top[i]));  // 0 log 0 is 0
-        }
-      }
     if (q) return;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t target = classes->at[first + i];
+      const int64_t target = (*classes)[first + i];
       if (target < 0)
         losses[i] = 0;
       else
@@ -181,40 +183,24 @@ template <class T> struct Tables {
     }
   }
 
-  // mass[r] = sum_c q_c w_c of a stretch of rows
+  // mass[r] = sum_c q_c w_c of a stretch of rows, or of columns with class numbers
   void masses(int64_t first, int64_t count, int64_t at, T* mass) const {
     const int64_t n = p.classes;
     T all = 0, unused;
     for (int64_t c = 0; c < n && smoothing != 0; ++c) all += weight(c);
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t target = q ? 0 : classes->at[first + i];
+      const int64_t target = q ? 0 : (*classes)[first + i];
       mass[i] = q || target < 0 ? T(0) : keep * weight(target) + even * all;
     }
     if (!q) return;
-    if (p.inner == 1) {
-      for (int64_t i = 0; i < count; ++i)  // the loss is of no interest here
-        kernels<T>().target_loss_row(q + at + i * n, q + at + i * n, w, n, T(0), T(0), keep, even, &unused,
-                                     mass + i);
-      return;
-    }
-    for (int64_t c = 0; c < n; ++c) {
-      const T *share = q + at + c * p.inner, wc = weight(c);
-      for (int64_t i = 0; i < count; ++i) mass[i] += (keep * share[i] + even) * wc;
-    }
-  }
-
-  // gx_c -= g q_c w_c of a stretch of columns, after gx_c = g p_c sum(q w)
-  void subtract_columns(int64_t count, int64_t at, const T* g, T* gx) const {
-    for (int64_t c = 0; c < p.classes; ++c) {
-      const T* share = q ? q + at + c * p.inner : nullptr;
-      T *to = gx + at + c * p.inner, wc = weight(c);
-      for (int64_t i = 0; i < count; ++i) to[i] -= g[i] * (share ? keep * share[i] + even : even) * wc;
-    }
+    for (int64_t i = 0; i < count; ++i)  // the loss is of no interest here
+      kernels<T>().target_loss_row(q + at + i * n, q + at + i * n, w, n, T(0), T(0), keep, even, &unused,
+                                   mass + i);
   }
 
   // The part of the target's class.
   void subtract_class(int64_t r, int64_t at, T g, T* gx) const {
-    const int64_t target = classes->at[r];
+    const int64_t target = (*classes)[r];
     gx += at;
     if (target < 0)  // even where x is Inf or NaN
       for (int64_t c = 0; c < p.classes; ++c) gx[c * p.inner] = 0;
@@ -260,7 +246,8 @@ Array2 cross_entropy_forward(const View& x, const View& target, const OptView& w
       if (p.inner == 1)
         k.log_sum_exp_rows(tables.x + at, count, n, top + first, log_sum + first);
       else
-        k.log_sum_exp_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first);
+        k.log_sum_exp_cols(tables.x + at, p.inner, n, count, tables.columns(at), top + first, log_sum + first,
+                           losses + first);
       tables.losses(first, count, at, top + first, log_sum + first, losses + first);
     });
     if (reduction == kNone) return;
@@ -295,14 +282,14 @@ Array cross_entropy_backward(const View& gy, const View& x, const View& target, 
     const int64_t step = p.inner == 1 ? n : 1;  // from row to row
     each_stretch(p, [&](int64_t first, int64_t count, int64_t at) {
       const int64_t end = first + count;
-      tables.masses(first, count, at, scale + first);
-      for (int64_t r = first; r < end; ++r)
-        share[r] = (reduction == kNone ? g[r] : *g) / by, scale[r] *= share[r];
-      if (p.inner > 1) {
-        k.scaled_softmax_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first, scale + first,
+      const bool in_kernel = q && p.inner > 1;  // the masses
+      if (!in_kernel) tables.masses(first, count, at, scale + first);
+      for (int64_t r = first; r < end; ++r) share[r] = (reduction == kNone ? g[r] : *g) / by;
+      for (int64_t r = first; r < end && !in_kernel; ++r) scale[r] *= share[r];
+      if (p.inner > 1)
+        k.scaled_softmax_cols(tables.x + at, p.inner, n, count, top + first, log_sum + first,
+                              tables.columns(at), share + first, in_kernel ? nullptr : scale + first,
                               to + at);
-        if (tables.spread()) tables.subtract_columns(count, at, share + first, to);
-      }
       for (int64_t r = first; r < end; ++r) {
         if (p.inner == 1)
           k.scaled_softmax_row(tables.x + r * n, q ? q + r * n : nullptr, tables.w, n, top[r], log_sum[r],
@@ -324,12 +311,12 @@ Array nll_loss_forward(const View& x, const View& target, const OptView& weight,
     using T = decltype(t);
     const Tables<T> tables(p, x, target, weight, ignore_index, 0);
     double sum = 0;
-    for (int64_t r = 0; r < p.rows; ++r) {
-      const int64_t c = tables.classes->at[r];
-      const T value = c < 0 ? T(0) : -tables.weight(c) * tables.x[p.place(r, c)];
+    p.each_row([&](int64_t r, int64_t at) {
+      const int64_t c = (*tables.classes)[r];
+      const T value = c < 0 ? T(0) : -tables.weight(c) * tables.x[at + c * p.inner];
       sum += double(value);
       if (reduction == kNone) loss.as<T>()[r] = value;
-    }
+    });
     if (reduction != kNone) *loss.as<T>() = T(sum) / (reduction == kMean ? tables.divisor() : T(1));
   });
   return loss;
@@ -350,10 +337,10 @@ Array nll_loss_backward(const View& gy, const View& x, const View& target, const
     T* to = gx.as<T>();
     parallel_for(gx.size(), 1 << 17,
                  [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, T(0)); });
-    for (int64_t r = 0; r < p.rows; ++r) {
-      const int64_t c = tables.classes->at[r];
-      if (c >= 0) to[p.place(r, c)] = -tables.weight(c) * (reduction == kNone ? g[r] : *g) / by;
-    }
+    p.each_row([&](int64_t r, int64_t at) {
+      const int64_t c = (*tables.classes)[r];
+      if (c >= 0) to[at + c * p.inner] = -tables.weight(c) * (reduction == kNone ? g[r] : *g) / by;
+    });
   });
   return gx;
 }

@@ -1,25 +1,33 @@
 // Sorting along an axis, and the k largest or smallest, with the places they came from.
 //
 // Numbers become unsigned keys in the same order (NaN above all, -0 equal to 0), with the place behind the
-// key: so sorting keys is stable, and equal numbers come in the order of x. Short rows are compared, long
-// ones go by radix, 11 bits a pass, without the passes in which all keys agree. The k first of a long row:
-// keys below the worst of the best so far gather in a buffer, which is cut to k whenever it is full. Work is
-// split over rows.
+// key: so sorting keys is stable, and equal numbers come in the order of x. Up to 32 go through a sorting
+// network, short rows are compared, long ones go by radix, 11 bits a pass, without the passes in which all
+// keys agree. The k first of a row: a bound that k or a few more keys meet, from a count of leading digits
+// or (few of many floats) from the bests of parts of the row; only those keys are sorted. Work is split over
+// rows.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
+#include "../simd/kernels.h"
 #include "copy.h"
+#include "reduce.h"
 
 namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrain = 1 << 12;  // numbers: some 20 us of sorting
 constexpr int64_t kCompared = 256;   // shorter rows are sorted by comparing
+constexpr int64_t kGroups = 256;     // parts of a row whose bests bound the row's first
+constexpr int kDigit = 11, kDigits = 1 << kDigit;
+
+int digit(uint64_t key, int shift) { return int(key >> shift & (kDigits - 1)); }
 
 uint32_t ordered(float x) {
   uint32_t u;
@@ -36,7 +44,13 @@ uint64_t ordered(double x) {
 uint32_t ordered(int32_t x) { return uint32_t(x) ^ 1u << 31; }
 uint64_t ordered(int64_t x) { return uint64_t(x) ^ uint64_t(1) << 63; }
 uint32_t ordered(uint8_t x) { return x; }
-uint32_t ordered(bool x) { return x; }
+[[maybe_unused]] uint32_t ordered(bool x) { return x; }
+
+// Without a branch: whether two keys swap can't be predicted.
+template <class I> void swap_if(bool swap, I& a, I& b) {
+  const I both = (a ^ b) & -I(swap);
+  a ^= both, b ^= both;
+}
 
 // A key and the place it came from.
 struct Short {
@@ -44,7 +58,9 @@ struct Short {
   static constexpr int bits = 32;
   Short() = default;
   Short(uint32_t key, int64_t place) : both(uint64_t(key) << 32 | uint64_t(place)) {}
+  static Short last() { return Short(~0u, 0xffffffff); }
   bool operator<(const Short& o) const { return both < o.both; }
+  void order(Short& later) { swap_if(later < *this, both, later.both); }
   uint64_t key() const { return both >> 32; }
   int64_t place() const { return int64_t(uint32_t(both)); }
 };
@@ -54,65 +70,134 @@ struct Long {
   static constexpr int bits = 64;
   Long() = default;
   Long(uint64_t key, int64_t place) : value(key), at(place) {}
-  bool operator<(const Long& o) const { return value != o.value ? value < o.value : at < o.at; }
+  static Long last() { return Long(~uint64_t(0), std::numeric_limits<int64_t>::max()); }
+  bool operator<(const Long& o) const { return (value < o.value) | ((value == o.value) & (at < o.at)); }
+  void order(Long& later) {
+    const bool wrong = later < *this;
+    swap_if(wrong, value, later.value), swap_if(wrong, at, later.at);
+  }
   uint64_t key() const { return value; }
   int64_t place() const { return at; }
 };
 template <class T> using KeyOf = std::conditional_t<sizeof(ordered(T())) == 8, Long, Short>;
 
+// Batcher's odd-even merge sort of n keys, a power of two: pairs to put in order, whatever the keys are.
+template <int n> struct Network {
+  uint8_t low[n * n] = {}, high[n * n] = {};
+  int pairs = 0;
+  constexpr Network() {
+    for (int p = 1; p < n; p *= 2)
+      for (int k = p; k; k /= 2)
+        for (int j = k % p; j + k < n; j += 2 * k)
+          for (int i = 0; i < k; ++i)
+            if ((i + j) / (2 * p) == (i + j + k) / (2 * p)) {
+              low[pairs] = uint8_t(i + j);
+              high[pairs++] = uint8_t(i + j + k);
+            }
+  }
+};
+template <int n, class K, size_t... i> void sort_network(K* keys, std::index_sequence<i...>) {
+  constexpr Network<n> network;
+  (keys[network.low[i]].order(keys[network.high[i]]), ...);
+}
+template <int n, class K> void sort_padded(K* keys, int64_t count) {
+  K all[n];
+  for (int i = 0; i < n; ++i) all[i] = i < count ? keys[i] : K::last();
+  sort_network<n>(all, std::make_index_sequence<size_t(Network<n>().pairs)>());
+  std::copy(all, all + count, keys);
+}
+
 // Sorts n keys that stand in the order of their places; `spare` is as long.
 template <class K> void sort_keys(K* keys, K* spare, int64_t n) {
+  if (n <= 8) return sort_padded<8>(keys, n);
+  if (n <= 16) return sort_padded<16>(keys, n);
+  if (n <= 32) return sort_padded<32>(keys, n);
   if (n <= kCompared) return std::sort(keys, keys + n);
-  constexpr int digit = 11, passes = (K::bits + digit - 1) / digit;
-  constexpr uint64_t mask = (1 << digit) - 1;
-  Workspace<uint32_t> counts(size_t(passes) << digit);
-  std::fill_n(static_cast<uint32_t*>(counts), size_t(passes) << digit, 0u);
+  constexpr int passes = (K::bits + kDigit - 1) / kDigit;
+  Workspace<uint32_t> counts(size_t(passes) << kDigit);
+  std::fill_n(static_cast<uint32_t*>(counts), size_t(passes) << kDigit, 0u);
   for (int64_t i = 0; i < n; ++i)
-    for (int p = 0; p < passes; ++p) ++counts[(size_t(p) << digit) + (keys[i].key() >> (p * digit) & mask)];
+    for (int p = 0; p < passes; ++p) ++counts[(size_t(p) << kDigit) + digit(keys[i].key(), p * kDigit)];
   K *from = keys, *to = spare;
   for (int p = 0; p < passes; ++p) {
-    uint32_t* count = counts + (size_t(p) << digit);
-    if (count[from[0].key() >> (p * digit) & mask] == uint32_t(n)) continue;
+    uint32_t* count = counts + (size_t(p) << kDigit);
+    if (count[digit(from[0].key(), p * kDigit)] == uint32_t(n)) continue;
     uint32_t total = 0;
-    for (uint64_t d = 0; d <= mask; ++d) {
+    for (int d = 0; d < kDigits; ++d) {
       const uint32_t here = count[d];
       count[d] = total, total += here;
     }
-    for (int64_t i = 0; i < n; ++i) to[count[from[i].key() >> (p * digit) & mask]++] = from[i];
+    for (int64_t i = 0; i < n; ++i) to[count[digit(from[i].key(), p * kDigit)]++] = from[i];
     std::swap(from, to);
   }
   if (from != keys) std::copy(from, from + n, keys);
 }
 
-// The k first of the row's keys, sorted, at the front of `keys` (room for n + 1).
-template <class T, class K>
-void first_keys(const T* x, int64_t step, int64_t n, int64_t k, uint64_t flip, K* keys, K* spare) {
-  const auto key = [&](int64_t i) { return decltype(ordered(T()))(ordered(x[i * step]) ^ flip); };
-  const int64_t room = std::max<int64_t>(4 * k, 256);
-  if (k == n || room >= n) {
-    for (int64_t i = 0; i < n; ++i) keys[i] = K(key(i), i);
-    if (k == n) return sort_keys(keys, spare, n);
-    std::copy(keys, keys + n, spare);
-    std::nth_element(spare, spare + k - 1, spare + n);
-    const K last = spare[k - 1];
-    std::copy_if(keys, keys + n, keys,
-                 [&](const K& e) { return !(last < e); });  // still in the places' order
-    return sort_keys(keys, spare, k);
+// A key that at least k of the n keys do not exceed, and few more than k: digit by digit, from the top.
+template <class F> uint64_t bound_by_digits(F&& key, int bits, int64_t n, int64_t k) {
+  const int64_t few = k + 64;
+  uint64_t prefix = 0;
+  for (int shift = bits;;) {
+    const int above = shift;
+    shift = std::max(0, shift - kDigit);
+    uint32_t count[kDigits] = {}, odd[kDigits] = {};  // two, for neighbours often have one digit
+    const auto add = [&](int64_t i, uint32_t* to) {
+      const uint64_t here = key(i);
+      if (above == bits || here >> above == prefix >> above) ++to[digit(here, shift)];
+    };
+    for (int64_t i = 0; i + 1 < n; i += 2) add(i, count), add(i + 1, odd);
+    if (n % 2) add(n - 1, count);
+    for (int d = 0; d < kDigits; ++d) count[d] += odd[d];
+    int d = 0;
+    for (; count[d] < k; ++d) k -= count[d];
+    prefix |= uint64_t(d) << shift;
+    if (shift == 0 || count[d] - k <= few) return prefix | ((uint64_t(1) << shift) - 1);
   }
+}
+
+// The same for few of many floats: the k-th best of the bests of `groups` interleaved parts.
+template <class T, class F>
+T bound_by_groups(const T* x, int64_t n, int64_t k, int64_t groups, bool descending, F&& key) {
+  T best[kGroups];
+  uint64_t keys[kGroups];
+  const Fold fold = descending ? Fold::max : Fold::min;
+  const int64_t rows = n / groups;  // the rest of the row can only make the bound too generous
+  kernels<T>().reduce_cols(int(fold), x, groups, rows, groups, nullptr, best);
+  for (int64_t i = 0; i < groups; ++i) keys[i] = key(best[i]);
+  T bound = best[0];
+  std::nth_element(keys, keys + k - 1, keys + groups);
+  for (int64_t i = 0; i < groups; ++i)
+    if (key(best[i]) == keys[k - 1]) bound = best[i];
+  return bound;
+}
+
+// The k first of the row's keys, sorted, at the front of `keys` (room for n).
+template <class T, class K>
+void first_keys(const T* x, int64_t step, int64_t n, int64_t k, bool descending, K* keys, K* spare) {
+  using Ordered = decltype(ordered(T()));
+  const uint64_t flip = descending ? ~uint64_t(0) : 0;
+  const auto key_of = [=](T v) { return Ordered(ordered(v) ^ flip); };
+  const auto key = [&](int64_t i) -> uint64_t { return key_of(x[i * step]); };
   int64_t held = 0;
-  uint64_t worst = ~uint64_t(0);  // a later key that is no better than this can't be among the first
-  const auto cut = [&] {
-    std::nth_element(keys, keys + k - 1, keys + held);
-    held = k, worst = keys[k - 1].key();
-  };
+  if constexpr (std::is_floating_point_v<T>) {
+    const int64_t groups = 2 * k <= 16 ? 16 : 2 * k <= 64 ? 64 : kGroups;
+    if (step == 1 && 2 * k <= kGroups && n >= 4 * groups) {
+      const T bound = bound_by_groups(x, n, k, groups, descending, key_of);
+      for (int64_t i = 0;; ++i) {
+        i += kernels<T>().find_beyond(x + i, n - i, bound, !descending);
+        if (i >= n) break;
+        keys[held++] = K(Ordered(key(i)), i);
+      }
+      return sort_keys(keys, spare, held);
+    }
+  }
+  const uint64_t bound = k < n && n > 64 ? bound_by_digits(key, 8 * sizeof(Ordered), n, k) : ~uint64_t(0);
   for (int64_t i = 0; i < n; ++i) {
     const uint64_t here = key(i);
-    if (here >= worst && i >= room) continue;
-    keys[held++] = K(decltype(ordered(T()))(here), i);
-    if (held == room) cut();
+    keys[held] = K(Ordered(here), i);
+    held += here <= bound;
   }
-  if (held > k) cut();
-  std::sort(keys, keys + k);
+  sort_keys(keys, spare, held);
 }
 
 Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool descending) {
@@ -139,13 +224,12 @@ Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool des
   dispatch_all(x.dtype, [&](auto t) {
     using T = decltype(t);
     using K = KeyOf<T>;
-    const uint64_t flip = descending ? ~uint64_t(0) : 0;
     parallel_for(outer * inner, std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
       Workspace<K> keys(static_cast<size_t>(n)), spare(static_cast<size_t>(n));
       for (int64_t r = begin; r < end; ++r) {
         const int64_t o = r / inner, i = r % inner;
         const T* from = dense.as<T>() + o * n * inner + i;
-        first_keys<T, K>(from, inner, n, k, flip, keys, spare);
+        first_keys<T, K>(from, inner, n, k, descending, keys, spare);
         T* to = y.as<T>() + o * k * inner + i;
         int64_t* at = places.as<int64_t>() + o * k * inner + i;
         for (int64_t j = 0; j < k; ++j) {

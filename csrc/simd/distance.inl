@@ -1,4 +1,4 @@
-// Distances of rows, (sum |x - y|^p)^(1/p), and their gradient. kind: 0 counts differences, 1,
+// Distances of rows, (sum |x - y|^p)^(1/p), and their gradient; cosines. kind: 0 counts differences, 1,
 // 2 and 3 (maximum) are the norms one knows, 4 is any other p. Bound by arithmetic once the rows are in
 // cache.
 namespace nn {
@@ -42,6 +42,33 @@ template <class T> void distances(int kind, T p, const T* x, const T* y, int64_t
       return distances_of<3>(p, x, y, n, count, out);
     default:
       return distances_of<4>(p, x, y, n, count, out);
+  }
+}
+
+// out[r] = |x - y + eps| of rows r
+template <class T> void row_distances(const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out) {
+  const vec<T> shift = set1(eps), zero = set1(T(0));
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    vec<T> a[4] = {zero, zero, zero, zero};
+    each_slot<vec<T>::width>(n, [&](int64_t i, int s, int k) {
+      const vec<T> d = only(load(x + i, k) - load(y + i, k) + shift, k);
+      a[s] = fma(d, d, a[s]);
+    });
+    store(out + r, sqrt(set1(sum4(a))), 1);
+  }
+}
+// out[r] = x . y / (max(|x|, eps) max(|y|, eps)) of rows r
+template <class T> void row_cosines(const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out) {
+  const vec<T> zero = set1(T(0)), least = set1(eps);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    vec<T> xy[4] = {zero, zero, zero, zero}, xx[4] = {zero, zero, zero, zero},
+           yy[4] = {zero, zero, zero, zero};
+    each_slot<vec<T>::width>(n, [&](int64_t i, int s, int k) {
+      const vec<T> a = load(x + i, k), b = load(y + i, k);
+      xy[s] = fma(a, b, xy[s]), xx[s] = fma(a, a, xx[s]), yy[s] = fma(b, b, yy[s]);
+    });
+    const vec<T> lengths = max(least, sqrt(set1(sum4(xx)))) * max(least, sqrt(set1(sum4(yy))));
+    store(out + r, set1(sum4(xy)) / lengths, 1);
   }
 }
 

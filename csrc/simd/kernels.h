@@ -184,6 +184,13 @@ template <class T> struct PoolRows {
   int64_t nearest, farthest;  // the range of their shifts
 };
 
+// What the targets of columns ask: q_c = keep t_c + even of class c (t null: even), times w_c (w null: 1).
+template <class T> struct ClassTargets {
+  const T *t, *w;
+  T keep, even;
+  bool ask() const { return t || even != 0; }
+};
+
 #define NN_KERNELS(NN_KERNEL)                                                                               \
   NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                         \
   NN_ACTIVATION_KERNELS(NN_KERNEL)                                                                          \
@@ -306,6 +313,7 @@ template <class T> struct PoolRows {
                                 int64_t centre_step, T* y))                                                                    \
   NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y))      \
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
+  NN_KERNEL(find_beyond, int64_t, (const T* x, int64_t n, T bound, bool below))                                                \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
 
 /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale + shift : fill */
@@ -313,8 +321,10 @@ template <class T> struct PoolRows {
   NN_KERNEL(dropout, void, (const T* x, T* y, int64_t n, uint64_t key, int64_t group, uint32_t threshold, T scale, T shift,    \
                             T fill))
 
-/* distance.inl: kind 0 to 3 is p = 0, 1, 2, infinity; 4: another p */
+/* distance.inl: kind 0 to 3 is p = 0, 1, 2, infinity; 4: another p; row_ kernels take dense rows, one by one */
 #define NN_DISTANCE_KERNELS(NN_KERNEL)                                                                                         \
+  NN_KERNEL(row_distances, void, (const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out))                             \
+  NN_KERNEL(row_cosines, void, (const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out))                               \
   NN_KERNEL(distances, void, (int kind, T p, const T* x, const T* y, int64_t n, int64_t count, T* out))                        \
   NN_KERNEL(distance_grad, void, (int kind, T p, T g, T top, const T* x, const T* y, int64_t n, T* gx))
 
@@ -325,13 +335,14 @@ template <class T> struct PoolRows {
   NN_KERNEL(softmax_backward_rows, void, (bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx))                  \
   NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t step, int64_t n, int64_t cols, T* gx))    \
   NN_KERNEL(log_sum_exp_rows, void, (const T* x, int64_t rows, int64_t n, T* top, T* log_sum))                                 \
-  NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum))                   \
+  NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const ClassTargets<T>& q, T* top,      \
+                                     T* log_sum, T* loss))                                                                     \
   NN_KERNEL(target_loss_row, void, (const T* x, const T* t, const T* w, int64_t n, T top, T log_sum, T keep, T even, T* loss,  \
                                     T* mass))                                                                                  \
   NN_KERNEL(scaled_softmax_row, void, (const T* x, const T* t, const T* w, int64_t n, T top, T log_sum, T scale, T keep,       \
                                        T even, T* y))                                                                          \
   NN_KERNEL(scaled_softmax_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const T* top, const T* log_sum,     \
-                                        const T* scale, T* y))                                                                 \
+                                        const ClassTargets<T>& q, const T* share, const T* scale, T* y))                       \
   /* ctc.inl */                                                                                                                \
   NN_KERNEL(ctc_step, void, (const T* prev, const T* skip, const T* emit, T* out, int64_t n))                                  \
   /* loss.inl: kind from elementwise.h, a: its number */                                                                       \

@@ -165,10 +165,14 @@ template <class T> NN_INLINE vec<T> log10(vec<T> x) {
   return log_base(x, 0.4342944819032518, 0.30102999566398120);
 }
 
+// t / (t + 2) with t = e^(2|x|) - 1, as in expm1 but without its edges; NaN comes through min
 template <class T> NN_INLINE vec<T> tanh(vec<T> x) {
-  const vec<T> a = min(abs(x), set1(T(24)));
-  const vec<T> t = expm1(a + a);
-  return select(is_nan(x), x, copysign(t / (t + set1(T(2))), x));
+  const vec<T> a = min(set1(T(24)), abs(x));
+  vec<T> n;
+  const vec<T> r = split_ln2(a + a, n);
+  const vec<T> p = fma(r * r, expm1_tail(r), r);
+  const vec<T> t = scale2(p + (set1(T(1)) - scale2(set1(T(1)), -n)), n);
+  return copysign(t / (t + set1(T(2))), x);
 }
 
 template <class T> NN_INLINE vec<T> cosh(vec<T> x) {

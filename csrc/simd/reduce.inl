@@ -162,6 +162,25 @@ template <class T> int64_t find_first(const T* x, int64_t n, T value) {
   return n;
 }
 
+// The first index whose x is at least `bound` (at most, if `below`), or unordered with it; n if there is
+// none.
+template <class T> int64_t find_beyond(const T* x, int64_t n, T bound, bool below) {
+  constexpr int w = vec<T>::width;
+  const vec<T> b = set1(bound);
+  const auto hits = [&](vec<T> a) { return ~(below ? gt(a, b) : lt(a, b)); };
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w)
+    if (any((hits(load(x + i)) | hits(load(x + i + w))) |
+            (hits(load(x + i + 2 * w)) | hits(load(x + i + 3 * w)))))
+      break;
+  for (; i < n; i += w) {
+    const int k = n - i < w ? int(n - i) : w;
+    const mask<T> hit = hits(load(x + i, k)) & first<T>(k);
+    if (any(hit)) return i + int64_t(reduce_min(select(hit, iota<T>(), set1(T(w)))));
+  }
+  return n;
+}
+
 // Down the columns of a matrix whose rows are `step` apart, kWide registers of columns at a time: each row
 // then gives whole cache lines. f(j, k, m) handles columns j .. j + m - 1 in k registers.
 constexpr int kWide = 4;

@@ -69,6 +69,12 @@ void softmax_backward_rows(bool is_log, const T* gy, const T* y, int64_t rows, i
   }
 }
 
+// q w of class c of the columns whose targets stand at `at`.
+template <class T> NN_INLINE vec<T> column_mass(const ClassTargets<T>& q, int64_t c, int64_t at, int m) {
+  const vec<T> even = set1(q.even), share = q.t ? fma(set1(q.keep), load(q.t + at, m), even) : even;
+  return q.w ? share * set1(q.w[c]) : share;
+}
+
 // Down the columns of a matrix whose rows are `step` apart, a strip of registers at a time (each_strip of
 // reduce.inl).
 
@@ -150,16 +156,29 @@ template <class T> void log_sum_exp_rows(const T* x, int64_t rows, int64_t n, T*
   }
 }
 
-// The same of each column.
-template <class T>
-void log_sum_exp_cols(const T* x, int64_t step, int64_t n, int64_t cols, T* top, T* log_sum) {
+// The same of each column, and loss = -sum of q w (x - top - log_sum), 0 where q w is.
+template <class T> void log_sum_exp_cols(const T* x, int64_t step, int64_t n, int64_t cols,
+                                         const ClassTargets<T>& q, T* top, T* log_sum, T* loss) {
   constexpr int w = vec<T>::width;
+  const vec<T> zero = set1(T(0));
   each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
     constexpr int k = decltype(wide)::value;
-    vec<T> t[k], total[k];
+    vec<T> t[k], total[k], l[k];
     T block[k * w * kStripRows];
-    exp_strip<k, T>(x + j, step, n, m, t, total, n <= kStripRows ? block : nullptr, false, nullptr);
-    for (int i = 0; i < k; ++i) store(top + j + i * w, t[i], m), store(log_sum + j + i * w, log(total[i]), m);
+    T* kept = n <= kStripRows ? block : nullptr;
+    exp_strip<k, T>(x + j, step, n, m, t, total, kept, false, nullptr);
+    for (int i = 0; i < k; ++i) {
+      l[i] = log(total[i]), total[i] = zero;
+      store(top + j + i * w, t[i], m), store(log_sum + j + i * w, l[i], m);
+    }
+    for (int64_t r = 0; r < n && q.ask(); ++r)
+      for (int i = 0; i < k; ++i) {
+        const int64_t at = r * step + j + i * w;
+        const vec<T> share = column_mass(q, r, at, m);
+        const vec<T> v = kept ? load(kept + r * k * w + i * w) : load(x + at, m);
+        total[i] = total[i] + select(eq(share, zero), zero, share * (l[i] - (v - t[i])));
+      }
+    for (int i = 0; i < k; ++i) store(loss + j + i * w, total[i], m);
   });
 }
 
@@ -198,17 +217,42 @@ template <class T> void scaled_softmax_row(const T* x, const T* t, const T* w, i
   });
 }
 
-// y = scale[j] * exp(x - top[j] - log_sum[j]) in column j
+// y = scale[j] exp(x - top[j] - log_sum[j]) - share[j] q w in column j; scale null: share times the sum of q
+// w
 template <class T> void scaled_softmax_cols(const T* x, int64_t step, int64_t n, int64_t cols, const T* top,
-                                            const T* log_sum, const T* scale, T* y) {
+                                            const T* log_sum, const ClassTargets<T>& q, const T* share,
+                                            const T* scale, T* y) {
   constexpr int w = vec<T>::width;
   each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
     constexpr int k = decltype(wide)::value;
+    vec<T> s[k], t[k], l[k], g[k];
+    T block[k * w * kStripRows];  // the targets' masses, for the reason that exp_strip has
+    T* kept = q.t && n <= kStripRows ? block : nullptr;
+    for (int i = 0; i < k; ++i) {
+      const int64_t at = j + i * w;
+      t[i] = load(top + at, m), l[i] = load(log_sum + at, m), g[i] = load(share + at, m);
+      s[i] = scale ? load(scale + at, m) : set1(T(0));
+    }
+    if (!scale || kept) {
+      vec<T> mass[k];
+      for (int i = 0; i < k; ++i) mass[i] = set1(T(0));
+      for (int64_t r = 0; r < n; ++r)
+        for (int i = 0; i < k; ++i) {
+          const vec<T> here = column_mass(q, r, r * step + j + i * w, m);
+          if (kept) store(kept + (r * k + i) * w, here);
+          mass[i] = mass[i] + here;
+        }
+      for (int i = 0; i < k && !scale; ++i) s[i] = g[i] * mass[i];
+    }
     for (int64_t r = 0; r < n; ++r)
       for (int i = 0; i < k; ++i) {
-        const int64_t at = j + i * w;
-        const vec<T> z = load(x + r * step + at, m) - load(top + at, m) - load(log_sum + at, m);
-        store(y + r * step + at, load(scale + at, m) * exp(z), m);
+        const int64_t at = r * step + j + i * w;
+        vec<T> v = s[i] * exp(load(x + at, m) - t[i] - l[i]);
+        if (kept)
+          v = fnma(g[i], load(kept + (r * k + i) * w), v);
+        else if (q.ask())
+          v = fnma(g[i], column_mass(q, r, at, m), v);
+        store(y + at, v, m);
       }
   });
 }

@@ -154,6 +154,8 @@ class Maximum(Extremum):
 
 def maximum(x: Any, y: Any) -> Any:
     """The larger of x and y, element by element; NaN wins."""
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.maximum_forward(x, y)
     return Maximum()(x, y)
 
 
@@ -163,6 +165,8 @@ class Minimum(Extremum):
 
 def minimum(x: Any, y: Any) -> Any:
     """The smaller of x and y, element by element; NaN wins."""
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.minimum_forward(x, y)
     return Minimum()(x, y)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .compare import clamp, eq, ne, where
+from .compare import clamp, eq, gt, ne, where
 from .elementwise import abs as _abs
 from .elementwise import pow as _pow
 from .elementwise import sign
 from .index import index_select
 from .reduce import amax, amin
 from .reduce import sum as _sum
-from .shape import reshape
+from .shape import reshape, unsqueeze
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist", "vector_norm"]
 
@@ -87,6 +87,69 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     return div(input, clamp(_norm(input, p, dim), eps))
 
 
+class RowDots(Function):
+    """The products of rows, (..., width) with (..., width)."""
+
+    name = "row_dots"
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.saved = (x, y)
+        return self.kernels.row_dots_forward(x, y)
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        g = unsqueeze(gy, -1)
+        return tuple(mul(g, other) if need else None for other, need in zip((y, x), self.needs_input_grad))
+
+
+class CosineSimilarity(Function):
+    """Along the last axis of arrays of one shape."""
+
+    name = "cosine_similarity"
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, x: Any, y: Any) -> Any:
+        cosine = self.kernels.cosine_similarity_forward(x, y, self.eps)
+        self.saved = (x, y, cosine)
+        return cosine
+
+    def backward(self, gy: Any) -> Any:
+        x, y, cosine = self.saved
+        g = unsqueeze(gy, -1)
+        lengths = [_norm(a, 2, -1) for a in (x, y)]
+        clamped = [clamp(n, self.eps) for n in lengths]
+        share, turned = div(g, mul(*clamped)), mul(g, unsqueeze(cosine, -1))
+
+        def part(i: int) -> Any:
+            """What one side gets: towards the other, less what only lengthens it."""
+            own, other = (x, y) if i == 0 else (y, x)
+            along = where(gt(lengths[i], self.eps), div(turned, mul(clamped[i], clamped[i])), 0.0)
+            return sub(mul(share, other), mul(along, own))
+
+        return tuple(part(i) if self.needs_input_grad[i] else None for i in range(2))
+
+
+class PairwiseDistance(Function):
+    """|x - y + eps| along the last axis of arrays of one shape; no slope at 0."""
+
+    name = "pairwise_distance"
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, x: Any, y: Any) -> Any:
+        distance = self.kernels.pairwise_distance_forward(x, y, self.eps)
+        self.saved = (x, y, distance)
+        return distance
+
+    def backward(self, gy: Any) -> Any:
+        x, y, distance = self.saved
+        g = mul(add(sub(x, y), self.eps), unsqueeze(_share(gy, distance), -1))
+        return g, mul(g, -1.0) if self.needs_input_grad[1] else None
+
+
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between x1 and x2 along dim: x1 . x2 / (max(|x1|, eps) max(|x2|, eps)).
 
@@ -96,6 +159,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> nnkern.cosine_similarity(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]]))
     array([0.70710678])
     """
+    if tuple(x1.shape) == tuple(x2.shape) and dim in (-1, x1.ndim - 1) and x1.ndim:
+        return CosineSimilarity(eps)(x1, x2)
     product = _sum(mul(x1, x2), dim, True)
     ndim = product.ndim
     axis = dim % ndim - ndim if ndim else -1  # counted from the end: it fits both
@@ -113,6 +178,9 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     >>> nnkern.pairwise_distance(np.array([[3.0, 4.0]]), np.zeros((1, 2)), eps=0.0)
     array([5.])
     """
+    if p == 2 and tuple(x1.shape) == tuple(x2.shape) and x1.ndim:
+        y = PairwiseDistance(eps)(x1, x2)
+        return unsqueeze(y, -1) if keepdim else y
     y = _norm(add(sub(x1, x2), eps), p, -1)
     return y if keepdim else reshape(y, y.shape[:-1])
 

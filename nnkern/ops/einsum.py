@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from .arithmetic import mul
+from .distance import RowDots
 from .matmul import matmul
 from .reduce import sum
 from .shape import axes_of, diagonal, permute, reshape, squeeze, unsqueeze
@@ -109,9 +110,11 @@ def _pair(x: Any, xs: str, y: Any, ys: str, kept: str) -> tuple[Any, str]:
         return mul(_arranged(x, xs, order), _arranged(y, ys, order)), order
     if batch and not rows and not cols:  # dot products of rows: too short for matmul
         order = batch + depth
-        return sum(
-            mul(_arranged(x, xs, order), _arranged(y, ys, order)), list(range(len(batch), len(order)))
-        ), batch
+        a, b = _arranged(x, xs, order), _arranged(y, ys, order)
+        if tuple(a.shape) == tuple(b.shape):
+            shape = (*a.shape[: len(batch)], math.prod(a.shape[len(batch) :]))
+            return RowDots()(reshape(a, shape), reshape(b, shape)), batch
+        return sum(mul(a, b), list(range(len(batch), len(order)))), batch
     outer = [max(size_x[c], size_y[c]) if min(size_x[c], size_y[c]) else 0 for c in batch]
     m, n, k = ([size_x[c] for c in rows], [size_y[c] for c in cols], [size_x[c] for c in depth])
     a = reshape(

@@ -21,6 +21,10 @@ __all__ = [
     "tan", "trunc",
 ]  # fmt: skip
 
+# A plain array has no tape: it goes straight to the kernel.
+_ndarray = np.ndarray
+_kernels = Function.kernels
+
 
 class Unary(NamedKernel):
     """y = f(x); saves x."""
@@ -56,7 +60,7 @@ class Abs(Unary):
 
 def abs(x: Any) -> Any:
     """|x|; its gradient at 0 is 0."""
-    return Abs()(x)
+    return _kernels.abs_forward(x) if type(x) is _ndarray else Abs()(x)
 
 
 class Sign(Step):
@@ -75,7 +79,7 @@ class Exp(UnaryFromResult):
 
 def exp(x: Any) -> Any:
     """e^x."""
-    return Exp()(x)
+    return _kernels.exp_forward(x) if type(x) is _ndarray else Exp()(x)
 
 
 class Exp2(UnaryFromResult):
@@ -85,7 +89,7 @@ class Exp2(UnaryFromResult):
 
 def exp2(x: Any) -> Any:
     """2^x."""
-    return Exp2()(x)
+    return _kernels.exp2_forward(x) if type(x) is _ndarray else Exp2()(x)
 
 
 class Expm1(UnaryFromResult):
@@ -95,7 +99,7 @@ class Expm1(UnaryFromResult):
 
 def expm1(x: Any) -> Any:
     """e^x - 1, exact near 0."""
-    return Expm1()(x)
+    return _kernels.expm1_forward(x) if type(x) is _ndarray else Expm1()(x)
 
 
 class Log(Unary):
@@ -105,7 +109,7 @@ class Log(Unary):
 
 def log(x: Any) -> Any:
     """Natural logarithm; -inf at 0, NaN below."""
-    return Log()(x)
+    return _kernels.log_forward(x) if type(x) is _ndarray else Log()(x)
 
 
 class Log2(Unary):
@@ -115,7 +119,7 @@ class Log2(Unary):
 
 def log2(x: Any) -> Any:
     """Logarithm to base 2."""
-    return Log2()(x)
+    return _kernels.log2_forward(x) if type(x) is _ndarray else Log2()(x)
 
 
 class Log10(Unary):
@@ -125,7 +129,7 @@ class Log10(Unary):
 
 def log10(x: Any) -> Any:
     """Logarithm to base 10."""
-    return Log10()(x)
+    return _kernels.log10_forward(x) if type(x) is _ndarray else Log10()(x)
 
 
 class Log1p(Unary):
@@ -135,7 +139,7 @@ class Log1p(Unary):
 
 def log1p(x: Any) -> Any:
     """log(1 + x), exact near 0."""
-    return Log1p()(x)
+    return _kernels.log1p_forward(x) if type(x) is _ndarray else Log1p()(x)
 
 
 class Sqrt(UnaryFromResult):
@@ -145,7 +149,7 @@ class Sqrt(UnaryFromResult):
 
 def sqrt(x: Any) -> Any:
     """Square root; its gradient at 0 is inf."""
-    return Sqrt()(x)
+    return _kernels.sqrt_forward(x) if type(x) is _ndarray else Sqrt()(x)
 
 
 class Rsqrt(UnaryFromResult):
@@ -156,7 +160,7 @@ class Rsqrt(UnaryFromResult):
 
 def rsqrt(x: Any) -> Any:
     """1 / sqrt(x)."""
-    return Rsqrt()(x)
+    return _kernels.rsqrt_forward(x) if type(x) is _ndarray else Rsqrt()(x)
 
 
 class Square(Unary):
@@ -166,7 +170,7 @@ class Square(Unary):
 
 def square(x: Any) -> Any:
     """x * x."""
-    return Square()(x)
+    return _kernels.square_forward(x) if type(x) is _ndarray else Square()(x)
 
 
 class Reciprocal(UnaryFromResult):
@@ -186,7 +190,7 @@ class Sin(Unary):
 
 def sin(x: Any) -> Any:
     """Sine of x in radians."""
-    return Sin()(x)
+    return _kernels.sin_forward(x) if type(x) is _ndarray else Sin()(x)
 
 
 class Cos(Unary):
@@ -196,7 +200,7 @@ class Cos(Unary):
 
 def cos(x: Any) -> Any:
     """Cosine of x in radians."""
-    return Cos()(x)
+    return _kernels.cos_forward(x) if type(x) is _ndarray else Cos()(x)
 
 
 class Tan(UnaryFromResult):
@@ -206,7 +210,7 @@ class Tan(UnaryFromResult):
 
 def tan(x: Any) -> Any:
     """Tangent of x in radians."""
-    return Tan()(x)
+    return _kernels.tan_forward(x) if type(x) is _ndarray else Tan()(x)
 
 
 class Sinh(Unary):
@@ -216,7 +220,7 @@ class Sinh(Unary):
 
 def sinh(x: Any) -> Any:
     """Hyperbolic sine."""
-    return Sinh()(x)
+    return _kernels.sinh_forward(x) if type(x) is _ndarray else Sinh()(x)
 
 
 class Cosh(Unary):
@@ -226,7 +230,7 @@ class Cosh(Unary):
 
 def cosh(x: Any) -> Any:
     """Hyperbolic cosine."""
-    return Cosh()(x)
+    return _kernels.cosh_forward(x) if type(x) is _ndarray else Cosh()(x)
 
 
 class Erf(Unary):
@@ -236,7 +240,7 @@ class Erf(Unary):
 
 def erf(x: Any) -> Any:
     """The error function: 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x."""
-    return Erf()(x)
+    return _kernels.erf_forward(x) if type(x) is _ndarray else Erf()(x)
 
 
 class Floor(Step):
@@ -306,6 +310,8 @@ def pow(x: Any, y: Any) -> Any:
 
     As in C, x**0 and 1**y are 1, also for NaN; a negative x has a power for whole y only, else NaN.
     """
+    if type(x) is _ndarray and type(y) is _ndarray:
+        return _kernels.pow_forward(x, y)
     if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
         if y == 2:
             return square(x)

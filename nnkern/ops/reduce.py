@@ -263,6 +263,8 @@ def argmax(
     x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
 ) -> Any:
     """int64 index of the maximum along dim (of the flattened x without one): the first of equals, the first NaN if any."""
+    if type(x) is _ndarray:
+        return _kernels.argmax_forward(x, _dims(dim, axis), keepdim or keepdims)[1]
     return ArgMax(dim, keepdim, axis, keepdims)(x)
 
 
@@ -270,6 +272,8 @@ def argmin(
     x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
 ) -> Any:
     """int64 index of the minimum along dim; see argmax."""
+    if type(x) is _ndarray:
+        return _kernels.argmin_forward(x, _dims(dim, axis), keepdim or keepdims)[1]
     return ArgMin(dim, keepdim, axis, keepdims)(x)
 
 

@@ -1,6 +1,27 @@
-"""Distances between all pairs of rows in NumPy."""
+"""Distances between all pairs of rows, and products, distances and cosines row by row, in NumPy."""
 
 import numpy as np
+
+
+def _same(op, x, y):
+    if x.ndim == 0 or x.shape != y.shape:
+        raise ValueError(f"{op}: x and y must have one shape, (..., width)")
+
+
+def row_dots_forward(x, y):
+    _same("row_dots", x, y)
+    return (x * y).sum(-1)
+
+
+def pairwise_distance_forward(x, y, eps):
+    _same("pairwise_distance", x, y)
+    return np.sqrt(np.square(x - y + x.dtype.type(eps)).sum(-1))
+
+
+def cosine_similarity_forward(x, y, eps):
+    _same("cosine_similarity", x, y)
+    lengths = [np.maximum(np.sqrt(np.square(a).sum(-1)), x.dtype.type(eps)) for a in (x, y)]
+    return (x * y).sum(-1) / (lengths[0] * lengths[1])
 
 
 def _pairs(x):
