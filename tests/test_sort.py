@@ -47,6 +47,26 @@ def test_special_numbers(dtype):
         assert np.isnan(y.values[-2:]).all() and y.indices[-2:].tolist() == [3, 17]
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 255, 257])
+def test_lengths_around_the_networks(n):
+    for dtype in (np.float32, np.float64, np.int64):
+        x = few((20, n), dtype)
+        for descending in (False, True):
+            check_kernels("sort_forward", x, 1, descending, kind="exact", dtypes=[dtype])
+
+
+@pytest.mark.parametrize("k", [1, 5, 8, 9, 32, 33, 128, 129, 500])
+@pytest.mark.parametrize("n", [300, 1023, 1024, 1025, 4001])
+def test_the_first_of_long_rows(n, k):
+    x = randn(3, n)
+    x[1, ::3] = np.nan  # more of them than k
+    x[2] = np.round(x[2])
+    for dtype in (np.float32, np.float64):
+        for descending in (False, True):
+            if k <= n:
+                check_kernels("topk_forward", x.astype(dtype), k, 1, descending, kind="exact", dtypes=[dtype])
+
+
 def test_rows_that_are_sorted_or_equal():
     for x in (np.zeros(5000, np.float32), np.arange(5000.0), -np.arange(5000.0)):
         check_kernels("sort_forward", x, 0, False, kind="exact")

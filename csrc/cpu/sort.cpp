@@ -44,7 +44,6 @@ uint64_t ordered(double x) {
 uint32_t ordered(int32_t x) { return uint32_t(x) ^ 1u << 31; }
 uint64_t ordered(int64_t x) { return uint64_t(x) ^ uint64_t(1) << 63; }
 uint32_t ordered(uint8_t x) { return x; }
-[[maybe_unused]] uint32_t ordered(bool x) { return x; }
 
 // Without a branch: whether two keys swap can't be predicted.
 template <class I> void swap_if(bool swap, I& a, I& b) {
