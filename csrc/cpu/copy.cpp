@@ -77,19 +77,6 @@ void turn(const uint8_t* x, int64_t xs, uint8_t* y, int64_t ys, int64_t rows, in
       for (int64_t i = i0; i < std::min(i0 + tile, rows); ++i) y[j * ys + i] = x[i * xs + j];
 }
 
-// Rows too short for memcpy to shine.
-void rows(const uint32_t* x, int64_t xs, uint32_t* y, int64_t ys, int64_t count, int64_t n) {
-  kernels<float>().copy_rows(reinterpret_cast<const float*>(x), xs, nullptr, reinterpret_cast<float*>(y), ys,
-                             count, n);
-}
-void rows(const uint64_t* x, int64_t xs, uint64_t* y, int64_t ys, int64_t count, int64_t n) {
-  kernels<double>().copy_rows(reinterpret_cast<const double*>(x), xs, nullptr, reinterpret_cast<double*>(y),
-                              ys, count, n);
-}
-void rows(const uint8_t* x, int64_t xs, uint8_t* y, int64_t ys, int64_t count, int64_t n) {
-  for (int64_t i = 0; i < count; ++i) memcpy(y + i * ys, x + i * xs, size_t(n));
-}
-
 // Planes into narrow rows (RGB images to channels-last): too few to fill a register block.
 template <int N, class U> void interleave(const U* x, int64_t xs, U* y, int64_t ys, int64_t cols) {
   for (int64_t j = 0; j < cols; ++j)
@@ -100,10 +87,7 @@ template <int N, class U> void interleave(const U* x, int64_t xs, U* y, int64_t 
 template <class U> inline void copy_row(const U* x, U* y, const Axis& last) {
   const int64_t n = last.n;
   if (last.y == 1 && last.x == 1) {
-    if (n * int64_t(sizeof(U)) >= 128)
-      memcpy(y, x, size_t(n) * sizeof(U));
-    else
-      for (int64_t i = 0; i < n; ++i) y[i] = x[i];
+    copy_rows(x, 0, nullptr, y, 0, 1, n);
   } else if (last.y == 1 && last.x == 0) {
     const U value = *x;
     if (value == 0)
@@ -123,8 +107,7 @@ void copy_block(const U* x, U* y, const Axis& k, const Axis& last, int64_t k0, i
   if (turned && last.n == 3) return interleave<3>(x, last.x, y, k.y, k1 - k0);
   if (turned && last.n == 4) return interleave<4>(x, last.x, y, k.y, k1 - k0);
   if (turned) return turn(x, last.x, y, k.y, last.n, k1 - k0);
-  if (last.x == 1 && last.y == 1 && last.n * int64_t(sizeof(U)) <= 4096)
-    return rows(x, k.x, y, k.y, k1 - k0, last.n);
+  if (last.x == 1 && last.y == 1) return copy_rows(x, k.x, nullptr, y, k.y, k1 - k0, last.n);
   for (int64_t i = k0; i < k1; ++i, x += k.x, y += k.y) copy_row(x, y, last);
 }
 
@@ -166,7 +149,30 @@ template <class U> void run(const Plan& p, const U* x, U* y) {
                });
 }
 
+// Short rows are not worth a memcpy each.
+template <class U, class T> void copy_rows_as(const U* x, int64_t x_step, const int64_t* at, U* y,
+                                              int64_t y_step, int64_t count, int64_t n) {
+  if (n * int64_t(sizeof(U)) <= 4096)
+    return kernels<T>().copy_rows(reinterpret_cast<const T*>(x), x_step, at, reinterpret_cast<T*>(y), y_step,
+                                  count, n);
+  for (int64_t i = 0; i < count; ++i)
+    memcpy(y + i * y_step, x + (at ? at[i] : i) * x_step, size_t(n) * sizeof(U));
+}
+
 }  // namespace
+
+void copy_rows(const uint32_t* x, int64_t x_step, const int64_t* at, uint32_t* y, int64_t y_step,
+               int64_t count, int64_t n) {
+  copy_rows_as<uint32_t, float>(x, x_step, at, y, y_step, count, n);
+}
+void copy_rows(const uint64_t* x, int64_t x_step, const int64_t* at, uint64_t* y, int64_t y_step,
+               int64_t count, int64_t n) {
+  copy_rows_as<uint64_t, double>(x, x_step, at, y, y_step, count, n);
+}
+void copy_rows(const uint8_t* x, int64_t x_step, const int64_t* at, uint8_t* y, int64_t y_step, int64_t count,
+               int64_t n) {
+  for (int64_t i = 0; i < count; ++i) memcpy(y + i * y_step, x + (at ? at[i] : i) * x_step, size_t(n));
+}
 
 void copy(const View& from, const View& to) {
   if (from.size() == 0) return;

@@ -8,6 +8,14 @@ namespace nn::cpu {
 // overlap.
 void copy(const View& from, const View& to);
 
+// y[i * y_step + j] = x[(at ? at[i] : i) * x_step + j] for i < count, j < n; items of any kind
+void copy_rows(const uint32_t* x, int64_t x_step, const int64_t* at, uint32_t* y, int64_t y_step,
+               int64_t count, int64_t n);
+void copy_rows(const uint64_t* x, int64_t x_step, const int64_t* at, uint64_t* y, int64_t y_step,
+               int64_t count, int64_t n);
+void copy_rows(const uint8_t* x, int64_t x_step, const int64_t* at, uint8_t* y, int64_t y_step, int64_t count,
+               int64_t n);
+
 // C-contiguous elements of v: its own, or a copy's.
 class Dense {
  public:

@@ -185,8 +185,9 @@ template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* 
       const T* image = x + n * s.c * s.in;
       T* to = y + n * s.c * s.out;
       if (s.last) {
-        kernels<T>().resample_pixels(image, tile.index.data(), tile.weight.data(), s.taps, count, s.c,
-                                     to + p * s.c);
+        const T one = 1;
+        kernels<T>().resample_pixels(&image, &one, 1, tile.index.data(), tile.weight.data(), s.taps, count,
+                                     s.c, to + p * s.c);
         continue;
       }
       for (int64_t c = 0; c < s.c; ++c)

@@ -3,11 +3,11 @@
 //   y[.., o, ..] = sum over e of weight[e] * x[.., index[e], ..],  first[o] <= e < first[o + 1],  for each
 //   axis
 //
-// nearest, linear, cubic and antialiased resampling are such tables, and so are their gradients (the tables
-// transposed). The axes are separable: a row is resampled along the width (numbers looked up in a register's
-// worth of places, or whole channels in channels-last order), and rows are added up along height and depth at
-// once, in whichever order is less work. Rows already resampled wait in a ring that stays in L1 or L2. Work
-// is split over images, channels and blocks of rows. Bound by bytes, the width of NCHW by the look-ups.
+// nearest, linear, cubic and antialiased resampling and means of areas are such tables, and so are their
+// gradients (the tables transposed). The axes are separable: a row is resampled along the width (numbers are
+// permuted in registers, or whole channels added in channels-last order), and rows are added up along height
+// and depth at once, in whichever order is less work; pixels of few taps all at once. What waits between the
+// two stays in L1 or L2. Work is split over images, channels and blocks of rows. Bound by bytes.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -23,7 +23,8 @@ namespace nn::cpu {
 namespace {
 
 constexpr const char* kOp = "interpolate";
-constexpr int64_t kGrain = 1 << 15;  // numbers looked up or added: some 20 us
+constexpr int64_t kGrain = 1 << 18;    // additions: some 20 us
+constexpr int64_t kScratch = 1 << 14;  // numbers that wait between the row's axis and the others
 
 // One axis as given, checked.
 template <class T> struct Axis {
@@ -33,6 +34,13 @@ template <class T> struct Axis {
   std::vector<T> weight = {T(1)};
 
   Axis() = default;
+  static Axis whole(int64_t n) {  // n numbers as they are
+    Axis a;
+    a.in = a.out = n;
+    a.first.resize(size_t(n + 1)), a.index.resize(size_t(n)), a.weight.assign(size_t(n), T(1));
+    for (int64_t i = 0; i < n; ++i) a.first[size_t(i + 1)] = i + 1, a.index[size_t(i)] = i;
+    return a;
+  }
   Axis(const View& x, int64_t length, const View& f, const View& i, const View& w) {
     if (f.dtype != Dtype::i64 || i.dtype != Dtype::i64)
       fail_type(kOp, std::string("tables need int64 places, not ") + name(f.dtype) + " and " + name(i.dtype));
@@ -57,16 +65,19 @@ template <class T> struct Axis {
   }
 };
 
-// The row's axis as resample_row reads it: entry k of output o at [k * out + o], -1 where there is none. A
-// few channels are pixels of their own.
+// The row's axis as the kernels read it. Entry k of output o is at [k * out + o], -1 where there is none, for
+// pixels of `inner` numbers; a few channels are pixels of their own. For single numbers the entries are cut
+// by registers: numbers of x that lie within two registers are permuted, those farther apart looked up.
 template <class T> struct RowTable {
-  int64_t out, taps, inner;  // inner: of resample_pixels; 1: resample_row
-  std::vector<int32_t> index;
-  std::vector<T> weight;
+  static constexpr int kWindows = 4;       // pairs of registers that are faster than a look-up
+  int64_t in, out, taps, inner, cost = 0;  // cost: of an output, in additions
+  std::vector<int32_t> index, base, lane;
+  std::vector<T> weight, lane_weight;
+  std::vector<int64_t> first = {0};
 
   RowTable(const Axis<T>& a, int64_t channels) {
     const int64_t wide = channels < 8 ? channels : 1;
-    inner = channels / wide, out = a.out * wide, taps = std::max<int64_t>(1, a.taps);
+    inner = channels / wide, in = a.in * channels, out = a.out * wide, taps = std::max<int64_t>(1, a.taps);
     index.assign(size_t(taps * out), -1), weight.assign(size_t(taps * out), T(0));
     for (int64_t o = 0; o < a.out; ++o)
       for (int64_t e = a.first[size_t(o)], k = 0; e < a.first[size_t(o + 1)]; ++e, ++k)
@@ -74,10 +85,65 @@ template <class T> struct RowTable {
           const size_t at = size_t(k * out + o * wide + c);
           index[at] = int32_t(a.index[size_t(e)] * wide + c), weight[at] = a.weight[size_t(e)];
         }
+    if (inner > 1)
+      cost = taps;
+    else
+      cut();
   }
-  void run(const T* x, T* y) const {
-    if (inner == 1) return kernels<T>().resample_row(x, index.data(), weight.data(), taps, out, y);
-    kernels<T>().resample_pixels(x, index.data(), weight.data(), taps, out, inner, y);
+
+  void cut() {
+    const int lanes = kernels<T>().resample_lanes();
+    for (int64_t v = 0; v < out; v += lanes) {
+      const int64_t m = std::min<int64_t>(lanes, out - v);
+      int64_t low = in, high = -1;
+      for (int64_t k = 0; k < taps; ++k)
+        for (int64_t i = v; i < v + m; ++i) {
+          const int64_t at = index[size_t(k * out + i)];
+          if (at >= 0) low = std::min(low, at), high = std::max(high, at);
+        }
+      for (int64_t k = 0; k < taps; ++k) cut(k * out + v, m, lanes, high - low < 2 * lanes ? low : -1);
+      first.push_back(int64_t(base.size()));
+    }
+    for (const int32_t b : base) cost += b < 0 ? 16 : 2;
+    cost = std::max<int64_t>(1, cost / std::max<int64_t>(1, int64_t(first.size()) - 1));
+  }
+  // One tap of a register: an entry for each window of two registers (or the one that all taps share), or one
+  // look-up.
+  void cut(int64_t from, int64_t m, int lanes, int64_t shared) {
+    const auto begin = index.begin() + from;
+    std::vector<int32_t> left(begin, begin + m);
+    const size_t entries = base.size();
+    for (int windows = 0;; ++windows) {
+      int64_t low = in;
+      for (const int32_t at : left)
+        if (at >= 0) low = std::min<int64_t>(low, at);
+      if (low == in) return;
+      const bool far = windows == kWindows;
+      if (far) {  // instead of the windows so far
+        base.resize(entries), lane.resize(entries * size_t(lanes)),
+            lane_weight.resize(entries * size_t(lanes));
+        left.assign(begin, begin + m), low = 0;
+      } else if (shared >= 0) {
+        low = shared;
+      }
+      base.push_back(far ? -1 : int32_t(low));
+      for (int i = 0; i < lanes; ++i) {
+        const bool here = i < m && left[size_t(i)] >= 0 && (far || left[size_t(i)] < low + 2 * lanes);
+        lane.push_back(here ? int32_t(left[size_t(i)] - low) : -1);
+        lane_weight.push_back(here ? weight[size_t(from + i)] : T(0));
+        if (here) left[size_t(i)] = -1;
+      }
+    }
+  }
+
+  // y: `rows` rows side by side; x: as many, a step apart
+  void run(const T* x, int64_t step, int64_t rows, T* y) const {
+    const T one = 1;
+    if (inner == 1)
+      return kernels<T>().resample_rows({in, out, first.data(), base.data(), lane.data(), lane_weight.data()},
+                                        x, step, rows, y, out);
+    for (int64_t r = 0; r < rows; ++r, x += step, y += out * inner)
+      kernels<T>().resample_pixels(&x, &one, 1, index.data(), weight.data(), taps, out, inner, y);
   }
 };
 
@@ -104,91 +170,131 @@ template <class T> struct RowSums {
   }
 };
 
+enum Way { kRowOnly, kColumnOnly, kRowFirst, kColumnFirst, kAtOnce };
+
+struct Run {  // rows of x side by side, resampled into rows from `slot` on
+  int64_t row, count, slot;
+};
+
+// What all planes share: how each block of rows of y comes from rows of x.
 template <class T> struct Job {
-  const Axis<T>& width;
   const RowTable<T>& table;
   const RowSums<T>& sums;
-  int64_t rows_out, height_in, step[2], in, out;  // steps of depth and height in numbers; row lengths
-  bool rows_same, along_first;
+  int64_t height_in, step[2], in, out;  // steps of depth and height in numbers; row lengths
+  Way way;
+  int64_t rows_out, block, slots = 0;
+  std::vector<int64_t> place = {};          // of each entry of `sums`: its row in x, or in scratch
+  std::vector<std::vector<Run>> runs = {};  // of each block
 
-  const T* source(const T* x, int64_t r) const {
-    return x + r / height_in * step[0] + r % height_in * step[1];
-  }
+  int64_t source(int64_t r) const { return r / height_in * step[0] + r % height_in * step[1]; }
 
-  // Rows [begin, end) of one plane: x its first number, y the plane.
-  void run(const T* x, T* y, int64_t begin, int64_t end) const {
-    const bool ring = !rows_same && !width.same && along_first;
-    const bool buffer = !rows_same && !width.same && !along_first;
-    Workspace<T> scratch(size_t(ring ? sums.span * out : buffer ? in : 0));
-    Workspace<const T*> from(size_t(sums.taps + 1));
-    std::vector<int64_t> held(size_t(ring ? sums.span : 0), -1);
-    for (int64_t o = begin; o < end; ++o) {
-      T* to = y + o * out;
-      if (rows_same) {
-        table.run(source(x, o), to);
+  void plan() {
+    for (int64_t begin = 0; begin < rows_out; begin += block) {
+      const int64_t e = sums.first[size_t(begin)],
+                    end = sums.first[size_t(std::min(rows_out, begin + block))];
+      if (way == kRowFirst) {
+        plan_rows(e, end);
         continue;
       }
-      const int64_t first = sums.first[size_t(o)], count = sums.first[size_t(o + 1)] - first;
-      for (int64_t k = 0; k < count; ++k) {
-        const int64_t r = sums.row[size_t(first + k)];
-        from[k] = source(x, r);
-        if (!ring) continue;
-        T* slot = scratch + r % sums.span * out;
-        if (held[size_t(r % sums.span)] != r) table.run(from[k], slot), held[size_t(r % sums.span)] = r;
-        from[k] = slot;
+      for (int64_t k = e; k < end; ++k) place.push_back(source(sums.row[size_t(k)]));
+    }
+  }
+  // The rows that entries [e, end) read, each once.
+  void plan_rows(int64_t e, int64_t end) {
+    std::vector<int64_t> used(sums.row.begin() + e, sums.row.begin() + end);
+    std::sort(used.begin(), used.end());
+    used.erase(std::unique(used.begin(), used.end()), used.end());
+    runs.emplace_back();
+    for (const int64_t& r : used) {
+      std::vector<Run>& v = runs.back();
+      const int64_t slot = &r - used.data();
+      if (!v.empty() && v.back().row + v.back().count == r && r % height_in != 0)
+        ++v.back().count;
+      else
+        v.push_back({r, 1, slot});
+    }
+    for (int64_t k = e; k < end; ++k) {
+      const auto at = std::lower_bound(used.begin(), used.end(), sums.row[size_t(k)]);
+      place.push_back((at - used.begin()) * out);
+    }
+    slots = std::max(slots, int64_t(used.size()));
+  }
+
+  // Block b of one plane: x its first number, y the plane. `from` and scratch are as large as any block
+  // needs.
+  void run(const T* x, T* y, int64_t b, const T** from, T* scratch) const {
+    const int64_t begin = b * block, rows = std::min(rows_out, begin + block) - begin;
+    y += begin * out;
+    if (way == kRowOnly) {
+      for (int64_t r = begin, stop; r < begin + rows; y += (stop - r) * out, r = stop) {
+        stop = std::min(begin + rows, (r / height_in + 1) * height_in);
+        table.run(x + source(r), step[1], stop - r, y);
       }
-      const T* weight = sums.weight.data() + first;
-      if (!buffer) {
-        kernels<T>().combine_rows(from, weight, count, out, to);
-      } else if (count == 1 && weight[0] == T(1)) {
-        table.run(from[0], to);
-      } else {
-        kernels<T>().combine_rows(from, weight, count, in, scratch);
-        table.run(scratch, to);
-      }
+      return;
+    }
+    const int64_t* first = sums.first.data() + begin;
+    const T* weight = sums.weight.data() + *first;
+    if (way == kRowFirst)
+      for (const Run& r : runs[size_t(b)])
+        table.run(x + source(r.row), step[1], r.count, scratch + r.slot * out);
+    const T* base = way == kRowFirst ? scratch : x;
+    for (int64_t k = *first; k < first[rows]; ++k) from[k - *first] = base + place[size_t(k)];
+    if (way == kColumnFirst) {
+      kernels<T>().combine_rows(from, first, weight, rows, in, scratch);
+      table.run(scratch, in, rows, y);
+    } else if (way == kAtOnce) {
+      for (int64_t r = 0; r < rows; ++r)
+        kernels<T>().resample_pixels(from + (first[r] - *first), weight + (first[r] - *first),
+                                     first[r + 1] - first[r], table.index.data(), table.weight.data(),
+                                     table.taps, table.out, table.inner, y + r * out);
+    } else {
+      kernels<T>().combine_rows(from, first, weight, rows, out, y);
     }
   }
 };
 
-template <class T> void resample(const View& x, const Axis<T>* axis, bool last, Array& y) {
-  const int64_t channels = x.shape[1], inner = last ? channels : 1,
-                planes = x.shape[0] * (last ? 1 : channels);
+template <class T> void resample(const View& x, Axis<T>* axis, bool last, Array& y) {
   if (y.size() == 0) return;
+  const Laid from(x, last, last);
+  constexpr int64_t item = sizeof(T);
+  int64_t channels = last ? 1 : x.shape[1], step[2] = {from.step[0] / item, from.step[1] / item};
+  if (!last && axis[0].same && axis[1].same && axis[0].in * axis[1].in == 1) {  // channels are rows
+    axis[1] = Axis<T>::whole(channels), step[1] = from.c / item, channels = 1;
+  }
+  const int64_t inner = last ? x.shape[1] : 1, planes = x.shape[0] * channels;
   if (axis[2].in * inner > std::numeric_limits<int32_t>::max())
     fail(kOp, "a row has more than 2^31 numbers", {{"x", x}});
-  const Laid from(x, last, last);
   const RowTable<T> table(axis[2], inner);
   const RowSums<T> sums(axis[0], axis[1]);
-  constexpr int64_t item = sizeof(T);
   const int64_t rows_in = axis[0].in * axis[1].in, rows_out = axis[0].out * axis[1].out;
-  const int64_t look = inner == 1 ? 3 * axis[2].taps : axis[2].taps;  // a look-up costs some three additions
   const int64_t in = axis[2].in * inner, out = axis[2].out * inner;
-  const int64_t along_first = out * (rows_in * look + rows_out * sums.taps),
-                across_first = rows_out * (in * sums.taps + out * look);
-  const Job<T> job{axis[2],
-                   table,
-                   sums,
-                   rows_out,
-                   axis[1].in,
-                   {from.step[0] / item, from.step[1] / item},
-                   in,
-                   out,
-                   axis[0].same && axis[1].same,
-                   along_first <= across_first};
-  const int64_t row_cost = std::max<int64_t>(1, std::min(along_first, across_first) / rows_out);
-  const int64_t block = std::clamp<int64_t>(kGrain / row_cost, 1, rows_out),
-                blocks = (rows_out + block - 1) / block;
-  parallel_for(
-      planes * blocks, std::max<int64_t>(1, kGrain / (block * row_cost)), [&](int64_t begin, int64_t end) {
-        while (begin < end) {
-          const int64_t plane = begin / blocks, b = begin % blocks;
-          const int64_t many = std::min(end - begin, blocks - b);
-          const int64_t n = last ? plane : plane / channels, c = last ? 0 : plane % channels;
-          job.run(reinterpret_cast<const T*>(from.p + n * from.n + c * from.c),
-                  y.as<T>() + plane * rows_out * out, b * block, std::min(rows_out, (b + many) * block));
-          begin += many;
-        }
-      });
+  // additions, and a store and a load of what waits between the two
+  const int64_t row_first = out * (rows_in * (table.cost + 1) + rows_out * sums.taps),
+                column_first = rows_out * (in * (sums.taps + 1) + out * table.cost),
+                at_once = rows_out * out * table.cost * sums.taps;
+  Way way = row_first <= column_first ? kRowFirst : kColumnFirst;
+  if (table.inner > 1 && at_once <= std::min(row_first, column_first)) way = kAtOnce;
+  if (axis[2].same) way = kColumnOnly;
+  if (axis[0].same && axis[1].same) way = kRowOnly;
+  const int64_t row_cost = std::max<int64_t>(1, std::min(row_first, column_first) / rows_out);
+  const int64_t waiting = way == kColumnFirst ? in : way == kRowFirst ? out : 0;
+  const int64_t most = waiting ? std::max(kScratch / waiting, sums.span) : kGrain / row_cost;
+  const int64_t block = std::clamp<int64_t>(std::min(most, kGrain / row_cost), 1, rows_out),
+                blocks = ceil_div(rows_out, block);
+  Job<T> job{table, sums, axis[1].in, {step[0], step[1]}, in, out, way, rows_out, block};
+  job.plan();
+  const int64_t waits = way == kRowFirst ? job.slots * out : way == kColumnFirst ? block * in : 0;
+  parallel_for(planes * blocks, std::max<int64_t>(1, kGrain / (block * row_cost)),
+               [&](int64_t begin, int64_t end) {
+                 Workspace<const T*> rows(static_cast<size_t>(block * sums.taps + 1));
+                 Workspace<T> scratch(static_cast<size_t>(waits));
+                 for (int64_t u = begin; u < end; ++u) {
+                   const int64_t plane = u / blocks;
+                   const char* p = from.p + plane / channels * from.n + plane % channels * from.c;
+                   job.run(reinterpret_cast<const T*>(p), y.as<T>() + plane * rows_out * out, u % blocks,
+                           rows, scratch);
+                 }
+               });
 }
 
 }  // namespace

@@ -3,8 +3,9 @@
 //   y[.., o, ..] = x[.., map(o), ..] for each padded axis; where constant padding maps to nothing, the number
 //
 // Axes are taken in memory's order, so that an image in channels-last order stays one. A row is the last
-// padded axis with all behind it: its middle is one memcpy, its ends go by the map. The gradient adds, for
-// each row of x, the rows of y that map to it, in order. Work is split over rows. Bound by bytes. Any dtype.
+// padded axis with all behind it: the middles of a plane's rows are copied, then their ends go by the map.
+// The gradient adds, for each row of x, the rows of y that map to it, in order. Work is split over rows.
+// Bound by bytes. Any dtype.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -20,6 +21,8 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
+constexpr int64_t kRowBytes =
+    1 << 10;  // of rows copied before their ends: few enough to be still on their way
 enum PadMode { kConstant, kReflect, kReplicate, kCircular };
 constexpr const char* kModes[] = {"constant", "reflect", "replicate", "circular"};
 
@@ -68,6 +71,15 @@ void check_axis(const View& x, int mode, int d, int64_t n, int64_t low, int64_t 
          {{"x", x}});
 }
 
+// The axis and the few numbers behind each of its places as one.
+void widen(PadAxis& a, int64_t& inner) {
+  std::vector<int64_t> map;
+  for (const int64_t i : a.map)
+    for (int64_t c = 0; c < inner; ++c) map.push_back(i < 0 ? -1 : i * inner + c);
+  a = {a.in * inner, a.out * inner, a.low * inner, std::move(map)};
+  inner = 1;
+}
+
 // like: the array whose memory order counts; size: x's shape.
 PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int64_t mode) {
   const int ndim = like.ndim;
@@ -90,6 +102,7 @@ PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int6
     if (low || high) s.row = i;
   }
   for (int i = s.row + 1; i < ndim; ++i) s.inner *= s.axis[i].in;
+  if (ndim > 0 && s.inner < 16) widen(s.axis[s.row], s.inner);
   for (int i = 0; i < s.row; ++i) s.outer *= s.axis[i].out;
   return s;
 }
@@ -125,21 +138,44 @@ class Rows {
   void* block_ = nullptr;
 };
 
-template <class U> void pad_row(const PadAxis& a, int64_t inner, const U* x, U value, U* y) {
-  const int64_t begin = std::clamp<int64_t>(a.low, 0, a.out),
-                end = std::clamp<int64_t>(a.low + a.in, begin, a.out);
-  const auto place = [&](int64_t o) {
-    const int64_t i = a.map[size_t(o)];
+// Where of a row the middle lies, which is copied as it is; the map says the ends.
+struct Middle {
+  int64_t begin, end;
+  explicit Middle(const PadAxis& a)
+      : begin(std::clamp<int64_t>(a.low, 0, a.out)), end(std::clamp<int64_t>(a.low + a.in, begin, a.out)) {}
+};
+
+template <class U>
+inline void pad_ends(const PadAxis& a, const Middle& m, int64_t inner, const U* x, U value, U* y) {
+  const int64_t* map = a.map.data();
+  const auto place = [=](int64_t o) {
+    const int64_t i = map[o];
     if (inner == 1)
       y[o] = i < 0 ? value : x[i];
     else if (i < 0)
       std::fill_n(y + o * inner, inner, value);
     else
-      memcpy(y + o * inner, x + i * inner, size_t(inner) * sizeof(U));
+      copy_rows(x + i * inner, 0, nullptr, y + o * inner, 0, 1, inner);
   };
-  for (int64_t o = 0; o < begin; ++o) place(o);
-  memcpy(y + begin * inner, x + (begin - a.low) * inner, size_t((end - begin) * inner) * sizeof(U));
-  for (int64_t o = end; o < a.out; ++o) place(o);
+  for (int64_t o = 0; o < m.begin; ++o) place(o);
+  for (int64_t o = m.end; o < a.out; ++o) place(o);
+}
+
+// `rows` rows of y side by side: those of x `step` apart, or those that `at` says.
+template <class U> void pad_middle(const PadAxis& a, int64_t inner, const U* x, int64_t step,
+                                   const int64_t* at, int64_t rows, U value, U* y) {
+  const Middle m(a);
+  const int64_t n = a.out * inner;
+  const bool whole = m.begin == 0 && m.end == a.out;
+  const int64_t some = whole ? rows : std::max<int64_t>(1, kRowBytes / (n * int64_t(sizeof(U))));
+  for (int64_t done = 0; done < rows; done += some) {
+    const int64_t count = std::min(some, rows - done);
+    const U* from = at ? x : x + done * step;
+    copy_rows(from + (m.begin - a.low) * inner, step, at ? at + done : nullptr, y + m.begin * inner, n, count,
+              (m.end - m.begin) * inner);
+    for (int64_t r = 0; r < count; ++r, y += n)
+      pad_ends(a, m, inner, from + (at ? at[done + r] : r) * step, value, y);
+  }
 }
 
 // The number as it lies in memory.
@@ -169,26 +205,38 @@ template <class U> U bits(Dtype dtype, double value) {
   return u;
 }
 
+// Rows [begin, end) of axis `b`, with the row's axis behind it: of x they lie `step` apart.
+template <class U> void pad_plane(const PadAxis& b, const PadAxis& a, int64_t inner, const U* x, int64_t step,
+                                  int64_t begin, int64_t end, U value, U* y) {
+  const int64_t n = a.out * inner;
+  if (std::all_of(b.map.begin() + begin, b.map.begin() + end, [](int64_t i) { return i >= 0; }))
+    return pad_middle(a, inner, x, step, b.map.data() + begin, end - begin, value, y);
+  const Middle m(b);
+  const int64_t low = std::clamp(m.begin, begin, end), high = std::clamp(m.end, low, end);
+  std::fill_n(y, (low - begin) * n, value);
+  pad_middle<U>(a, inner, x + (low - b.low) * step, step, nullptr, high - low, value, y + (low - begin) * n);
+  std::fill_n(y + (high - begin) * n, (end - high) * n, value);
+}
+
 template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y) {
-  const PadAxis& a = s.axis[s.row];
-  const int64_t n = a.out * s.inner;
+  const PadAxis &a = s.axis[s.row], one = pad_axis(kConstant, 1, 0, 0), &b = s.row ? s.axis[s.row - 1] : one;
+  const int64_t n = a.out * s.inner, step = s.row ? x.step(s.row - 1) / int64_t(sizeof(U)) : 0;
   parallel_for(s.outer, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(U)))),
                [&](int64_t begin, int64_t end) {
-                 int64_t at[kMaxDims], rest = begin;
-                 for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].out, rest /= s.axis[i].out;
-                 for (int64_t r = begin; r < end; ++r) {
+                 for (int64_t r = begin, next; r < end; r = next) {
+                   next = std::min(end, (r / b.out + 1) * b.out);
                    const char* from = x.p;
                    bool outside = false;
-                   for (int i = 0; i < s.row; ++i) {
-                     const int64_t place = s.axis[i].map[size_t(at[i])];
-                     outside |= place < 0;
-                     from += place * x.step(i);
+                   int64_t rest = r / b.out;
+                   for (int i = s.row - 2; i >= 0; --i) {
+                     const int64_t place = s.axis[i].map[size_t(rest % s.axis[i].out)];
+                     rest /= s.axis[i].out, outside |= place < 0, from += place * x.step(i);
                    }
                    if (outside)
-                     std::fill_n(y + r * n, n, value);
+                     std::fill_n(y + r * n, (next - r) * n, value);
                    else
-                     pad_row<U>(a, s.inner, reinterpret_cast<const U*>(from), value, y + r * n);
-                   for (int i = s.row - 1; i >= 0 && ++at[i] == s.axis[i].out; --i) at[i] = 0;
+                     pad_plane<U>(b, a, s.inner, reinterpret_cast<const U*>(from), step, r % b.out,
+                                  r % b.out + next - r, value, y + r * n);
                  }
                });
 }
@@ -209,10 +257,10 @@ template <class T> struct PadGrad {
   const Rows& gy;
   std::vector<Sources> sources;  // of the axes before the row
 
-  void add_row(const T* g, T* gx) const {
+  void add_row(const T* g, T* gx, bool& fresh) const {
     const PadAxis& a = s.axis[s.row];
-    const int64_t begin = std::clamp<int64_t>(a.low, 0, a.out),
-                  end = std::clamp<int64_t>(a.low + a.in, begin, a.out);
+    const Middle m(a);
+    const int64_t low = (m.begin - a.low) * s.inner, n = (m.end - m.begin) * s.inner;
     const auto add = [&](int64_t o) {
       const int64_t i = a.map[size_t(o)];
       if (s.inner == 1)
@@ -220,16 +268,25 @@ template <class T> struct PadGrad {
       else
         kernels<T>().add_to(g + o * s.inner, gx + i * s.inner, s.inner);
     };
-    for (int64_t o = 0; o < begin; ++o) add(o);
-    kernels<T>().add_to(g + begin * s.inner, gx + (begin - a.low) * s.inner, (end - begin) * s.inner);
-    for (int64_t o = end; o < a.out; ++o) add(o);
+    if (fresh && n == 0) {
+      std::fill_n(gx, a.in * s.inner, T(0));
+    } else if (fresh) {
+      std::fill_n(gx, low, T(0));
+      kernels<T>().copy_rows(g + m.begin * s.inner, 0, nullptr, gx + low, 0, 1, n);
+      std::fill_n(gx + low + n, a.in * s.inner - low - n, T(0));
+    } else {
+      kernels<T>().add_to(g + m.begin * s.inner, gx + low, n);
+    }
+    fresh = false;
+    for (int64_t o = 0; o < m.begin; ++o) add(o);
+    for (int64_t o = m.end; o < a.out; ++o) add(o);
   }
-  // All rows of gy whose places map to `at`, axis by axis.
-  void collect(int axis, const int64_t* at, const char* g, T* gx) const {
-    if (axis == s.row) return add_row(reinterpret_cast<const T*>(g), gx);
+  // All rows of gy whose places map to `at`, axis by axis; fresh: gx holds nothing yet.
+  void collect(int axis, const int64_t* at, const char* g, T* gx, bool& fresh) const {
+    if (axis == s.row) return add_row(reinterpret_cast<const T*>(g), gx, fresh);
     const Sources& from = sources[size_t(axis)];
     for (int64_t e = from.first[size_t(at[axis])]; e < from.first[size_t(at[axis] + 1)]; ++e)
-      collect(axis + 1, at, g + from.place[size_t(e)] * gy.step(axis), gx);
+      collect(axis + 1, at, g + from.place[size_t(e)] * gy.step(axis), gx, fresh);
   }
 };
 
@@ -289,8 +346,9 @@ Array pad_backward(const View& gy, const Ints& input_size, const Ints& pads, int
                    int64_t at[kMaxDims], rest = begin;
                    for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].in, rest /= s.axis[i].in;
                    for (int64_t r = begin; r < end; ++r) {
-                     std::fill_n(gx.as<T>() + r * n, n, T(0));
-                     if (gy.size() > 0) job.collect(0, at, from.p, gx.as<T>() + r * n);
+                     bool fresh = true;
+                     if (gy.size() > 0) job.collect(0, at, from.p, gx.as<T>() + r * n, fresh);
+                     if (fresh) std::fill_n(gx.as<T>() + r * n, n, T(0));
                      for (int i = s.row - 1; i >= 0 && ++at[i] == s.axis[i].in; --i) at[i] = 0;
                    }
                  });

@@ -52,6 +52,7 @@ void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t ro
 template <class T>
 void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n) {
   constexpr int w = vec<T>::width;
+  const int rest = int(n % w);
   for (int64_t i = 0; i < rows; ++i) {
     const T* from = x + (at ? at[i] : i) * x_step;
     T* to = y + i * y_step;
@@ -65,8 +66,8 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
                    d = load(from + j + 3 * w);
       store(to + j, a), store(to + j + w, b), store(to + j + 2 * w, c), store(to + j + 3 * w, d);
     }
-    for (; j < n; j += w)
-      store(to + j, load(from + j, int(n - j < w ? n - j : w)), int(n - j < w ? n - j : w));
+    for (; j + w <= n; j += w) store(to + j, load(from + j));
+    if (rest) store(to + j, load(from + j, rest), rest);
   }
 }
 

@@ -43,6 +43,16 @@ struct Segment {
   int lane, count;
 };
 
+// How a row is resampled, a register of `lanes` outputs at a time: register v is the sum of entries
+// [first[v], first[v + 1]). Lane i of entry e takes weight[e * lanes + i] times number index[e * lanes + i]
+// of the two registers at x[base[e]]; base -1: of the whole row. An index below 0 is nothing.
+template <class T> struct ResampleTable {
+  int64_t in, out;
+  const int64_t* first;
+  const int32_t *base, *index;
+  const T* weight;
+};
+
 // A tile of a norm: `rows` rows of n numbers. Coefficients stand one per row (coefficient_step apart) in the
 // _rows kernels, one per column in the _cols kernels.
 template <class T> struct NormRows {
@@ -372,10 +382,12 @@ template <class T> struct ClassTargets {
 
 /* interpolate.inl, grid_sample.inl: index < 0 is nothing; tables (count, n), `inner` numbers a pixel */
 #define NN_RESAMPLE_KERNELS(NN_KERNEL)                                                                                         \
-  NN_KERNEL(combine_rows, void, (const T* const* x, const T* weight, int64_t count, int64_t n, T* y))                          \
+  NN_KERNEL(resample_lanes, int, ())                                                                                           \
+  NN_KERNEL(resample_rows, void, (const ResampleTable<T>& t, const T* x, int64_t x_step, int64_t rows, T* y, int64_t y_step))  \
+  NN_KERNEL(combine_rows, void, (const T* const* x, const int64_t* first, const T* weight, int64_t rows, int64_t n, T* y))     \
   NN_KERNEL(resample_row, void, (const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n, T* y))           \
-  NN_KERNEL(resample_pixels, void, (const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n,               \
-                                    int64_t inner, T* y))                                                                      \
+  NN_KERNEL(resample_pixels, void, (const T* const* x, const T* row_weight, int64_t rows, const int32_t* index,                \
+                                    const T* weight, int64_t count, int64_t n, int64_t inner, T* y))                           \
   NN_KERNEL(lookup_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, T* sums))                             \
   NN_KERNEL(pixel_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, int64_t inner, T* sums))               \
   NN_KERNEL(scatter_pixels, void, (const T* gy, const int32_t* index, const T* weight, int64_t n, int64_t inner, T* gx))

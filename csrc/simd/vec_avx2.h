@@ -81,6 +81,33 @@ NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
   return {_mm256_mask_i32gather_pd(_mm256_setzero_pd(), p, i, _mm256_castsi256_pd(on), 8)};
 }
 
+// i: 32-bit lanes to take; from_b, none: their sign bits say whether of b, whether at all
+template <class T> struct places {
+  __m256i i, from_b, none;
+};
+template <class T> NN_INLINE places<T> load_places(const int32_t* index);
+template <> NN_INLINE places<float> load_places<float>(const int32_t* index) {
+  const __m256i i = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+  return {i, _mm256_slli_epi32(i, 28), _mm256_srai_epi32(i, 31)};
+}
+template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
+  const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+  const __m256i i = _mm256_cvtepi32_epi64(t), twice = _mm256_slli_epi64(i, 1);
+  const __m256i pairs = _mm256_add_epi32(_mm256_shuffle_epi32(twice, 0xa0), _mm256_set1_epi64x(1ll << 32));
+  return {pairs, _mm256_slli_epi64(i, 61), _mm256_cvtepi32_epi64(_mm_srai_epi32(t, 31))};
+}
+NN_INLINE vf permute(vf a, vf b, places<float> p) {
+  const __m256 t = _mm256_blendv_ps(_mm256_permutevar8x32_ps(a.v, p.i), _mm256_permutevar8x32_ps(b.v, p.i),
+                                    _mm256_castsi256_ps(p.from_b));
+  return {_mm256_andnot_ps(_mm256_castsi256_ps(p.none), t)};
+}
+NN_INLINE vd permute(vd a, vd b, places<double> p) {
+  const __m256 c = _mm256_permutevar8x32_ps(_mm256_castpd_ps(a.v), p.i),
+               d = _mm256_permutevar8x32_ps(_mm256_castpd_ps(b.v), p.i);
+  const __m256d t = _mm256_blendv_pd(_mm256_castps_pd(c), _mm256_castps_pd(d), _mm256_castsi256_pd(p.from_b));
+  return {_mm256_andnot_pd(_mm256_castsi256_pd(p.none), t)};
+}
+
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   const __m256i m = _mm256_andnot_si256(lanes8(from), lanes8(to));
   if (step == 1) return {_mm256_maskload_ps(p, m)};

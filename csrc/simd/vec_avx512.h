@@ -72,6 +72,31 @@ NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
   return {_mm512_mask_i32gather_pd(_mm512_setzero_pd(), m, i, p, 8)};
 }
 
+template <class T> struct places;
+template <> struct places<float> {
+  __m512i i;
+  __mmask16 m;
+};
+template <> struct places<double> {
+  __m512i i;
+  __mmask8 m;
+};
+template <class T> NN_INLINE places<T> load_places(const int32_t* index);
+template <> NN_INLINE places<float> load_places<float>(const int32_t* index) {
+  const __m512i i = _mm512_loadu_si512(index);
+  return {i, _mm512_cmpge_epi32_mask(i, _mm512_setzero_si512())};
+}
+template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
+  const __m512i i = _mm512_cvtepi32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)));
+  return {i, _mm512_cmpge_epi64_mask(i, _mm512_setzero_si512())};
+}
+NN_INLINE vf permute(vf a, vf b, places<float> p) {
+  return {_mm512_maskz_permutex2var_ps(p.m, a.v, p.i, b.v)};
+}
+NN_INLINE vd permute(vd a, vd b, places<double> p) {
+  return {_mm512_maskz_permutex2var_pd(p.m, a.v, p.i, b.v)};
+}
+
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   const __mmask16 m = lanes16(to) & __mmask16(~lanes16(from));
   if (step == 1) return {_mm512_maskz_loadu_ps(m, p)};

@@ -70,6 +70,30 @@ NN_INLINE void stream(float* p, vf a) { store(p, a); }
 NN_INLINE void stream(double* p, vd a) { store(p, a); }
 NN_INLINE void stream_fence() {}
 
+// The bytes to take of both registers; those beyond them give 0.
+template <class T> struct places {
+  uint8x16_t bytes;
+};
+template <class T> NN_INLINE places<T> load_places(const int32_t* index);
+template <> NN_INLINE places<float> load_places<float>(const int32_t* index) {
+  const uint32x4_t i = vreinterpretq_u32_s32(vld1q_s32(index));
+  return {vreinterpretq_u8_u32(vmlaq_n_u32(vdupq_n_u32(0x03020100), i, 0x04040404))};
+}
+template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
+  constexpr uint64_t step = 0x0808080808080808, first = 0x0706050403020100;
+  const uint64_t bytes[2] = {uint64_t(int64_t(index[0])) * step + first,
+                             uint64_t(int64_t(index[1])) * step + first};
+  return {vreinterpretq_u8_u64(vld1q_u64(bytes))};
+}
+NN_INLINE vf permute(vf a, vf b, places<float> p) {
+  const uint8x16x2_t t = {{vreinterpretq_u8_f32(a.v), vreinterpretq_u8_f32(b.v)}};
+  return {vreinterpretq_f32_u8(vqtbl2q_u8(t, p.bytes))};
+}
+NN_INLINE vd permute(vd a, vd b, places<double> p) {
+  const uint8x16x2_t t = {{vreinterpretq_u8_f64(a.v), vreinterpretq_u8_f64(b.v)}};
+  return {vreinterpretq_f64_u8(vqtbl2q_u8(t, p.bytes))};
+}
+
 template <class T> NN_INLINE vec<T> lookup(const T* p, const int32_t* index, int n) {
   T t[vec<T>::width] = {};
   for (int i = 0; i < (n < vec<T>::width ? n : vec<T>::width); ++i)

@@ -8,6 +8,7 @@
 //   set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   stream_fence()  after the last stream
 //   gather(p, step, n)          lane i = p[i * step], i < n, else 0
 //   lookup(p, index, n)         lane i = p[index[i]] if i < n and index[i] >= 0, else 0; index int32_t, nothing else is read
+//   load_places<T>(index)       width int32_t; permute(a, b, places): lane i = lane index[i] of a, then b; 0 if index[i] < 0
 //   load_range(p, step, from, to)  lane i = p[i * step], from <= i < to, else 0; nothing else is read
 //   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
@@ -58,6 +59,13 @@ template <class T> NN_INLINE vec<T> gather(const T* p, int64_t, int n) { return 
 
 template <class T> NN_INLINE vec<T> lookup(const T* p, const int32_t* index, int n) {
   return {n > 0 && *index >= 0 ? p[*index] : T(0)};
+}
+template <class T> struct places {
+  int32_t i;
+};
+template <class T> NN_INLINE places<T> load_places(const int32_t* index) { return {*index}; }
+template <class T> NN_INLINE vec<T> permute(vec<T> a, vec<T> b, places<T> p) {
+  return {p.i < 0 ? T(0) : p.i == 0 ? a.v : b.v};
 }
 template <class T> NN_INLINE vec<T> load_range(const T* p, int64_t, int from, int to) {
   return {from <= 0 && to > 0 ? *p : T(0)};

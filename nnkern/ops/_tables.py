@@ -80,6 +80,11 @@ def table(
     elif kind in ("nearest", "nearest-exact"):
         at = np.floor((o + real(0.5 if kind == "nearest-exact" else 0)) * scale).astype(np.int64)
         t = _table(np.minimum(at, size - 1)[:, None], np.ones((out, 1), dtype))
+    elif kind == "area":
+        low, high = np.arange(out) * size // out, -(-np.arange(1, out + 1) * size // out)
+        place = low[:, None] + np.arange((high - low).max())
+        weight = np.broadcast_to((1 / (high - low)).astype(dtype)[:, None], place.shape)
+        t = _table(place, weight, place < high[:, None])
     elif size == out:
         t = _table(np.arange(out)[:, None], np.ones((out, 1), dtype))
     else:

@@ -10,7 +10,6 @@ import numpy as np
 from ..function import Function
 from ._tables import table
 from .index import index_select
-from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
@@ -24,7 +23,6 @@ _MODES = {
     "trilinear": ((3,), "linear"),
     "bicubic": ((2,), "cubic"),
 }
-_AREA = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
 
 
 class Resample(Function):
@@ -108,8 +106,6 @@ def interpolate(
     """
     kind = _checked_kind(input, mode, align_corners, antialias)
     out, scale = _sizes(input, size, scale_factor, recompute_scale_factor)
-    if kind == "area":
-        return _AREA[input.ndim - 3](input, out)
     dtype = np.dtype(input.dtype)
     real = dtype if dtype.kind == "f" else np.dtype(np.float32)
     tables = [

@@ -198,6 +198,16 @@ template <class T> struct Test {
       }
       expect("lookup", lookup(edge.data, index, n), want);
     }
+    T a[W], b[W], want[W];
+    for (int i = 0; i < W; ++i) a[i] = value(i), b[i] = value(W + i);
+    for (int turn = 0; turn < 2 * W + 1; ++turn) {
+      int32_t index[W];
+      for (int i = 0; i < W; ++i) {
+        index[i] = (3 * i + turn) % (2 * W + 1) - 1;
+        want[i] = index[i] < 0 ? T(0) : index[i] < W ? a[index[i]] : b[index[i] - W];
+      }
+      expect("permute", permute(load(a), load(b), load_places<T>(index)), want);
+    }
   }
 
   void gathers() const {
