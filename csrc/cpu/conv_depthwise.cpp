@@ -12,7 +12,8 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kBlockChannels = 16;  // planes at a time
+// Planes at a time: rows of channels-last images hold the channels of a cache line together.
+template <class T> int64_t block_channels(int64_t channel_step) { return channel_step == 1 ? 16 : 1; }
 constexpr int64_t kStripBytes = 256 << 10;
 
 // The results whose position is `at` modulo the stride: the taps that make them, of all that there are.
@@ -116,7 +117,8 @@ template <class T> void run(const Depthwise<T>& p) {
   const Patches<T>& g = p.patches;
   const int64_t height = g.axis[1].count(), taps = p.planes * g.taps();
   // blocks of whole spreads
-  const int64_t block = std::max<int64_t>(1, kBlockChannels / std::max(p.spread, p.planes)) * p.spread;
+  const int64_t together = std::max(block_channels<T>(g.x.c), block_channels<T>(p.y.c));
+  const int64_t block = std::max<int64_t>(1, together / std::max(p.spread, p.planes)) * p.spread;
   const int64_t sources = block * p.planes / p.spread, blocks = ceil_div(p.channels, block);
   const int64_t rows = strip_rows(g, sources), strips = ceil_div(height, rows);
   const int64_t work = rows * g.axis[2].count() * block * taps;
@@ -241,8 +243,8 @@ template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
   const Patches<T> image = forward_patches(s, p.x);
   const auto same = [](int64_t n) { return TapAxis(n, 1, n, {0}); };
   const Patches<T> gradient = {p.gy, s.k, {same(s.axis[0].out), same(s.axis[1].out), same(s.axis[2].out)}};
-  const int64_t spread = s.k / s.c, sources = std::max<int64_t>(1, kBlockChannels / spread),
-                block = sources * spread;
+  const int64_t together = std::max(block_channels<T>(p.x.c), block_channels<T>(p.gy.c)),
+                spread = s.k / s.c, sources = std::max<int64_t>(1, together / spread), block = sources * spread;
   const int64_t width = s.axis[2].out, height = s.axis[1].out, taps = s.taps(), blocks = ceil_div(s.k, block);
   const int64_t rows = std::min(strip_rows(image, sources), strip_rows(gradient, block)),
                 strips = ceil_div(height, rows);
