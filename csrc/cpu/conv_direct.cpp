@@ -123,7 +123,7 @@ template <class T> class Tiles {
     for (int64_t n = 0; n < images; ++n)
       for (int64_t h = 0; h < rows; ++h)
         for (int64_t i = 0; i < width; ++i) {
-          x_.push_back(int32_t(n * plane + h * planes.row_step() + i * planes.pixel_step()));
+          x_.push_back((n * plane + h * planes.row_step() + i * planes.pixel_step()) * int64_t(sizeof(T)));
           y_.push_back(n * p.y_image + h * p.y_step[1] + i * p.y_step[2]);
         }
     // whole tiles are read
@@ -151,8 +151,7 @@ template <class T> class Tiles {
   const Direct<T>& p_;
   const PlaneStrip<T>& planes_;
   const std::vector<std::vector<int32_t>> offsets_;
-  std::vector<int32_t> x_;  // of each pixel in the planes
-  std::vector<int64_t> y_;  // and in the result
+  std::vector<int64_t> x_, y_;  // of each pixel in the planes, in bytes, and in the result
   bool dense_;
 };
 

@@ -70,10 +70,16 @@ template <class T> void pack_lanes(const T* const* x, const int* first, const in
                   out + k * width + i, width, width - i);
 }
 
-// acc[i][j] += sum over d of pixel i times filters of vector j. STEP: from pixel to pixel, 0: where t.pixel says.
-template <class T, int MR, int NV, int STEP> NN_INLINE void conv_sums(const ConvTile<T>& t, vec<T> (&acc)[MR][NV]) {
+template <class T> NN_INLINE const T* beyond(const T* p, int64_t bytes) {
+  return reinterpret_cast<const T*>(reinterpret_cast<const char*>(p) + bytes);
+}
+
+// acc[i][j] += sum over d of pixel i times filters of vector j. STEP: from pixel to pixel, 0: where t.pixel
+// says.
+template <class T, int MR, int NV, int STEP>
+NN_INLINE void conv_sums(const ConvTile<T>& t, vec<T> (&acc)[MR][NV]) {
   constexpr int W = vec<T>::width;
-  const T *w = t.w, *first = t.x + (STEP ? t.pixel[0] : 0);
+  const T *w = t.w, *first = STEP ? beyond(t.x, t.pixel[0]) : t.x;
   for (int64_t d = 0; d < t.k; ++d, w += t.w_step) {
     const T* x = first + t.offset[d];
     vec<T> wv[NV];
@@ -82,7 +88,7 @@ template <class T, int MR, int NV, int STEP> NN_INLINE void conv_sums(const Conv
     __builtin_prefetch(w + 8 * t.w_step);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const vec<T> xv = set1(x[STEP ? i * STEP : t.pixel[i]]);
+      const vec<T> xv = set1(STEP ? x[i * STEP] : *beyond(x, t.pixel[i]));
 #pragma GCC unroll 2
       for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, wv[j], acc[i][j]);
     }
@@ -98,11 +104,11 @@ template <class T, int MR, int NV> void conv_tile_body(const ConvTile<T>& t) {
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
   if (!t.channels_dense)  // results far apart arrive in the meantime
     for (int c = 0; c < t.channels; ++c) __builtin_prefetch(t.y + t.y_channel[c] + t.y_pixel[0], 1);
-  const int step = t.pixels > 1 ? t.pixel[1] - t.pixel[0] : 1;
+  const int64_t step = t.pixels > 1 ? t.pixel[1] - t.pixel[0] : int64_t(sizeof(T));
   const bool even = t.pixel[t.pixels - 1] - t.pixel[0] == step * (t.pixels - 1);
-  if (even && step == 1)
+  if (even && step == int64_t(sizeof(T)))
     conv_sums<T, MR, NV, 1>(t, acc);
-  else if (even && step == 2)
+  else if (even && step == 2 * int64_t(sizeof(T)))
     conv_sums<T, MR, NV, 2>(t, acc);
   else
     conv_sums<T, MR, NV, 0>(t, acc);

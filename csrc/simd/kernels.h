@@ -92,7 +92,7 @@ template <class T> struct ConvTile {
   int64_t k;              // depth: channels and taps
   const T* x;             // padded planes
   const int32_t* offset;  // of each depth in x
-  const int32_t* pixel;   // of each pixel in x; whole tiles of them are read
+  const int64_t* pixel;   // of each pixel in x, in bytes; whole tiles of them are read
   const T* w;             // panel of filters: whole vectors per depth
   int64_t w_step;
   T* y;
