@@ -35,10 +35,12 @@ template <class T> int64_t strip_rows(const Patches<T>& g, int64_t n, int64_t ma
 }
 
 // Small images go into a strip together: tiles across their ends are filled, too.
-template <class T> int64_t strip_images(const Patches<T>& g, int64_t n, int64_t rows, int tile) {
+template <class T>
+int64_t strip_images(const Patches<T>& g, int64_t n, int64_t rows, int64_t made, int tile) {
   if (rows < g.axis[1].count() || g.axis[0].count() > 1) return 1;
   const int64_t height = (rows - 1) * g.axis[1].step() + g.axis[1].reach();
-  const int64_t bytes = g.channels * g.axis[0].taps() * height * row_width(g) * int64_t(sizeof(T));
+  const int64_t bytes =
+      (g.channels * g.axis[0].taps() * height * row_width(g) + rows * made) * int64_t(sizeof(T));
   const int64_t fit = kStripBytes / bytes, enough = ceil_div(kUnitTiles * tile, rows * g.axis[2].count());
   return std::max<int64_t>(1, std::min(std::min(fit, enough), n));
 }
@@ -216,7 +218,8 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
   parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
     PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kRows);
     const Maker maker(p, planes, images, rows);
-    Workspace<T> made(p.taker ? size_t(p.filters() * rows * g.axis[2].count() + PlaneStrip<T>::kSlack) : 1);
+    Workspace<T> made(
+        p.taker ? size_t(p.filters() * images * rows * g.axis[2].count() + PlaneStrip<T>::kSlack) : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
       const int64_t u = at / parts, first = u % strips * rows, n = u / strips / depths * images;
       const Strip s = {n, u / strips % depths, first, std::min(images, p.n - n),
@@ -265,15 +268,20 @@ Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t ch
 template <class T> void convolve(const Direct<T>& given) {
   Direct<T> p = given;
   const int64_t width = p.patches.axis[2].count();
-  const int64_t rows = strip_rows(p.patches, p.n, p.taker ? p.filters() * width : 0);
+  const int64_t made = p.taker ? p.filters() * width : 0, rows = strip_rows(p.patches, p.n, made);
+  const bool lines = lines_filled(p) > 1.1 * tiles_filled(p);
+  const int64_t images =
+      lines ? 1 : strip_images(p.patches, p.n, rows, made, kernels<T>().conv_tile_pixels());
   if (p.taker) {
     p.y_step[2] = p.taker->filters_dense ? p.filters() : 1;
     p.y_step[1] = width * p.y_step[2];
-    p.y_filter = multiples<int64_t>(p.taker->filters_dense ? 1 : rows * width, p.filters());
+    p.y_image = rows * p.y_step[1];
+    p.y_filter = multiples<int64_t>(p.taker->filters_dense ? 1 : images * p.y_image, p.filters());
   }
-  if (lines_filled(p) > 1.1 * tiles_filled(p)) return by_strips<T, Lines<T>>(p, 1, rows);
-  const int64_t images = p.taker ? 1 : strip_images(p.patches, p.n, rows, kernels<T>().conv_tile_pixels());
-  by_strips<T, Tiles<T>>(p, images, rows);
+  if (lines)
+    by_strips<T, Lines<T>>(p, images, rows);
+  else
+    by_strips<T, Tiles<T>>(p, images, rows);
 }
 
 template <class T> void conv_direct(const ConvForward<T>& p) {

@@ -1,4 +1,4 @@
-// The input gradient of direct convolution. Position q of gy's grid makes the pixels stride * q + r - low, r
+// The input gradient of direct convolution. Position q of a grid makes the pixels stride * q + r - origin, r
 // < stride, of gx: one convolution of gy with unit stride per residue r. Their results are made strip by
 // strip and threaded together. With few channels all residues are made at once, with zeros for taps that they
 // lack (sub-pixel convolution: Shi et al. 2016, 1609.07009).
@@ -13,22 +13,24 @@ namespace {
 // One axis: the taps of each residue, and all positions of gy that they read.
 struct SubPixelAxis {
   const ConvAxis& a;
+  int64_t origin;                          // pixels in front of the image that the grid knows
   int64_t first, count;                    // of the grid
   std::vector<int64_t> offsets;            // position q reads gy at q + offset
   std::vector<std::vector<int64_t>> taps;  // of each residue, ascending
 
-  explicit SubPixelAxis(const ConvAxis& axis)
-      : a(axis), first(a.low / a.stride), count((a.in - 1 + a.low) / a.stride - first + 1) {
+  SubPixelAxis(const ConvAxis& axis, int64_t from)
+      : a(axis), origin(from), first(origin / a.stride), count((a.in - 1 + origin) / a.stride - first + 1) {
     for (int64_t r = 0; r < a.stride; ++r) {
       taps.emplace_back();
       for (int64_t t = 0; t < a.kernel; ++t)
-        if ((r - t * a.dilation) % a.stride == 0) taps.back().push_back(t), offsets.push_back(offset(r, t));
+        if (ahead(r, t) % a.stride == 0) taps.back().push_back(t), offsets.push_back(offset(r, t));
     }
     std::sort(offsets.begin(), offsets.end());
     offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
   }
-  int64_t offset(int64_t r, int64_t tap) const { return first + (r - tap * a.dilation) / a.stride; }
-  int64_t pixel(int64_t q, int64_t r) const { return (first + q) * a.stride + r - a.low; }
+  int64_t ahead(int64_t r, int64_t tap) const { return r - origin + a.low - tap * a.dilation; }
+  int64_t offset(int64_t r, int64_t tap) const { return first + ahead(r, tap) / a.stride; }
+  int64_t pixel(int64_t q, int64_t r) const { return (first + q) * a.stride + r - origin; }
   int positions() const { return int(offsets.size()); }
   int index(int64_t r, int64_t tap) const {
     return int(std::lower_bound(offsets.begin(), offsets.end(), offset(r, tap)) - offsets.begin());
@@ -52,6 +54,12 @@ template <class T> struct SubPixelStrip : StripTaker<T> {
     this->filters_dense = channels_last(gx, channels);
   }
   void take(const Strip& s, const T* strip, int64_t filter_step, int64_t pixel_step) const override {
+    for (int64_t n = 0; n < s.images; ++n, strip += s.rows * axis[2].count * pixel_step)
+      take_image(s, s.n + n, strip, filter_step, pixel_step);
+  }
+
+ private:
+  void take_image(const Strip& s, int64_t n, const T* strip, int64_t filter_step, int64_t pixel_step) const {
     for (int64_t q = 0; q < s.rows; ++q)
       for (int64_t d = 0; d < axis[0].a.stride; ++d)
         for (int64_t h = 0; h < axis[1].a.stride; ++h) {
@@ -59,11 +67,9 @@ template <class T> struct SubPixelStrip : StripTaker<T> {
           if (z < 0 || z >= axis[0].a.in || y < 0 || y >= axis[1].a.in) continue;
           const int64_t filter = (d * axis[1].a.stride + h) * axis[2].a.stride * channels;
           put(strip + filter * filter_step + q * axis[2].count * pixel_step, filter_step, pixel_step,
-              gx.p + s.n * gx.n + z * gx.step[0] + y * gx.step[1]);
+              gx.p + n * gx.n + z * gx.step[0] + y * gx.step[1]);
         }
   }
-
- private:
   // One row: column i of residue r is pixel (i, r).
   void put(const T* from, int64_t filter_step, int64_t pixel_step, T* to) const {
     const int64_t stride = axis[2].a.stride, width = axis[2].a.in, low = axis[2].pixel(0, 0);
@@ -135,12 +141,10 @@ std::vector<int> residue_taps(const SubPixelAxis (&axis)[3], const int64_t (&r)[
   return found;
 }
 
-// Whether the vectors of all residues at once are better filled than those of each: few channels.
-template <class T>
-bool at_once(const SubPixelAxis (&axis)[3], int64_t channels, int64_t residues, int64_t taps) {
-  const int64_t wide = kernels<T>().gemm_shape().width;
-  const int64_t positions = axis[0].positions() * axis[1].positions() * axis[2].positions();
-  return ceil_div(channels * residues, wide) * positions < ceil_div(channels, wide) * taps;
+// Multiply-adds of vectors for a pixel of the grid, times the grid.
+template <class T> double grid_work(const SubPixelAxis (&axis)[3], int64_t lanes, int64_t taps) {
+  return double(ceil_div(lanes, kernels<T>().gemm_shape().width) * taps) *
+         double(axis[1].count * axis[2].count);
 }
 
 }  // namespace
@@ -149,9 +153,14 @@ template <class T> void conv_direct(const ConvInputGrad<T>& p) {
   const ConvShape& s = p.s;
   const ConvAxis* a = s.axis;
   const int64_t kg = s.k / s.groups, cg = s.c / s.groups;
-  const SubPixelAxis axis[3] = {SubPixelAxis(a[0]), SubPixelAxis(a[1]), SubPixelAxis(a[2])};
   const int64_t residues = a[0].stride * a[1].stride * a[2].stride;
-  const bool once = at_once<T>(axis, cg, residues, s.taps());
+  // All residues at once should read the same positions; each for itself, none outside the image.
+  using Axes = SubPixelAxis[3];
+  const Axes padded = {{a[0], a[0].low}, {a[1], a[1].low}, {a[2], a[2].low}},
+             plain = {{a[0], 0}, {a[1], 0}, {a[2], 0}};
+  const int64_t positions = padded[0].positions() * padded[1].positions() * padded[2].positions();
+  const bool once = grid_work<T>(padded, cg * residues, positions) < grid_work<T>(plain, cg, s.taps());
+  const Axes& axis = once ? padded : plain;
   for (int64_t g = 0; g < s.groups; ++g) {
     const Field<const T> w = group_of(p.w, kg, p.w.n, g);
     const Field<T> gx = group_of(p.gx, cg, p.gx.c, g);
