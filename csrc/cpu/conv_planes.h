@@ -20,7 +20,9 @@ template <class T> class PlaneStrip {
         width_((patches.axis[2].count() - 1) * patches.axis[2].step() + patches.axis[2].reach()),
         parts_(order == split ? patches.axis[2].step() : 1),
         part_((width_ + parts_ - 1) / parts_),
-        data_(size_t(channels * plane() + kSlack)) {}
+        data_(size_t(channels * plane() + kSlack)) {
+    std::fill_n(static_cast<T*>(data_), channels * plane(), T(0));  // padding columns stay so
+  }
 
   // Offsets of the taps of `channels` channels, channel by channel.
   std::vector<int32_t> offsets(int64_t channels) const {
@@ -85,12 +87,10 @@ template <class T> class PlaneStrip {
         load_columns(inside + (i - a) * step, parts_ * step, (b - i + parts_ - 1) / parts_, from_row, rows,
                      out + column(i), out_row);
     }
-    const auto pad = [&](int64_t i) {
-      T* edge = out + column(i);
-      for (int64_t r = 0; r < rows; ++r) edge[r * out_row] = outside(from + r * from_row, low + i, step);
-    };
-    for (int64_t i = 0; i < a; ++i) pad(i);
-    for (int64_t i = b; i < width_; ++i) pad(i);
+    for (int64_t i = w.wraps() ? 0 : width_; i < width_; ++i)
+      if (i < a || i >= b)
+        for (int64_t r = 0; r < rows; ++r)
+          out[column(i) + r * out_row] = from[r * from_row + w.at(low + i) * step];
   }
   void load_columns(const T* from, int64_t step, int64_t count, int64_t from_row, int64_t rows, T* out,
                     int64_t out_row) const {
@@ -103,10 +103,6 @@ template <class T> class PlaneStrip {
         for (int64_t i = 0; i < count; ++i) out[i] = from[i * step];
     }
   }
-  T outside(const T* row, int64_t coordinate, int64_t step) const {
-    return g_.axis[2].wraps() ? row[g_.axis[2].at(coordinate) * step] : T(0);
-  }
-
   const Patches<T>& g_;
   int64_t depths_, height_, width_, parts_, part_;
   Workspace<T> data_;
