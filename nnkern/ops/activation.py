@@ -9,12 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from ..device import to_ndarray
 from ..function import Function
 from ..random import generator
 from ..tensor import Tensor
+from ._activation import Activation, activate, kernels, ndarray, run
+from ._activation_piecewise import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    relu6,
+    softshrink,
+    threshold,
+    threshold_,
+)  # fmt: skip
 from .arithmetic import add, div, mul, neg, sub, unbroadcast
-from .compare import ge, gt, le, logical_and, lt, where
+from .compare import gt, where
 from .elementwise import Unary, UnaryFromResult, abs, erf, exp, square
 
 __all__ = [
@@ -23,22 +34,6 @@ __all__ = [
     "selu", "selu_", "sigmoid", "silu", "softplus", "softshrink", "softsign", "swish", "tanh", "tanhshrink", "threshold",
     "threshold_",
 ]  # fmt: skip
-
-
-# A plain array has no tape: it goes straight to the kernel.
-_ndarray = np.ndarray
-_kernels = Function.kernels
-
-
-def _run(f: Any, x: Any, inplace: bool, op: str) -> Any:
-    """f(x), over x itself if `inplace`."""
-    if not inplace:
-        return f.forward(x) if type(x) is _ndarray else f(x)
-    if isinstance(x, Tensor):
-        return x._change(op, f)
-    array = to_ndarray(x, op)
-    np.copyto(array, f(array), casting="no")
-    return x
 
 
 class Tanh(UnaryFromResult):
@@ -51,7 +46,7 @@ class Tanh(UnaryFromResult):
 
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent."""
-    return _kernels.tanh_forward(x) if type(x) is _ndarray else Tanh()(x)
+    return kernels.tanh_forward(x) if type(x) is ndarray else Tanh()(x)
 
 
 class Sigmoid(UnaryFromResult):
@@ -64,7 +59,7 @@ class Sigmoid(UnaryFromResult):
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x)."""
-    return _kernels.sigmoid_forward(x) if type(x) is _ndarray else Sigmoid()(x)
+    return kernels.sigmoid_forward(x) if type(x) is ndarray else Sigmoid()(x)
 
 
 class ReLU(Function):
@@ -83,12 +78,12 @@ def relu(x: Any, inplace: bool = False) -> Any:
     """max(x, 0); NaN stays NaN, the gradient at 0 is 0."""
     if inplace:
         return relu_(x)
-    return _kernels.relu_forward(x) if type(x) is _ndarray else ReLU()(x)
+    return kernels.relu_forward(x) if type(x) is ndarray else ReLU()(x)
 
 
 def relu_(x: Any) -> Any:
     """relu over x itself."""
-    return _run(ReLU(), x, True, "relu_")
+    return run(ReLU(), x, True, "relu_")
 
 
 class ReLUGrad(Function):
@@ -140,7 +135,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 
     Source: Hendrycks & Gimpel, Gaussian Error Linear Units, arXiv 1606.08415.
     """
-    return _run(GELU(approximate), x, False, "")
+    return run(GELU(approximate), x, False, "")
 
 
 class SiLU(Unary):
@@ -159,48 +154,12 @@ def silu_slope(x: Any) -> Any:
 
 def silu(x: Any, inplace: bool = False) -> Any:
     """x sigmoid(x), also called swish. Ramachandran et al., arXiv 1710.05941."""
-    if type(x) is _ndarray and not inplace:
-        return _kernels.silu_forward(x)
-    return _run(SiLU(), x, inplace, "silu_")
+    if type(x) is ndarray and not inplace:
+        return kernels.silu_forward(x)
+    return run(SiLU(), x, inplace, "silu_")
 
 
 swish = silu
-
-
-class Activation(Function):
-    """y = f(x) with numbers of its own; saves x. Its kernels have its name; `plain` is backward by public functions."""
-
-    name = ""
-    direct: Any  # direct(x, *numbers): the forward kernel
-    gradient: str
-
-    def __init_subclass__(cls) -> None:
-        if "direct" not in cls.__dict__:
-            cls.direct = staticmethod(getattr(_kernels, f"{cls.name}_forward"))
-        cls.gradient = f"{cls.name}_backward"
-
-    def __init__(self, *numbers: float) -> None:
-        self.numbers = numbers
-
-    def forward(self, x: Any) -> Any:
-        self.saved = (x,)
-        return self.direct(x, *self.numbers)
-
-    def backward(self, gy: Any) -> Any:
-        x = self.saved[0]
-        if isinstance(gy, Tensor):
-            return self.plain(gy, x, *self.numbers)
-        return getattr(self.kernels, self.gradient)(gy, x, *self.numbers)
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        raise NotImplementedError
-
-
-def _activate(cls: Any, x: Any, inplace: bool, op: str, *numbers: float) -> Any:
-    """cls(*numbers)(x), over x itself if `inplace`."""
-    if type(x) is _ndarray and not inplace:
-        return cls.direct(x, *numbers)
-    return _run(cls(*numbers), x, inplace, op)
 
 
 class LeakyReLU(Activation):
@@ -212,7 +171,7 @@ class LeakyReLU(Activation):
 
 def leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x > 0, else negative_slope x."""
-    return _activate(LeakyReLU, x, inplace, "leaky_relu_", negative_slope)
+    return activate(LeakyReLU, x, inplace, "leaky_relu_", negative_slope)
 
 
 def leaky_relu_(x: Any, negative_slope: float = 0.01) -> Any:
@@ -246,7 +205,7 @@ def rrelu(
         raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
     if not training:
         return leaky_relu(x, (lower + upper) / 2, inplace)
-    return _run(RReLU(lower, upper), x, inplace, "rrelu_")
+    return run(RReLU(lower, upper), x, inplace, "rrelu_")
 
 
 def rrelu_(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
@@ -299,7 +258,7 @@ class ELU(Activation):
 
 def elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^x - 1). Clevert et al. 2015, arXiv 1511.07289."""
-    return _activate(ELU, x, inplace, "elu_", alpha, 1.0, 1.0)
+    return activate(ELU, x, inplace, "elu_", alpha, 1.0, 1.0)
 
 
 def elu_(x: Any, alpha: float = 1.0) -> Any:
@@ -310,7 +269,7 @@ def elu_(x: Any, alpha: float = 1.0) -> Any:
 def selu(x: Any, inplace: bool = False) -> Any:
     """s x where x > 0, else s a (e^x - 1), with s = 1.0507 and a = 1.6733. Klambauer et al. 2017, arXiv 1706.02515."""
     scale = 1.0507009873554804934193349852946
-    return _activate(ELU, x, inplace, "selu_", 1.6732632423543772848170429916717 * scale, scale, 1.0)
+    return activate(ELU, x, inplace, "selu_", 1.6732632423543772848170429916717 * scale, scale, 1.0)
 
 
 def selu_(x: Any) -> Any:
@@ -322,7 +281,7 @@ def celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1). Barron 2017, arXiv 1704.07483."""
     if alpha == 0:
         raise ValueError("celu: alpha must not be 0")
-    return _activate(ELU, x, inplace, "celu_", alpha, 1.0, 1.0 / alpha)
+    return activate(ELU, x, inplace, "celu_", alpha, 1.0, 1.0 / alpha)
 
 
 def celu_(x: Any, alpha: float = 1.0) -> Any:
@@ -340,7 +299,7 @@ class Softplus(Activation):
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold, as in PyTorch."""
-    return _activate(Softplus, x, False, "", beta, threshold)
+    return activate(Softplus, x, False, "", beta, threshold)
 
 
 class LogSigmoid(Activation):
@@ -352,7 +311,7 @@ class LogSigmoid(Activation):
 
 def logsigmoid(x: Any) -> Any:
     """log(sigmoid(x)) = -log(1 + e^-x), without overflow."""
-    return _activate(LogSigmoid, x, False, "")
+    return activate(LogSigmoid, x, False, "")
 
 
 class Mish(Activation):
@@ -365,7 +324,7 @@ class Mish(Activation):
 
 def mish(x: Any, inplace: bool = False) -> Any:
     """x tanh(log(1 + e^x)). Misra 2019, arXiv 1908.08681."""
-    return _activate(Mish, x, inplace, "mish_")
+    return activate(Mish, x, inplace, "mish_")
 
 
 class Softsign(Activation):
@@ -377,7 +336,7 @@ class Softsign(Activation):
 
 def softsign(x: Any) -> Any:
     """x / (1 + |x|)."""
-    return _activate(Softsign, x, False, "")
+    return activate(Softsign, x, False, "")
 
 
 class Tanhshrink(Activation):
@@ -389,106 +348,4 @@ class Tanhshrink(Activation):
 
 def tanhshrink(x: Any) -> Any:
     """x - tanh(x), exact near 0, too."""
-    return _activate(Tanhshrink, x, False, "")
-
-
-class Hardtanh(Activation):
-    name = "hardtanh"
-
-    @staticmethod
-    def direct(x: Any, low: float, high: float) -> Any:
-        if x.dtype.kind in "iu":
-            return _kernels.minimum_forward(_kernels.maximum_forward(x, int(low)), int(high))
-        return _kernels.hardtanh_forward(x, low, high)
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        return where(logical_and(gt(x, numbers[0]), lt(x, numbers[1])), gy, 0.0)
-
-
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """x limited to [min_val, max_val]; the gradient is 0 at and beyond the limits. Takes integers, too."""
-    if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
-    return _activate(Hardtanh, x, inplace, "hardtanh_", min_val, max_val)
-
-
-def hardtanh_(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """hardtanh over x itself."""
-    return hardtanh(x, min_val, max_val, True)
-
-
-def relu6(x: Any, inplace: bool = False) -> Any:
-    """min(max(x, 0), 6)."""
-    return _activate(Hardtanh, x, inplace, "relu6_", 0.0, 6.0)
-
-
-class Hardsigmoid(Activation):
-    name = "hardsigmoid"
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        return where(lt(abs(x), 3.0), div(gy, 6.0), 0.0)
-
-
-def hardsigmoid(x: Any, inplace: bool = False) -> Any:
-    """relu6(x + 3) / 6."""
-    return _activate(Hardsigmoid, x, inplace, "hardsigmoid_")
-
-
-class Hardswish(Activation):
-    name = "hardswish"
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        inside = mul(gy, add(div(x, 3.0), 0.5))
-        return where(le(x, -3.0), 0.0, where(ge(x, 3.0), gy, inside))
-
-
-def hardswish(x: Any, inplace: bool = False) -> Any:
-    """x relu6(x + 3) / 6. Howard et al. 2019, arXiv 1905.02244."""
-    return _activate(Hardswish, x, inplace, "hardswish_")
-
-
-class Softshrink(Activation):
-    name = "softshrink"
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        return where(gt(abs(x), numbers[0]), gy, 0.0)
-
-
-def softshrink(x: Any, lambd: float = 0.5) -> Any:
-    """x moved by lambd towards 0, and 0 where |x| <= lambd."""
-    if lambd < 0:
-        raise ValueError(f"softshrink: lambd must not be negative, got {lambd}")
-    return _activate(Softshrink, x, False, "", lambd)
-
-
-class Hardshrink(Activation):
-    name = "hardshrink"
-    plain = Softshrink.plain
-
-
-def hardshrink(x: Any, lambd: float = 0.5) -> Any:
-    """x, and 0 where |x| <= lambd."""
-    return _activate(Hardshrink, x, False, "", lambd)
-
-
-class Threshold(Activation):
-    name = "threshold"
-
-    @staticmethod
-    def direct(x: Any, level: float, value: float) -> Any:
-        if x.dtype.kind in "iu":
-            return _kernels.where_forward(_kernels.le_forward(x, level), value, x)
-        return _kernels.threshold_forward(x, level, value)
-
-    def plain(self, gy: Any, x: Any, *numbers: float) -> Any:
-        return where(le(x, numbers[0]), 0.0, gy)
-
-
-def threshold(x: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """x where x > threshold, else value. Takes integers, too."""
-    return _activate(Threshold, x, inplace, "threshold_", threshold, value)
-
-
-def threshold_(x: Any, threshold: float, value: float) -> Any:
-    """threshold over x itself."""
-    return _activate(Threshold, x, True, "threshold_", threshold, value)
+    return activate(Tanhshrink, x, False, "")
