@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support import DTYPES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
+import nnkern
 import nnkern as F
-from nnkern import Tensor, _cpu, backends
+from nnkern import Tensor, _cpu, backends, nn
 
 torch = pytest.importorskip("torch")
 sdpa = F.scaled_dot_product_attention
@@ -157,6 +158,38 @@ def test_masked_nan_never_leaks(where, how):
     touched = seen[bad].any(0)
     assert np.isnan(gk[:, 0, touched]).all() == touched.any() or not touched.any()
     assert np.isfinite(gk[:, 0, ~touched]).all() and np.isfinite(gv[:, 0, ~touched]).all()
+
+
+def test_padding_that_is_nan_leaks_into_no_second_derivative():
+    b, rows, keys = 2, 5, 7
+    q, k, v = (x.astype(np.float64) for x in qkv(b, 2, 2, rows, keys, 4, 4, np.float64))
+    mask = np.broadcast_to(np.arange(keys) < np.array([7, 4])[:, None, None, None], (b, 1, rows, keys))
+
+    def second(k, v):
+        made = [Tensor(x, requires_grad=True) for x in (q, k, v)]
+        y = sdpa(*made, attn_mask=mask)
+        first = nnkern.grad((y * y).sum(), made, create_graph=True)
+        return [g.data for g in nnkern.grad(sum((g * g).sum() for g in first), made)]
+
+    clean = second(k, v)
+    k, v = k.copy(), v.copy()
+    k[1, :, 4:] = v[1, :, 4:] = np.nan
+    for found, wanted in zip(second(k, v), clean, strict=True):
+        assert_close(found, wanted, "chain", 8)
+
+
+@pytest.mark.parametrize("kind", [bool, np.float64])
+def test_multi_head_weights_of_padding_that_is_nan(kind):
+    layer = nn.MultiheadAttention(8, 2, batch_first=True, dtype=np.float64)
+    x = randn(2, 5, 8, dtype=np.float64)
+    padding = np.arange(5) >= np.array([5, 3])[:, None]
+    padding = padding if kind is bool else np.where(padding, -np.inf, 0.0)
+    y, w = layer(Tensor(x), Tensor(x), Tensor(x), key_padding_mask=padding)
+    dirty = x.copy()
+    dirty[1, 3:] = np.nan
+    found, weights = layer(Tensor(x), Tensor(dirty), Tensor(dirty), key_padding_mask=padding)
+    np.testing.assert_array_equal(found.data, y.data)
+    np.testing.assert_array_equal(weights.data, w.data)
 
 
 def by_hand(q, k, v, seen, scale, softcap=None):

@@ -52,6 +52,16 @@ def _allowed(shape: tuple[int, ...], mask: Any, o: Options) -> Any:
     return seen
 
 
+def _without_unseen(q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
+    """q, k, v with zeros for queries that see no key, and keys that no query sees: what they hold may be NaN."""
+    raw = mask.data if isinstance(mask, Tensor) else mask
+    seen = _allowed((*q.shape[:3], k.shape[2]), raw, o)
+    if seen is None:
+        return q, k, v
+    keys = seen.any(2).reshape(*k.shape[:2], -1, k.shape[2]).any(2)[..., None]
+    return where(seen.any(3)[..., None], q, 0.0), where(keys, k, 0.0), where(keys, v, 0.0)
+
+
 def _grouped(x: Any, heads: int) -> Any:
     """(B, H, L, D) as (B, J, H / J, L, D): beside the J heads of the keys."""
     return x.reshape(x.shape[0], heads, x.shape[1] // max(1, heads), *x.shape[2:])
@@ -90,6 +100,7 @@ def weights(q: Any, k: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
 
 def plain_attention(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
     """The result from Tensors q (B, H, L, D), k (B, J, S, D), v (B, J, S, E)."""
+    q, k, v = _without_unseen(q, k, v, mask, o)
     p, kept, _ = weights(q, k, mask, o)
     y = matmul(p if kept is None else mul(p, kept), v.unsqueeze(2))
     return y.reshape(*q.shape[:3], v.shape[-1])
@@ -98,6 +109,7 @@ def plain_attention(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
 def _plain_gradients(gy: Any, q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
     """Gradients of q, k, v, written so that they can be differentiated."""
     heads = k.shape[1]
+    q, k, v = _without_unseen(q, k, v, mask, o)
     p, kept, slope = weights(q, k, mask, o)
     gy, rows = _grouped(gy, heads), _grouped(q, heads)
     gp = matmul(gy, v.unsqueeze(2).swapaxes(-1, -2))

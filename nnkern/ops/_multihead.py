@@ -164,8 +164,11 @@ def _attention(
         return scaled_dot_product_attention(q, k, v, mask, p, window=(-1, 0) if causal else None), None
     s = mul(matmul(q, k.swapaxes(-1, -2)), q.shape[-1] ** -0.5)
     if mask is not None:
-        s = where(mask, s, -np.inf) if mask.dtype == np.bool_ else add(s, mask)
+        seen = mask if mask.dtype == np.bool_ else mask != -np.inf
+        s = where(seen, s if mask.dtype == np.bool_ else add(s, mask), -np.inf)
     if causal:
         s = where(np.tri(s.shape[-2], s.shape[-1], dtype=bool), s, -np.inf)
+    if mask is not None:  # what no query sees may be NaN
+        v = where((s.data > -np.inf).any(-2)[..., None], v, 0.0)
     weights = dropout(softmax(s, -1), p, p > 0)
     return matmul(weights, v), weights
