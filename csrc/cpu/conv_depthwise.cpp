@@ -243,8 +243,8 @@ template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
   const Patches<T> image = forward_patches(s, p.x);
   const auto same = [](int64_t n) { return TapAxis(n, 1, n, {0}); };
   const Patches<T> gradient = {p.gy, s.k, {same(s.axis[0].out), same(s.axis[1].out), same(s.axis[2].out)}};
-  const int64_t together = std::max(block_channels<T>(p.x.c), block_channels<T>(p.gy.c)),
-                spread = s.k / s.c, sources = std::max<int64_t>(1, together / spread), block = sources * spread;
+  const int64_t together = std::max(block_channels<T>(p.x.c), block_channels<T>(p.gy.c)), spread = s.k / s.c,
+                sources = std::max<int64_t>(1, together / spread), block = sources * spread;
   const int64_t width = s.axis[2].out, height = s.axis[1].out, taps = s.taps(), blocks = ceil_div(s.k, block);
   const int64_t rows = std::min(strip_rows(image, sources), strip_rows(gradient, block)),
                 strips = ceil_div(height, rows);

@@ -103,7 +103,8 @@ template <class T, int MR, int NV> void conv_tile_body(const ConvTile<T>& t) {
 #pragma GCC unroll 2
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
   if (!t.channels_dense)  // results far apart arrive in the meantime
-    for (int c = 0; c < t.channels; ++c) __builtin_prefetch(t.y + t.y_channel[c] + t.y_pixel[t.pixels - 1], 1);
+    for (int c = 0; c < t.channels; ++c)
+      __builtin_prefetch(t.y + t.y_channel[c] + t.y_pixel[t.pixels - 1], 1);
   const int64_t step = t.pixels > 1 ? t.pixel[1] - t.pixel[0] : int64_t(sizeof(T));
   const bool even = t.pixel[t.pixels - 1] - t.pixel[0] == step * (t.pixels - 1);
   if (even && step == int64_t(sizeof(T)))
