@@ -113,6 +113,7 @@ template <class T> class ForwardRows {
         states_(size_t(2 * rows_ * h_row_)),
         used_(size_t(f.mask ? rows_ * h_row_ : 1)),
         middle_(size_t(second ? rows_ * middle_row_ : 1)),
+        running_(*f.ends, begin, rows_, std::max(f.s.out, f.s.units)),
         h_(states_),
         next_(states_ + rows_ * h_row_) {
     for (int64_t i = 0; i < rows_; ++i) std::copy_n(last(i), f.s.out, h_ + i * h_row_);
@@ -142,16 +143,23 @@ template <class T> class ForwardRows {
     const auto soon = [&](int64_t i, int64_t rows, int64_t unit, int64_t units) {
       for (int64_t g = 0; g < s.gates; ++g) ask_for(q.a + i * a_row + g * s.units + unit, a_row, rows, units);
     };
-    product_.run(from, h_row_, rows_, finisher(before ? RecurrentPhase::reset : s.phase(), q, t), soon);
+    running_.product(product_, t, from, h_row_, finisher(before ? RecurrentPhase::reset : s.phase(), q),
+                     soon);
     if (before)
-      second_->run(middle_, middle_row_, rows_, finisher(RecurrentPhase::gru_last, q, t), soon);
+      running_.product(*second_, t, middle_, middle_row_, finisher(RecurrentPhase::gru_last, q), soon);
     else if (second_)
-      second_->run(
-          middle_, middle_row_, rows_,
+      running_.product(
+          *second_, t, middle_, middle_row_,
           [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
-            project(t, sums, row, i, count, unit, units);
+            for (int64_t r = i; r < i + count; ++r, sums += row) {
+              std::copy_n(sums, units, f_.y.at(t, begin_ + r) + unit);
+              std::copy_n(sums, units, next_ + r * h_row_ + unit);
+            }
           },
           [](int64_t, int64_t, int64_t, int64_t) {});
+    running_.rest(t, [&](int64_t first, int64_t count) {
+      for (int64_t r = first; r < first + count; ++r) hold(q, t, r);
+    });
     std::swap(h_, next_);
   }
 
@@ -180,44 +188,24 @@ template <class T> class ForwardRows {
     if (q.peephole) q.peephole += unit;
   }
 
-  auto finisher(RecurrentPhase phase, const RecurrentStep<T>& whole, int64_t t) {
-    return [this, phase, &whole, t](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t count,
-                                    int64_t unit, int64_t units) {
-      const auto active = [&](int64_t r) { return f_.ends->active(t, begin_ + r); };
-      stretches(i, i + count, active, [&](int64_t r, int64_t end, bool on) {
-        RecurrentStep<T> q = whole;
-        q.s = sums + (r - i) * row, q.s_row = row, q.s_gate = gate;
-        move(q, r, unit);
-        q.rows = end - r, q.units = units;
-        if (on)
-          kernels<T>().recurrent_step(phase, q);
-        else
-          clear(q);
-      });
+  auto finisher(RecurrentPhase phase, const RecurrentStep<T>& whole) {
+    return [phase, &whole](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t count, int64_t unit,
+                           int64_t units) {
+      RecurrentStep<T> q = whole;
+      q.s = sums, q.s_row = row, q.s_gate = gate;
+      move(q, i, unit);
+      q.rows = count, q.units = units;
+      kernels<T>().recurrent_step(phase, q);
     };
   }
 
-  // Results of a step beyond the end of its sequence: the state stays.
-  void clear(const RecurrentStep<T>& q) {
-    for (int64_t r = 0; r < q.rows; ++r) {
-      if (!f_.w_hr) std::copy_n(q.h + r * q.h_row, q.units, q.next + r * q.next_row);
-      if (q.y) std::fill_n(q.y + r * q.y_row, q.units, T(0));
-      if (q.cells) std::fill_n(q.cells + r * q.cells_row, q.units, T(0));
-      for (int64_t g = 0; q.gates && g < f_.s.saved; ++g)
-        std::fill_n(q.gates + r * q.gates_row + g * q.gates_gate, q.units, T(0));
-    }
-  }
-
-  void project(int64_t t, const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
-    for (int64_t r = i; r < i + count; ++r, sums += row) {
-      T* y = f_.y.at(t, begin_ + r) + unit;
-      const bool on = f_.ends->active(t, begin_ + r);
-      std::copy_n(on ? sums : h_ + r * h_row_ + unit, units, next_ + r * h_row_ + unit);
-      if (on)
-        std::copy_n(sums, units, y);
-      else
-        std::fill_n(y, units, T(0));
-    }
+  // Beyond the end of its sequence a row's state stays and its results are zero.
+  void hold(const RecurrentStep<T>& q, int64_t t, int64_t r) {
+    const RecurrentShape& s = f_.s;
+    std::copy_n(h_ + r * h_row_, s.out, next_ + r * h_row_);
+    std::fill_n(f_.y.at(t, begin_ + r), s.out, T(0));
+    if (q.cells) std::fill_n(q.cells + r * q.cells_row, s.units, T(0));
+    if (f_.gates) std::fill_n(q.gates + r * q.gates_row, s.saved * s.units, T(0));
   }
 
   const Forward<T>& f_;
@@ -226,6 +214,7 @@ template <class T> class ForwardRows {
   const T* bias_;
   int64_t begin_, rows_, h_row_, middle_row_;
   Workspace<T> states_, used_, middle_;
+  Running<T> running_;
   T *h_, *next_;  // the states before and after this step
 };
 

@@ -110,7 +110,8 @@ template <class T> class StepProduct {
   StepProduct(const T* w, int64_t depth_step, int64_t column_step, int64_t depth, int64_t gates,
               int64_t units, int64_t rows, bool once);
 
-  int64_t bytes() const { return depth_ * gates_ * units_ * int64_t(sizeof(T)); }
+  int64_t depth() const { return depth_; }
+  int64_t units() const { return units_; }
 
   // finish(sums, row step, gate step, first row, rows, first unit, units) for each tile of the product with
   // a's rows, which must not change meanwhile; shares blocks among threads. soon(rows, first unit, units):
@@ -154,6 +155,59 @@ template <class T> class StepProduct {
   GemmShape shape_;
   int64_t block_, tile_rows_, panel_, panels_, blocks_;  // units of a block, width and number of its panels
   std::optional<Workspace<T>> packed_;
+};
+
+// The rows of a part of the batch whose sequences run at a step: products meet these alone.
+template <class T> class Running {
+ public:
+  Running(const Ends& ends, int64_t begin, int64_t rows, int64_t depth)
+      : ends_(ends),
+        begin_(begin),
+        rows_(rows),
+        step_(padded(depth)),
+        which_(size_t(ends ? rows : 1)),
+        joined_(size_t(ends ? rows * step_ : 1)) {}
+
+  // As w.run with those rows of `a` that run at time t.
+  template <class F, class S>
+  void product(const StepProduct<T>& w, int64_t t, const T* a, int64_t a_row, F&& finish, S&& soon) {
+    if (!ends_) return w.run(a, a_row, rows_, finish, soon);
+    int64_t count = 0;
+    for (int64_t r = 0; r < rows_; ++r)
+      if (ends_.active(t, begin_ + r)) {
+        std::copy_n(a + r * a_row, w.depth(), joined_ + count * step_);
+        which_[count++] = r;
+      }
+    if (count == 0) return;
+    const auto shift = [&](int64_t i) { return which_[i] - i; };
+    w.run(
+        joined_, step_, count,
+        [&](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t n, int64_t unit, int64_t units) {
+          stretches(i, i + n, shift, [&](int64_t r, int64_t end, int64_t by) {
+            finish(sums + (r - i) * row, row, gate, r + by, end - r, unit, units);
+          });
+        },
+        [&](int64_t i, int64_t n, int64_t unit, int64_t units) {
+          stretches(i, i + n, shift,
+                    [&](int64_t r, int64_t end, int64_t by) { soon(r + by, end - r, unit, units); });
+        });
+  }
+
+  // f(first row, rows) for the others.
+  template <class F> void rest(int64_t t, F&& f) const {
+    if (!ends_) return;
+    stretches(
+        int64_t(0), rows_, [&](int64_t r) { return ends_.active(t, begin_ + r); },
+        [&](int64_t r, int64_t end, bool on) {
+          if (!on) f(r, end - r);
+        });
+  }
+
+ private:
+  const Ends& ends_;
+  int64_t begin_, rows_, step_;
+  Workspace<int64_t> which_;
+  Workspace<T> joined_;
 };
 
 // How many ways to split the batch: threads that run whole sequences never wait for each other, but each

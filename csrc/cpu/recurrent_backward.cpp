@@ -23,7 +23,8 @@ template <class T> class BackwardRows {
         begin_(begin),
         rows_(end - begin),
         joined_row_(padded(3 * f.s.units)),
-        joined_(size_t(f.s.cell == kGru ? rows_ * joined_row_ : 1)) {}
+        joined_(size_t(f.s.cell == kGru ? rows_ * joined_row_ : 1)),
+        running_(*f.ends, begin, rows_, f.s.gates * f.s.units) {}
 
   void run() {
     const RecurrentShape& s = f_.s;
@@ -59,15 +60,18 @@ template <class T> class BackwardRows {
       }
       d = joined_, row = joined_row_;
     }
-    product(products_.state, d, row, k - 1, f);
+    product(products_.state, k, d, row, k - 1, f);
   }
 
-  // f for tiles of the rows of d times w, while what step k of them will read is fetched.
-  template <class F> void product(const StepProduct<T>& w, const T* d, int64_t row, int64_t k, F&& f) const {
+  // f for tiles of the rows of d_source times w (without sums: where these are 0), while what step k of them
+  // will read is fetched.
+  template <class F>
+  void product(const StepProduct<T>& w, int64_t source, const T* d, int64_t row, int64_t k, F&& f) {
     const RecurrentShape& s = f_.s;
     const RecurrentGrad<T> q = k < 0 ? RecurrentGrad<T>{} : whole(k);
-    w.run(
-        d, row, rows_,
+    const int64_t t = s.time(source);
+    running_.product(
+        w, t, d, row,
         [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
           f(sums, row, i, count, unit, units);
         },
@@ -81,6 +85,7 @@ template <class T> class BackwardRows {
           if (s.states && k > 0)
             ask_for(f_.cells.at(s.time(k - 1), begin_ + i) + unit, f_.cells.n, rows, units);
         });
+    running_.rest(t, [&](int64_t i, int64_t count) { f(nullptr, 0, i, count, 0, w.units()); });
   }
 
   RecurrentGrad<T> state_only() const {
@@ -156,14 +161,14 @@ template <class T> class BackwardRows {
       if (on) std::fill_n(dh, s.out, T(0));
     }
     q.projected = true, q.mask = nullptr, q.gy = nullptr;
-    product(*products_.second, dout, s.out, k,
+    product(*products_.second, k, dout, s.out, k,
             [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
               finish(s.phase(), q, k, sums, row, i, count, unit, units);
             });
   }
 
   void through_reset(const RecurrentGrad<T>& q, int64_t k) {
-    product(*products_.second, d_at(k) + 2 * f_.s.units, f_.d_row(), k,
+    product(*products_.second, k, d_at(k) + 2 * f_.s.units, f_.d_row(), k,
             [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
               finish(RecurrentPhase::reset, q, k, sums, row, i, count, unit, units);
             });
@@ -173,6 +178,7 @@ template <class T> class BackwardRows {
   const Products<T>& products_;
   int64_t begin_, rows_, joined_row_;
   Workspace<T> joined_;  // gru: the parts of d that meet w_hh side by side
+  Running<T> running_;
 };
 
 template <class T> void gate_gradients(const Backward<T>& f) {
