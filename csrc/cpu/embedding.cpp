@@ -19,7 +19,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
-constexpr int64_t kAhead = 8;         // rows of a bag to prefetch
+constexpr int64_t kUnfetched = 8;     // rows at a time for which copy_rows fetches nothing ahead
 constexpr int64_t kNear = 256 << 10;  // a table that L2 holds needs no prefetching
 
 // How many rows of `bytes` each are worth a thread.
@@ -120,8 +120,8 @@ Array embedding_forward(const View& w, const View& index) {
     parallel_for(index.size(), grain(n * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
       T* to = y.as<T>() + begin * n;
       if (!near) return kernels<T>().copy_rows(rows, n, places.at + begin, to, n, end - begin, n);
-      for (int64_t i = begin; i < end; ++i, to += n)
-        memcpy(to, rows + places.at[i] * n, size_t(n) * sizeof(T));
+      for (int64_t i = begin; i < end; i += kUnfetched, to += kUnfetched * n)
+        kernels<T>().copy_rows(rows, n, places.at + i, to, n, std::min(kUnfetched, end - i), n);
     });
   });
   return y;
@@ -181,19 +181,13 @@ Array2 embedding_bag_forward(const View& w, const View& index, const View& offse
     using T = decltype(t);
     const Dense dense_w(w), dense_scale(scale);
     const T *table = dense_w.as<T>(), *factor = dense_scale.as<T>();
-    const int64_t line = std::min<int64_t>(n, 512 / int64_t(sizeof(T)));
     const auto bag = [&](int64_t b, int64_t begin, int64_t end) {
       T* to = y.as<T>() + b * n;
       if (mode == 2)
         return largest(table, places.at + begin, end - begin, n, to, winner.as<int64_t>() + b * n);
       const T share = mode == 1 && end > begin ? T(1) / T(end - begin) : T(1);
-      memset(to, 0, size_t(n) * sizeof(T));
-      for (int64_t i = begin; i < end; ++i) {
-        if (i + kAhead < count)
-          for (int64_t k = 0; k < line; k += 64 / int64_t(sizeof(T)))
-            __builtin_prefetch(table + places.at[i + kAhead] * n + k);
-        kernels<T>().add_scaled(scale ? factor[i] * share : share, table + places.at[i] * n, to, n);
-      }
+      kernels<T>().sum_rows(table, n, places.at + begin, scale ? factor + begin : nullptr, share, end - begin,
+                            count - begin, to);
     };
     parallel_for(bags, grain((count / std::max<int64_t>(1, bags) + 1) * n * int64_t(sizeof(T))),
                  [&](int64_t begin, int64_t end) {

@@ -15,7 +15,8 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;  // elements: some 20 us of exp
+constexpr int64_t kGrain = 1 << 14;     // elements: some 20 us of exp
+constexpr int64_t kStreamed = 8 << 20;  // bytes: with x or gy more than caches hold
 
 struct Fold {
   int64_t outer = 1, n = 1, inner = 1;
@@ -59,7 +60,10 @@ Array softmax_forward(const View& x, int64_t axis, bool log) {
     const T* from = dense.as<T>();
     T* to = y.as<T>();
     each(
-        f, [&](int64_t at, int64_t rows) { kernels<T>().softmax_rows(log, from + at, rows, f.n, to + at); },
+        f,
+        [&](int64_t at, int64_t rows) {
+          kernels<T>().softmax_rows(log, x.bytes() >= kStreamed, from + at, rows, f.n, to + at);
+        },
         [&](int64_t at, int64_t cols) {
           kernels<T>().softmax_cols(log, from + at, f.inner, f.n, cols, to + at);
         });
@@ -82,7 +86,7 @@ Array softmax_backward(const View& gy, const View& y, int64_t axis, bool log) {
     each(
         f,
         [&](int64_t at, int64_t rows) {
-          kernels<T>().softmax_backward_rows(log, g + at, p + at, rows, f.n, to + at);
+          kernels<T>().softmax_backward_rows(log, y.bytes() >= kStreamed, g + at, p + at, rows, f.n, to + at);
         },
         [&](int64_t at, int64_t cols) {
           kernels<T>().softmax_backward_cols(log, g + at, p + at, f.inner, f.n, cols, to + at);

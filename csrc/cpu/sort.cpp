@@ -133,24 +133,23 @@ template <class K> void sort_keys(K* keys, K* spare, int64_t n) {
 }
 
 // A key that at least k of the n keys do not exceed, and few more than k: digit by digit, from the top.
-template <class F> uint64_t bound_by_digits(F&& key, int bits, int64_t n, int64_t k) {
-  const int64_t few = k + 64;
-  uint64_t prefix = 0;
+template <class I> I bound_by_digits(const I* keys, int64_t n, int64_t k) {
+  constexpr int bits = 8 * sizeof(I);
+  const int64_t few = k / 2 + 64;
+  I prefix = 0;
   for (int shift = bits;;) {
     const int above = shift;
     shift = std::max(0, shift - kDigit);
     uint32_t count[kDigits] = {}, odd[kDigits] = {};  // two, for neighbours often have one digit
-    const auto add = [&](int64_t i, uint32_t* to) {
-      const uint64_t here = key(i);
-      if (above == bits || here >> above == prefix >> above) ++to[digit(here, shift)];
+    const auto add = [&](I key, uint32_t* to) {
+      if (above == bits || key >> above == prefix >> above) ++to[digit(key, shift)];
     };
-    for (int64_t i = 0; i + 1 < n; i += 2) add(i, count), add(i + 1, odd);
-    if (n % 2) add(n - 1, count);
-    for (int d = 0; d < kDigits; ++d) count[d] += odd[d];
+    for (int64_t i = 0; i + 1 < n; i += 2) add(keys[i], count), add(keys[i + 1], odd);
+    if (n % 2) add(keys[n - 1], count);
     int d = 0;
-    for (; count[d] < k; ++d) k -= count[d];
-    prefix |= uint64_t(d) << shift;
-    if (shift == 0 || count[d] - k <= few) return prefix | ((uint64_t(1) << shift) - 1);
+    for (; (count[d] += odd[d]) < k; ++d) k -= count[d];
+    prefix |= I(d) << shift;
+    if (shift == 0 || count[d] - k <= few) return prefix | ((I(1) << shift) - 1);
   }
 }
 
@@ -176,7 +175,6 @@ void first_keys(const T* x, int64_t step, int64_t n, int64_t k, bool descending,
   using Ordered = decltype(ordered(T()));
   const uint64_t flip = descending ? ~uint64_t(0) : 0;
   const auto key_of = [=](T v) { return Ordered(ordered(v) ^ flip); };
-  const auto key = [&](int64_t i) -> uint64_t { return key_of(x[i * step]); };
   int64_t held = 0;
   if constexpr (std::is_floating_point_v<T>) {
     const int64_t groups = 2 * k <= 16 ? 16 : 2 * k <= 64 ? 64 : kGroups;
@@ -185,16 +183,20 @@ void first_keys(const T* x, int64_t step, int64_t n, int64_t k, bool descending,
       for (int64_t i = 0;; ++i) {
         i += kernels<T>().find_beyond(x + i, n - i, bound, !descending);
         if (i >= n) break;
-        keys[held++] = K(Ordered(key(i)), i);
+        keys[held++] = K(key_of(x[i]), i);
       }
       return sort_keys(keys, spare, held);
     }
   }
-  const uint64_t bound = k < n && n > 64 ? bound_by_digits(key, 8 * sizeof(Ordered), n, k) : ~uint64_t(0);
+  Ordered* all = reinterpret_cast<Ordered*>(spare);  // until the sort needs the room
+  if (step == 1)
+    for (int64_t i = 0; i < n; ++i) all[i] = key_of(x[i]);
+  else
+    for (int64_t i = 0; i < n; ++i) all[i] = key_of(x[i * step]);
+  const Ordered bound = k < n && n > 64 ? bound_by_digits(all, n, k) : std::numeric_limits<Ordered>::max();
   for (int64_t i = 0; i < n; ++i) {
-    const uint64_t here = key(i);
-    keys[held] = K(Ordered(here), i);
-    held += here <= bound;
+    keys[held] = K(all[i], i);
+    held += all[i] <= bound;
   }
   sort_keys(keys, spare, held);
 }

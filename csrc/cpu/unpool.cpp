@@ -145,11 +145,10 @@ template <class T> Winner<T> strongest(const T* x, int64_t unit, const int64_t (
       for (int64_t w = start[2]; w < start[2] + kernel[2]; ++w) {
         const int64_t p = (d * size[1] + h) * size[2] + w;
         const T v = x[p * unit];
-        if (v > best.value || best.place < 0 || (v != v && !ignore_nan)) {
-          if (v == v || !ignore_nan) best.value = v;
-          best.place = p;
-        }
-        best.only_nan &= v != v;
+        const bool nan = v != v, wins = (v > best.value) | (best.place < 0) | (nan & !ignore_nan);
+        best.value = wins & !(nan & ignore_nan) ? v : best.value;
+        best.place = wins ? p : best.place;
+        best.only_nan &= nan;
       }
   if (best.only_nan) best.value = std::numeric_limits<T>::quiet_NaN();
   return best;
@@ -198,13 +197,15 @@ Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const
       }
       const int64_t at = (n * y.strides[0] + c * y.strides[1]) / int64_t(sizeof(T));
       const T* g = reinterpret_cast<const T*>(from.p + n * from.n + c * from.c);
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t start[3] = {starts[0][size_t(i / out[2] / out[1])],
-                                  starts[1][size_t(i / out[2] % out[1])], starts[2][size_t(i % out[2])]};
-        const Winner<T> w = strongest(g, unit, in, start, kernel, ignore_nan);
-        y.as<T>()[at + i * unit] = w.value;
-        index.as<int64_t>()[at + i * unit] = w.place;
-      }
+      T* to = y.as<T>() + at;
+      int64_t* places = index.as<int64_t>() + at;
+      for (const int64_t d : starts[0])
+        for (const int64_t h : starts[1])
+          for (const int64_t w : starts[2]) {
+            const Winner<T> best = strongest(g, unit, in, {d, h, w}, kernel, ignore_nan);
+            *to = best.value, *places = best.place;
+            to += unit, places += unit;
+          }
     });
   });
   return {y, index};

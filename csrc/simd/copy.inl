@@ -113,5 +113,30 @@ template <class T> void add_scaled(T a, const T* x, T* y, int64_t n) {
   if (i < n) store(y + i, fma(scale, load(x + i, int(n - i)), load(y + i, int(n - i))), int(n - i));
 }
 
+// y = sum over i < count of share (times factor[i]) x[at[i] * n ...], four registers of it at a time; at[i]
+// can be read for i < known, and rows are fetched 16 ahead.
+template <class T> void sum_rows(const T* x, int64_t n, const int64_t* at, const T* factor, T share,
+                                 int64_t count, int64_t known, T* y) {
+  constexpr int w = vec<T>::width, wide = 4;
+  for (int64_t j = 0; j < n; j += wide * w) {
+    const int left = int(n - j < wide * w ? n - j : wide * w);
+    vec<T> a[wide];
+    for (int k = 0; k < wide; ++k) a[k] = set1(T(0));
+    for (int64_t i = 0; i < count; ++i) {
+      if (i + 16 < known)
+        for (int k = 0; k < left; k += 64 / int(sizeof(T))) __builtin_prefetch(x + at[i + 16] * n + j + k);
+      const T* from = x + at[i] * n + j;
+      const vec<T> scale = set1(factor ? factor[i] * share : share);
+      if (left == wide * w)
+        for (int k = 0; k < wide; ++k) a[k] = fma(scale, load(from + k * w), a[k]);
+      else
+        for (int k = 0; k < wide; ++k)
+          if (left > k * w) a[k] = fma(scale, load(from + k * w, left - k * w), a[k]);
+    }
+    for (int k = 0; k < wide; ++k)
+      if (left > k * w) store(y + j + k * w, a[k], left - k * w);
+  }
+}
+
 }  // namespace
 }  // namespace nn

@@ -214,6 +214,10 @@ template <class T> struct ClassTargets {
   NN_KERNEL(interleave_row, void, (const T* even, const T* odd, int64_t n, T* y))                           \
   NN_KERNEL(add_to, void, (const T* x, T* y, int64_t n))                                                    \
   NN_KERNEL(add_scaled, void, (T a, const T* x, T* y, int64_t n))                                           \
+  /* y = sum over i < count of share (factor[i]) x[at[i] * n ...]; at[i] is there for i < known */          \
+  NN_KERNEL(sum_rows, void,                                                                                 \
+            (const T* x, int64_t n, const int64_t* at, const T* factor, T share, int64_t count,             \
+             int64_t known, T* y))                                                                          \
   NN_DROPOUT_KERNELS(NN_KERNEL)                                                                             \
   NN_DISTANCE_KERNELS(NN_KERNEL)                                                                            \
   NN_PROBE_KERNELS(NN_KERNEL)                                                                               \
@@ -340,9 +344,9 @@ template <class T> struct ClassTargets {
 
 /* softmax.inl: rows of n elements; columns of n elements, `step` apart */
 #define NN_SOFTMAX_KERNELS(NN_KERNEL)                                                                                          \
-  NN_KERNEL(softmax_rows, void, (bool log, const T* x, int64_t rows, int64_t n, T* y))                                         \
+  NN_KERNEL(softmax_rows, void, (bool log, bool streamed, const T* x, int64_t rows, int64_t n, T* y))                          \
   NN_KERNEL(softmax_cols, void, (bool log, const T* x, int64_t step, int64_t n, int64_t cols, T* y))                           \
-  NN_KERNEL(softmax_backward_rows, void, (bool log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx))                  \
+  NN_KERNEL(softmax_backward_rows, void, (bool log, bool streamed, const T* gy, const T* y, int64_t rows, int64_t n, T* gx))   \
   NN_KERNEL(softmax_backward_cols, void, (bool log, const T* gy, const T* y, int64_t step, int64_t n, int64_t cols, T* gx))    \
   NN_KERNEL(log_sum_exp_rows, void, (const T* x, int64_t rows, int64_t n, T* top, T* log_sum))                                 \
   NN_KERNEL(log_sum_exp_cols, void, (const T* x, int64_t step, int64_t n, int64_t cols, const ClassTargets<T>& q, T* top,      \

@@ -52,14 +52,21 @@ template <int op, class T> NN_INLINE T across(vec<T> a) {
   }
 }
 
+// Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead.
+constexpr int64_t kFar = 3000, kAhead = 2048;
+
 template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n, T centre) {
   constexpr int w = vec<T>::width;
+  const bool far = w > 1 && n >= kFar;
   const vec<T> c = set1(centre);
   vec<T> a0 = set1(neutral<op, T>()), a1 = a0, a2 = a0, a3 = a0;
   int64_t i = 0;
   if (n >= 8 * w) {
     vec<T> a4 = a0, a5 = a0, a6 = a0, a7 = a0;
     for (; i + 8 * w <= n; i += 8 * w) {
+      if (far)
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) __builtin_prefetch(x + i + k * w + kAhead);
       a0 = fold<op, T>(a0, load(x + i), c), a1 = fold<op, T>(a1, load(x + i + w), c);
       a2 = fold<op, T>(a2, load(x + i + 2 * w), c), a3 = fold<op, T>(a3, load(x + i + 3 * w), c);
       a4 = fold<op, T>(a4, load(x + i + 4 * w), c), a5 = fold<op, T>(a5, load(x + i + 5 * w), c);
@@ -85,31 +92,27 @@ template <int op, class T> NN_INLINE void reduce_rows_of(const T* x, int64_t row
     y[r] = reduce_row<op, T>(x + r * row_step, n, op == kSquares ? centre[r * centre_step] : T(0));
 }
 
-// Eight rows of m vectors are added in a tree before they meet the running result in y.
+// Sixteen rows are folded in a tree before they meet the running result in y.
 template <int op, class T> NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows,
                                                          int64_t cols, const T* centre, T* y) {
   constexpr int w = vec<T>::width;
-  for (int64_t r = 0; r < rows; r += 8) {
-    const int64_t k = rows - r < 8 ? rows - r : 8;
+  constexpr int64_t tree = 16;
+  for (int64_t r = 0; r < rows; r += tree) {
+    const int64_t k = rows - r < tree ? rows - r : tree;
     const T* p = x + r * row_step;
     for (int64_t j = 0; j < cols; j += w) {
       const int n = cols - j < w ? int(cols - j) : w;
-      const vec<T> c = op == kSquares ? load(centre + j, n) : set1(T(0));
-      vec<T> a = set1(neutral<op, T>()), b = a;
-      if (k == 8 && n == w) {
+      const vec<T> c = op == kSquares ? load(centre + j, n) : set1(T(0)), none = set1(neutral<op, T>());
+      vec<T> a[4] = {none, none, none, none};
+      if (k == tree && n == w) {
         const T* q = p + j;
-        vec<T> a2 = a, b2 = a;
-        a = fold<op, T>(a, load(q), c), b = fold<op, T>(b, load(q + row_step), c);
-        a2 = fold<op, T>(a2, load(q + 2 * row_step), c), b2 = fold<op, T>(b2, load(q + 3 * row_step), c);
-        q += 4 * row_step;
-        a = fold<op, T>(a, load(q), c), b = fold<op, T>(b, load(q + row_step), c);
-        a2 = fold<op, T>(a2, load(q + 2 * row_step), c), b2 = fold<op, T>(b2, load(q + 3 * row_step), c);
-        a = combine<op, T>(a, a2), b = combine<op, T>(b, b2);
+#pragma GCC unroll 16
+        for (int i = 0; i < tree; ++i, q += row_step) a[i % 4] = fold<op, T>(a[i % 4], load(q), c);
       } else {
-        for (int64_t i = 0; i < k; ++i) a = fold<op, T>(a, load(p + i * row_step + j, n), c);
+        for (int64_t i = 0; i < k; ++i) a[0] = fold<op, T>(a[0], load(p + i * row_step + j, n), c);
       }
-      a = combine<op, T>(a, b);
-      store(y + j, r ? combine<op, T>(load(y + j, n), a) : a, n);
+      a[0] = combine<op, T>(combine<op, T>(a[0], a[1]), combine<op, T>(a[2], a[3]));
+      store(y + j, r ? combine<op, T>(load(y + j, n), a[0]) : a[0], n);
     }
   }
 }

@@ -36,15 +36,28 @@ template <class T> NN_INLINE T exp_row(const T* x, int64_t n, T top, T* y) {
 NN_INLINE float log_of(float x) { return logf(x); }
 NN_INLINE double log_of(double x) { return ::log(x); }
 
-// y = softmax (or its log) of each of `rows` rows of n elements
-template <class T> void softmax_rows(bool is_log, const T* x, int64_t rows, int64_t n, T* y) {
+// y[i] = f(i, k) for all n; past the caches if `streamed`, from the first aligned register on.
+template <class T, class F> NN_INLINE void write_row(bool streamed, T* y, int64_t n, F&& f) {
+  constexpr int w = vec<T>::width;
+  if (!streamed) return each_vector<w>(n, [&](int64_t i, int k) { store(y + i, f(i, k), k); });
+  const int64_t ahead = int64_t(-reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) / sizeof(T));
+  int64_t i = ahead < n ? ahead : n;
+  if (i) store(y, f(0, int(i)), int(i));
+  for (; i + w <= n; i += w) stream(y + i, f(i, w));
+  if (i < n) store(y + i, f(i, int(n - i)), int(n - i));
+  stream_fence();
+}
+
+// y = softmax (or its log) of each of `rows` rows of n elements; streamed: y is too large for any cache
+template <class T> void softmax_rows(bool is_log, bool streamed, const T* x, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T top = reduce_row<kMax, T>(x, n, T(0));
     if (is_log) {
       const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr)));
-      each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(x + i, k) - t - l, k); });
-    } else {
+      write_row(streamed, y, n, [&](int64_t i, int k) { return load(x + i, k) - t - l; });
+    } else {  // not streamed: the terms stand in y
+
       const vec<T> scale = set1(T(1) / exp_row<T>(x, n, top, y));
       each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(y + i, k) * scale, k); });
     }
@@ -52,19 +65,19 @@ template <class T> void softmax_rows(bool is_log, const T* x, int64_t rows, int6
 }
 
 // gx = y (gy - sum(gy y)); of the log: gx = gy - exp(y) sum(gy)
-template <class T>
-void softmax_backward_rows(bool is_log, const T* gy, const T* y, int64_t rows, int64_t n, T* gx) {
+template <class T> void softmax_backward_rows(bool is_log, bool streamed, const T* gy, const T* y,
+                                              int64_t rows, int64_t n, T* gx) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, gy += n, y += n, gx += n) {
     if (is_log) {
       const vec<T> s = set1(reduce_row<kSum, T>(gy, n, T(0)));
-      each_vector<w>(
-          n, [&](int64_t i, int k) { store(gx + i, fnma(exp(load(y + i, k)), s, load(gy + i, k)), k); });
+      write_row(streamed, gx, n,
+                [&](int64_t i, int k) { return fnma(exp(load(y + i, k)), s, load(gy + i, k)); });
     } else {
       vec<T> a = set1(T(0));
       each_vector<w>(n, [&](int64_t i, int k) { a = fma(load(gy + i, k), load(y + i, k), a); });
       const vec<T> s = set1(sum(a));
-      each_vector<w>(n, [&](int64_t i, int k) { store(gx + i, load(y + i, k) * (load(gy + i, k) - s), k); });
+      write_row(streamed, gx, n, [&](int64_t i, int k) { return load(y + i, k) * (load(gy + i, k) - s); });
     }
   }
 }
