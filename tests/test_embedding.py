@@ -56,6 +56,14 @@ def test_bag_kernels(mode):
     check_kernels("embedding_bag_forward", w, index[:0], np.zeros(0, np.int64), None, mode)
 
 
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 63, 64, 65, 130])
+def test_bags_of_every_width(n):
+    w, index, offsets = randn(50, n), indices(70, rows=50), np.array([0, 1, 30, 30, 69])
+    check_kernels("embedding_bag_forward", w, index, offsets, randn(70), 0, kind="sum", n=40)
+    check_kernels("embedding_bag_forward", w, index, offsets, None, 1, kind="sum", n=40)
+    check_kernels("embedding_forward", w, index)
+
+
 def test_same_bits_for_any_thread_count():
     w, index, gy = randn(500, 200), indices(4000, rows=500), randn(4000, 200)
     before, results = _cpu.num_threads(), []

@@ -9,7 +9,7 @@ from support import DTYPES, assert_close, check_kernels, check_torch, randn, rng
 import nnkern as F
 from nnkern import Tensor, gradgradcheck
 
-SHAPES = [(5,), (1, 1), (6, 10), (33, 17), (4, 3, 5), (2, 7, 3, 4)]
+SHAPES = [(5,), (1, 1), (6, 10), (33, 17), (4, 3, 5), (2, 7, 3, 4), (2, 5, 70), (1, 66, 67)]
 EMPTY = [(0, 4), (2, 3, 0)]
 
 

@@ -77,7 +77,7 @@ def test_variance_over_every_axis_set(shape):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_sizes_around_register_widths(n):
-    for x in (randn(n, 3), randn(3, n), randn(9, n)):
+    for x in (randn(n, 3), randn(3, n), randn(9, n), randn(35, n)):
         for axis in (0, 1):
             check_kernels("sum_forward", x, axis, False, n=x.shape[axis])
             check_kernels("prod_forward", x / 2, axis, False, n=16 * x.shape[axis])
