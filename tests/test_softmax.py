@@ -35,7 +35,9 @@ def test_arrays_written_past_the_caches(log):
     x, gy = randn(65, 33003), randn(65, 33003, seed=1)  # 8 MB and rows that begin between registers
     y = _cpu.softmax_forward(x, 1, log)
     for a, e in ((x, y), (gy, _cpu.softmax_backward(gy, y, 1, log))):
-        few = _cpu.softmax_forward(a[7:9], 1, log) if a is x else _cpu.softmax_backward(a[7:9], y[7:9], 1, log)
+        few = (
+            _cpu.softmax_forward(a[7:9], 1, log) if a is x else _cpu.softmax_backward(a[7:9], y[7:9], 1, log)
+        )
         np.testing.assert_array_equal(e[7:9], few)
     check_kernels("softmax_forward", x, 1, log, kind="chain", n=10, dtypes=[np.float32])
     check_kernels("softmax_backward", gy, y, 1, log, kind="chain", n=33003, dtypes=[np.float32])
