@@ -53,6 +53,14 @@ template <class T> struct ResampleTable {
   const T* weight;
 };
 
+// What grid_sample knows of one axis. mode: 0 linear, 1 nearest, 2 cubic; padding: 0 zeros, 1 border, 2
+// reflection.
+struct GridAxis {
+  int mode, padding;
+  bool align_corners;
+  int64_t size;
+};
+
 // A tile of a norm: `rows` rows of n numbers. Coefficients stand one per row (coefficient_step apart) in the
 // _rows kernels, one per column in the _cols kernels.
 template <class T> struct NormRows {
@@ -394,7 +402,13 @@ template <class T> struct ClassTargets {
                                     const T* weight, int64_t count, int64_t n, int64_t inner, T* y))                           \
   NN_KERNEL(lookup_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, T* sums))                             \
   NN_KERNEL(pixel_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, int64_t inner, T* sums))               \
-  NN_KERNEL(scatter_pixels, void, (const T* gy, const int32_t* index, const T* weight, int64_t n, int64_t inner, T* gx))
+  NN_KERNEL(scatter_pixels, void, (const T* gy, const int32_t* index, const T* weight, int64_t n, int64_t inner,               \
+                                   int64_t step, T* gx))                                                                       \
+  NN_KERNEL(grid_places, void, (const GridAxis& a, const T* grid, int64_t step, int64_t n, int32_t* place, T* weight,          \
+                                T* slope))                                                                                     \
+  NN_KERNEL(grid_products, void, (int axes, const GridAxis* axis, const int* taken, int32_t pixel_step, int64_t n,             \
+                                  const int32_t* place, const T* weight, const T* slope, int32_t* index, T* product,           \
+                                  T* slopes, int64_t slopes_step))
 
 /* optim.inl */
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \

@@ -61,15 +61,37 @@ NN_INLINE vd gather(const double* p, int64_t step, int n) {
   return {_mm512_load_pd(t)};
 }
 
+// Lane by lane: loads that miss the cache overlap, which those of a gather instruction hardly do.
+template <class T> NN_INLINE T pick(const T* p, int32_t i) {
+  static const T zero = 0;
+  const T* at = p + i;
+  return *(i < 0 ? &zero : at);
+}
+NN_INLINE __m128 pick4(const float* p, const int32_t* i) {
+  return _mm_setr_ps(pick(p, i[0]), pick(p, i[1]), pick(p, i[2]), pick(p, i[3]));
+}
+NN_INLINE __m256 pick8(const float* p, const int32_t* i) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(pick4(p, i)), pick4(p, i + 4), 1);
+}
+NN_INLINE __m256d pick4(const double* p, const int32_t* i) {
+  return _mm256_setr_pd(pick(p, i[0]), pick(p, i[1]), pick(p, i[2]), pick(p, i[3]));
+}
 NN_INLINE vf lookup(const float* p, const int32_t* index, int n) {
-  const __m512i i = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), lanes16(n), index);
-  const __mmask16 m = _mm512_cmpge_epi32_mask(i, _mm512_setzero_si512());
-  return {_mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, i, p, 4)};
+  alignas(64) int32_t t[16];
+  if (n < 16) {
+    _mm512_store_si512(t, _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), lanes16(n), index));
+    index = t;
+  }
+  return {_mm512_insertf32x8(_mm512_castps256_ps512(pick8(p, index)), pick8(p, index + 8), 1)};
 }
 NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
-  const __m256i i = _mm256_mask_loadu_epi32(_mm256_set1_epi32(-1), lanes8(n), index);
-  const __mmask8 m = _mm256_cmpge_epi32_mask(i, _mm256_setzero_si256());
-  return {_mm512_mask_i32gather_pd(_mm512_setzero_pd(), m, i, p, 8)};
+  alignas(32) int32_t t[8];
+  if (n < 8) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(t),
+                       _mm256_mask_loadu_epi32(_mm256_set1_epi32(-1), lanes8(n), index));
+    index = t;
+  }
+  return {_mm512_insertf64x4(_mm512_castpd256_pd512(pick4(p, index)), pick4(p, index + 4), 1)};
 }
 
 template <class T> struct places;
