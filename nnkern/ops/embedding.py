@@ -121,6 +121,8 @@ def embedding(
     padding = _padding("embedding", padding_idx, rows)
     if max_norm is not None:
         _renormalise(weight, index, max_norm, norm_type)
+    if type(weight) is type(index) is np.ndarray:  # there is no tape
+        return Function.kernels.embedding_forward(weight, index)
     return Embedding(padding, scale_grad_by_freq)(weight, index)
 
 
