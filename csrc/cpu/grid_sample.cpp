@@ -103,6 +103,15 @@ template <class T> struct Tile {
   }
 };
 
+// Numbers of all channels of a tile of `count` pixels on their way into the cache: look-ups wait for each
+// miss.
+template <class T> void prefetch(const Sampling& s, const Tile<T>& tile, int64_t count, const T* image) {
+  for (int64_t c = 0; c < s.c; ++c)
+    for (int64_t t = 0; t < s.taps; t += 2)  // the next tap lies beside this one
+      for (int64_t q = 0; q < count; ++q)
+        __builtin_prefetch(image + c * s.channel_step() + std::max(0, tile.index[size_t(t * count + q)]));
+}
+
 // f(n, first pixel, count) for tiles of all images.
 template <class F> void each_tile(const Sampling& s, F&& f) {
   const int64_t tiles = (s.out + kTile - 1) / kTile;
@@ -130,6 +139,7 @@ template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* 
         if (turn) kernels<T>().transpose_copy(scratch, s.c, to + p, s.out, count, s.c);
         continue;
       }
+      prefetch(s, tile, count, image);
       for (int64_t c = 0; c < s.c; ++c)
         kernels<T>().resample_row(image + c * s.channel_step(), tile.index.data(), tile.weight.data(), s.taps,
                                   count, turn ? scratch + c * count : to + c * s.out + p);
@@ -148,6 +158,7 @@ template <class T> void grid_grad(const Sampling& s, const T* gy, const T* x, co
       tile.fill(s, grid + (n * s.out + p) * s.axes, count, true);
       const T *image = x + n * s.c * s.in, *g = gy + n * s.c * s.out;
       std::fill(dots.begin(), dots.end(), T(0));
+      if (!s.pixels) prefetch(s, tile, count, image);
       for (int64_t c = 0; c < (s.pixels ? 1 : s.c); ++c)
         for (int64_t t = 0; t < s.taps; ++t) {
           const int32_t* index = tile.index.data() + t * count;
@@ -182,6 +193,7 @@ template <class T> void image_grad(const Sampling& s, const T* gy, const T* grid
       for (int64_t p = 0; p < s.out; p += kTile) {
         const int64_t count = std::min(kTile, s.out - p);
         tile.fill(s, grid + (n * s.out + p) * s.axes, count, false);
+        if (!s.pixels) prefetch<T>(s, tile, count, to);
         for (int64_t t = 0; t < s.taps; ++t) {
           const int32_t* index = tile.index.data() + t * count;
           const T* weight = tile.weight.data() + t * count;
