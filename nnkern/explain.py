@@ -12,7 +12,7 @@ import numpy as np
 
 from .device import to_ndarray
 from .function import Function
-from .ops.conv import ALGORITHMS, Options, check_dims, conv_options, transposed_options
+from .ops._conv_options import ALGORITHMS, Options, check_dims, conv_options, transposed_options
 from .tensor import Tensor
 
 __all__ = ["explain"]

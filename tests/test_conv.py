@@ -10,7 +10,7 @@ from support import assert_close, check_kernels, check_torch, each_isa, randn
 
 import nnkern
 from nnkern import Tensor, _cpu, backends, gradcheck, gradgradcheck, nn
-from nnkern.ops.conv import ALGORITHMS
+from nnkern.ops._conv_options import ALGORITHMS
 
 # x, w, stride, padding (low, high per axis), dilation, groups
 CASES = [

@@ -137,54 +137,6 @@ void check_dims(const char* what, const View& x, const View& w) {
          {{what, x}, {"w", w}});
 }
 
-// The direct algorithm makes whole tiles of an image's results: worth it if most of them are wanted. Its
-// weight gradient sums over the pixels of a row, filter by filter, and writes all weights once per strip.
-bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
-  const int64_t tile =
-      dt == Dtype::f32 ? kernels<float>().conv_tile_pixels() : kernels<double>().conv_tile_pixels();
-  const auto filled = [&](int64_t pixels) { return 10 * pixels >= 7 * tile * ((pixels + tile - 1) / tile); };
-  if (direction == 2) return filled(s.axis[2].out) || s.k * (s.c / s.groups) * s.taps() <= 256 << 10;
-  int64_t pixels = 1;
-  for (const ConvAxis& a : s.axis) pixels *= direction == 1 ? (a.in + a.stride - 1) / a.stride : a.out;
-  return filled(pixels);
-}
-
-// 0 forward, 1 input gradient, 2 weight gradient.
-ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
-  const ConvAlgorithm a = ConvAlgorithm(wanted);
-  const bool winograd = winograd_serves(s) && dt == Dtype::f32, depthwise = s.c == s.groups && s.groups > 1;
-  switch (a) {
-    case ConvAlgorithm::automatic: {
-      if (depthwise) return ConvAlgorithm::depthwise;
-      if (winograd) {
-        const double four = winograd_cost(s, 4, direction == 2), two = winograd_cost(s, 2, direction == 2);
-        if (std::min(four, two) < 1.1 * s.flops())
-          return four <= two ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
-      }
-      // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
-      // gradient.
-      const bool strided = direction == 1 && s.axis[2].stride > 1;
-      if ((s.taps() > 1 || strided) && direct_pays(s, dt, direction)) return ConvAlgorithm::direct;
-      return ConvAlgorithm::gemm;
-    }
-    case ConvAlgorithm::gemm:
-    case ConvAlgorithm::direct:
-      return a;
-    case ConvAlgorithm::winograd4:
-    case ConvAlgorithm::winograd2:
-      if (winograd) return a;
-      break;
-    case ConvAlgorithm::depthwise:
-      if (depthwise) return a;
-      break;
-  }
-  constexpr const char* names[] = {"auto", "gemm", "winograd", "winograd2", "depthwise", "direct"};
-  const bool known = wanted >= 0 && wanted <= int(ConvAlgorithm::direct);
-  throw std::invalid_argument(std::string(op) + ": algorithm '" +
-                              (known ? names[wanted] : std::to_string(wanted)) +
-                              "' can't serve this convolution");
-}
-
 // The problem by the algorithm that was chosen.
 template <class P> void solve(ConvAlgorithm a, const P& p) {
   switch (a) {

@@ -48,6 +48,10 @@ template <class T> bool channels_last(const Field<T>& x, int64_t channels) {
   return x.c == 1 && channels > 1 && x.step[2] != 1;
 }
 
+// conv_choice.cpp: `wanted` itself, or the cheapest for automatic. direction: 0 forward, 1 input gradient, 2
+// weight gradient.
+ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction);
+
 // Where element i of a padded axis of `size` elements comes from; -1: a zero.
 int64_t padding_source(PaddingMode mode, int64_t i, int64_t size);
 

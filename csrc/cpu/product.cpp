@@ -111,15 +111,14 @@ template <class T> void multiply(const Product<T>& g) {
   const GemmShape s = kernels<T>().gemm_shape();
   const int64_t kb = depth_block(g.k, s.kc);
   const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  // Blocks of rows: as few as fit L2, but enough of them to share among threads, all about equal.
-  const int64_t tiles = ceil_div(g.m, s.mr);
-  int64_t per_block = std::min(tiles, s.mc / s.mr);
+  // Blocks of rows: as few as fit L2, since each reads all of B's block; too few for the threads: they share the
+  // columns, and the rows only where the columns are few, too.
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
-  if (threads) per_block = std::max<int64_t>(1, std::min(per_block, ceil_div(tiles, 4 * num_threads())));
+  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 4 * num_threads() : 1;
+  const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
+  const int64_t n_split = std::min(n_panels, ceil_div(pieces, fitting));
+  const int64_t per_block = ceil_div(tiles, std::max(fitting, ceil_div(pieces, n_split)));
   const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
-  // Few rows: share the columns, too.
-  const int64_t n_panels = nc / s.nr;
-  const int64_t n_split = !threads ? 1 : std::min(n_panels, ceil_div(4 * num_threads(), m_blocks));
   const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
 
   Workspace<T> b_block(g.packed_b ? 1 : size_t(kb * nc));
