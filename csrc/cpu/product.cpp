@@ -111,8 +111,8 @@ template <class T> void multiply(const Product<T>& g) {
   const GemmShape s = kernels<T>().gemm_shape();
   const int64_t kb = depth_block(g.k, s.kc);
   const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  // Blocks of rows: as few as fit L2, since each reads all of B's block; too few for the threads: they share the
-  // columns, and the rows only where the columns are few, too.
+  // Blocks of rows: as few as fit L2, since each reads all of B's block; too few for the threads: they share
+  // the columns, and the rows only where the columns are few, too.
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
   const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 4 * num_threads() : 1;
   const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
