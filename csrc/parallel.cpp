@@ -64,6 +64,16 @@ template <class F> bool spin_until(F&& ready) {
   return ready();
 }
 
+// Keeps this thread off one of the cores that it may run on. Woken while all cores are busy (another
+// library's threads spin for up to 100 ms after their work), it would queue behind its caller and stay there.
+void keep_off(int core) {
+  cpu_set_t cores;
+  if (core < 0 || sched_getaffinity(getpid(), sizeof cores, &cores) != 0)
+    return;  // the process's, not this thread's
+  CPU_CLR(core, &cores);
+  if (CPU_COUNT(&cores) > 0) sched_setaffinity(0, sizeof cores, &cores);
+}
+
 thread_local bool inside = false;  // this thread is running a chunk: nested calls are serial
 
 struct Pool {
@@ -71,6 +81,7 @@ struct Pool {
   std::atomic<int64_t> pending{0};
   std::atomic<int> sleepers{0};
   std::atomic<int> allowed{0};  // workers with a number below take part
+  std::atomic<int> home{-1};    // the core of the last caller
   int workers = 0;
 
   // The job. Written by the caller before `claims` says so, read only by those who hold a claim.
@@ -127,7 +138,8 @@ struct Pool {
     inside = true;
     FlushDenormals flush;
     auto has_work = [&] { return uint32_t(claims.load()) != 0 && number < allowed.load(); };
-    for (;;) {
+    for (int off = -1;;) {
+      if (const int core = home.load(std::memory_order_relaxed); core != off) keep_off(off = core);
       if (!spin_until(has_work)) {
         std::unique_lock<std::mutex> lock(mutex);
         sleepers.fetch_add(1);
@@ -142,6 +154,7 @@ struct Pool {
   void run(int64_t n_, int64_t grain_, uint32_t chunks_, ChunkFn f_, void* context_) {
     f = f_, context = context_, n = n_, grain = grain_, chunks = chunks_;
     error = nullptr;
+    home.store(sched_getcpu(), std::memory_order_relaxed);
     pending.store(chunks_);
     const uint64_t epoch = (claims.load() >> 32) + 1;
     claims.store(epoch << 32 | chunks_);
