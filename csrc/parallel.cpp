@@ -64,12 +64,11 @@ template <class F> bool spin_until(F&& ready) {
   return ready();
 }
 
-// Keeps this thread off one of the cores that it may run on. Woken while all cores are busy (another
+// Keeps this thread off one of the cores that the process may use. Woken while all cores are busy (another
 // library's threads spin for up to 100 ms after their work), it would queue behind its caller and stay there.
 void keep_off(int core) {
   cpu_set_t cores;
-  if (core < 0 || sched_getaffinity(getpid(), sizeof cores, &cores) != 0)
-    return;  // the process's, not this thread's
+  if (core < 0 || sched_getaffinity(getpid(), sizeof cores, &cores) != 0) return;
   CPU_CLR(core, &cores);
   if (CPU_COUNT(&cores) > 0) sched_setaffinity(0, sizeof cores, &cores);
 }

@@ -21,6 +21,7 @@ CASES = [
     ((2, 8, 7, 7), (20, 8, 1, 1), (2, 2), (0, 0, 0, 0), (1, 1), 1),  # most of the input has no gradient
     ((1, 3, 30, 31), (8, 3, 7, 7), (2, 2), (3, 3, 3, 3), (1, 1), 1),
     ((2, 6, 9, 9), (12, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 6),  # depthwise, two filters each
+    ((2, 5, 31, 33), (20, 5, 3, 3), (2, 2), (1, 1, 1, 1), (1, 1), 1),  # whole tiles of pixels two apart
     ((1, 40, 19, 23), (50, 40, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((2, 4, 12, 12), (5, 4, 3, 3), (3, 3), (2, 2, 2, 2), (2, 2), 1),
     ((2, 3, 5, 5), (4, 3, 3, 3), (4, 4), (1, 1, 1, 1), (1, 1), 1),  # stride beyond the filter
@@ -98,7 +99,7 @@ def test_the_result_has_the_layout_of_the_input():
     assert y.strides[1] == y.itemsize and np.moveaxis(y, 1, -1).flags.c_contiguous
 
 
-@pytest.mark.parametrize("case", CASES[:9] + CASES[14:16], ids=str)
+@pytest.mark.parametrize("case", CASES[:10] + CASES[15:17], ids=str)
 def test_integers_are_exact(case):
     g = np.random.default_rng(1)
     x = g.integers(-3, 4, case[0]).astype(np.float32)

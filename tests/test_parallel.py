@@ -71,6 +71,30 @@ def test_multiprocessing_fork_pool():
         assert pool.map_async(work, range(6)).get(60) == expected
 
 
+def test_workers_keep_off_their_callers_core():
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if len(cores) < 2:
+        pytest.skip("needs two cores to choose from, and Linux")
+    x, before = randn(700, 700), nnkern.get_num_threads()
+    nnkern.set_num_threads(2)
+    try:
+        for _ in range(500):  # a worker has seen its caller's core by the end of its first job
+            nnkern.matmul(x, x)
+            masks = [_affinity(int(thread)) for thread in os.listdir("/proc/self/task")]
+            if any(len(m) == len(cores) - 1 and m < cores for m in masks):
+                return
+    finally:
+        nnkern.set_num_threads(before)
+    pytest.fail(f"no worker of {masks} keeps off a core of {cores}")
+
+
+def _affinity(thread):
+    try:
+        return os.sched_getaffinity(thread)
+    except ProcessLookupError:  # it has ended in the meantime
+        return set()
+
+
 def test_two_python_threads_at_once():
     x, w = randn(400, 300), randn(300, 200)
     expected, failures = nnkern.matmul(x, w), []
