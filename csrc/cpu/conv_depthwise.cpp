@@ -13,7 +13,7 @@ namespace nn::cpu {
 namespace {
 
 // Planes at a time: rows of channels-last images hold the channels of a cache line together.
-template <class T> int64_t block_channels(int64_t channel_step) { return channel_step == 1 ? 16 : 1; }
+int64_t block_channels(int64_t channel_step) { return channel_step == 1 ? 16 : 1; }
 constexpr int64_t kStripBytes = 256 << 10;
 
 // The results whose position is `at` modulo the stride: the taps that make them, of all that there are.
@@ -117,7 +117,7 @@ template <class T> void run(const Depthwise<T>& p) {
   const Patches<T>& g = p.patches;
   const int64_t height = g.axis[1].count(), taps = p.planes * g.taps();
   // blocks of whole spreads
-  const int64_t together = std::max(block_channels<T>(g.x.c), block_channels<T>(p.y.c));
+  const int64_t together = std::max(block_channels(g.x.c), block_channels(p.y.c));
   const int64_t block = std::max<int64_t>(1, together / std::max(p.spread, p.planes)) * p.spread;
   const int64_t sources = block * p.planes / p.spread, blocks = ceil_div(p.channels, block);
   const int64_t rows = strip_rows(g, sources), strips = ceil_div(height, rows);
@@ -243,7 +243,7 @@ template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
   const Patches<T> image = forward_patches(s, p.x);
   const auto same = [](int64_t n) { return TapAxis(n, 1, n, {0}); };
   const Patches<T> gradient = {p.gy, s.k, {same(s.axis[0].out), same(s.axis[1].out), same(s.axis[2].out)}};
-  const int64_t together = std::max(block_channels<T>(p.x.c), block_channels<T>(p.gy.c)), spread = s.k / s.c,
+  const int64_t together = std::max(block_channels(p.x.c), block_channels(p.gy.c)), spread = s.k / s.c,
                 sources = std::max<int64_t>(1, together / spread), block = sources * spread;
   const int64_t width = s.axis[2].out, height = s.axis[1].out, taps = s.taps(), blocks = ceil_div(s.k, block);
   const int64_t rows = std::min(strip_rows(image, sources), strip_rows(gradient, block)),

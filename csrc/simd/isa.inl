@@ -10,6 +10,7 @@
 
 #include "activation.inl"
 #include "ctc.inl"
+#include "depthwise.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gate.inl"

@@ -292,7 +292,7 @@ template <class T> struct ClassTargets {
   NN_KERNEL(query_weights, T, (T* s, int64_t n, T* top))                                                                       \
   NN_KERNEL(query_values, void, (const T* s, const T* v, int64_t step, int64_t keys, int64_t n, T scale, T* y))
 
-/* conv.inl */
+/* conv.inl, depthwise.inl */
 #define NN_CONV_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(pack_segments, void, (const T* x, int64_t channel_step, int64_t channels, const Segment* s, int count,             \
                                   int64_t lane_step, int width, T* out, int64_t out_step))                                     \
