@@ -1,7 +1,7 @@
 // Direct convolution: padded planes of a strip of rows times filters, with no other packing of the image.
 //
-//   forward       tile of 14 pixels, broadcast, x 32 filters, the whole depth (channels x taps) in registers;
-//                 few filters: 6 of them, broadcast, x 4 vectors of pixels along the padded rows
+//   forward       the whole depth (channels x taps) in registers. Lines: 8 filters, broadcast, x 3 vectors of
+//                 pixels along the padded rows; narrow rows: tiles of 14 pixels, broadcast, x 32 filters
 //   input grad    the same with the filters turned around: conv_direct_grad.cpp
 //   weight grad   tile of 14 taps x 32 filters, summed over the pixels of a strip
 //
@@ -62,11 +62,12 @@ template <class T, class Maker> class FilterPanels {
       const FilterGroup<T>& g = p.groups[i];
       const int64_t taps = int64_t(g.taps.size()), depth = p.patches.channels * taps;
       pack(g, depth, ceil_div(256, std::max<int64_t>(taps, 1)) * taps, out);
-      for (int64_t k = 0; k < g.filters; k += Maker::panel()) {
-        const int64_t lanes = std::min(Maker::panel(), g.filters - k);
+      const int64_t panel = Maker::panel(g.filters);
+      for (int64_t k = 0; k < g.filters; k += panel) {
+        const int64_t lanes = std::min(panel, g.filters - k);
         panels_.push_back({i, first + k, lanes, Maker::panel_width(lanes), depth, out + k * depth});
       }
-      first += g.filters, out += ceil_div(g.filters, Maker::panel()) * Maker::panel() * depth;
+      first += g.filters, out += round_up(g.filters, panel) * depth;
     }
   }
   const std::vector<FilterPanel<T>>& all() const { return panels_; }
@@ -75,17 +76,17 @@ template <class T, class Maker> class FilterPanels {
   static int64_t numbers(const Direct<T>& p) {
     int64_t count = 1;
     for (const FilterGroup<T>& g : p.groups)
-      count +=
-          ceil_div(g.filters, Maker::panel()) * Maker::panel() * p.patches.channels * int64_t(g.taps.size());
+      count += round_up(g.filters, Maker::panel(g.filters)) * p.patches.channels * int64_t(g.taps.size());
     return count;
   }
   static void pack(const FilterGroup<T>& g, int64_t depth, int64_t block, T* out) {
     if (depth == 0) return;
+    const int64_t panel = Maker::panel(g.filters);
     parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * g.filters)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t d = begin * block; d < std::min(depth, end * block); d += block)
-                     for (int64_t k = 0; k < g.filters; k += Maker::panel()) {
-                       const int64_t lanes = std::min(Maker::panel(), g.filters - k),
+                     for (int64_t k = 0; k < g.filters; k += panel) {
+                       const int64_t lanes = std::min(panel, g.filters - k),
                                      width = Maker::panel_width(lanes);
                        g.w->pack(k, int(lanes), int(width), d, std::min(block, depth - d),
                                  out + k * depth + d * width);
@@ -98,7 +99,7 @@ template <class T, class Maker> class FilterPanels {
 
 // Offsets of each group's depths in the planes.
 template <class T>
-std::vector<std::vector<int32_t>> group_offsets(const Direct<T>& p, const PlaneStrip<T>& planes) {
+std::vector<std::vector<int32_t>> group_offsets(const Direct<T>& p, const PlaneShape<T>& planes) {
   const std::vector<int32_t> all = planes.offsets(p.patches.channels);
   std::vector<std::vector<int32_t>> found;
   for (const FilterGroup<T>& g : p.groups) {
@@ -112,14 +113,14 @@ std::vector<std::vector<int32_t>> group_offsets(const Direct<T>& p, const PlaneS
 // Results of a strip in tiles of pixels, broadcast, times vectors of filters.
 template <class T> class Tiles {
  public:
-  static constexpr typename PlaneStrip<T>::Rows kRows = PlaneStrip<T>::whole;
-  static int64_t panel() { return 2 * kernels<T>().gemm_shape().width; }
+  static constexpr typename PlaneShape<T>::Order kOrder = PlaneShape<T>::whole;
+  static int64_t panel(int64_t) { return 2 * kernels<T>().gemm_shape().width; }
   static int64_t panel_width(int64_t lanes) {
     const int64_t wide = kernels<T>().gemm_shape().width;
     return lanes <= wide ? wide : 2 * wide;
   }
-  Tiles(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t images, int64_t rows)
-      : p_(p), planes_(planes), offsets_(group_offsets(p, planes)) {
+  Tiles(const Direct<T>& p, const PlaneShape<T>& planes, int64_t images, int64_t rows)
+      : p_(p), offsets_(group_offsets(p, planes)) {
     dense_ = p.y_filter == multiples<int64_t>(1, p.filters());
     const int64_t plane = p.patches.channels * planes.plane(), width = p.patches.axis[2].count();
     for (int64_t n = 0; n < images; ++n)
@@ -133,11 +134,11 @@ template <class T> class Tiles {
     x_.insert(x_.end(), tile, x_.back());
     y_.insert(y_.end(), tile, y_.back());
   }
-  void make(const Strip& s, const FilterPanel<T>& w, T* y) const {
+  void make(const Strip& s, const FilterPanel<T>& w, const T* x, T* y) const {
     const int tile = kernels<T>().conv_tile_pixels();
     const int64_t count = s.images * s.rows * p_.patches.axis[2].count();
     ConvTile<T> t = {};
-    t.k = w.depth, t.x = planes_.data(), t.offset = offsets_[w.group].data();
+    t.k = w.depth, t.x = x, t.offset = offsets_[w.group].data();
     t.w = w.w, t.w_step = w.width, t.channels = int(w.lanes);
     t.y = y, t.y_channel = p_.y_filter.data() + w.first, t.channels_dense = dense_;
     t.bias = p_.bias ? p_.bias + w.first : nullptr, t.floor = p_.floor;
@@ -145,13 +146,12 @@ template <class T> class Tiles {
       t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
       t.pixels = int(std::min<int64_t>(tile, count - i));
       t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
-      kernels<T>().conv_tile(w.width < panel() ? 1 : 2, t);
+      kernels<T>().conv_tile(w.width < panel(w.lanes) ? 1 : 2, t);
     }
   }
 
  private:
   const Direct<T>& p_;
-  const PlaneStrip<T>& planes_;
   const std::vector<std::vector<int32_t>> offsets_;
   std::vector<int64_t> x_, y_;  // of each pixel in the planes, in bytes, and in the result
   bool dense_;
@@ -161,48 +161,28 @@ template <class T> class Tiles {
 // broadcast filters. What falls between the rows is thrown away.
 template <class T> class Lines {
  public:
-  static constexpr typename PlaneStrip<T>::Rows kRows = PlaneStrip<T>::split;
-  static int64_t panel() { return kernels<T>().conv_line_filters(); }
+  static constexpr typename PlaneShape<T>::Order kOrder = PlaneShape<T>::sorted;
+  static int64_t panel(int64_t filters) {
+    return filters ? ceil_div(filters, ceil_div(filters, kernels<T>().conv_line_filters())) : 1;
+  }
   static int64_t panel_width(int64_t lanes) { return lanes; }
-  Lines(const Direct<T>& p, const PlaneStrip<T>& planes, int64_t, int64_t rows)
-      : p_(p),
-        planes_(planes),
-        offsets_(group_offsets(p, planes)),
-        across_(p.patches.axis[1].step() == 1),
-        step_(ceil_div((across_ ? (rows - 1) * planes.row_step() : 0) + p.patches.axis[2].count(),
-                       PlaneStrip<T>::kSlack) *
-              PlaneStrip<T>::kSlack),
-        made_(size_t(panel() * step_)) {}
-  void make(const Strip& s, const FilterPanel<T>& w, T* y) const {
-    const int64_t width = p_.patches.axis[2].count();
+  Lines(const Direct<T>& p, const PlaneShape<T>& planes, int64_t, int64_t)
+      : p_(p), row_(planes.row_step()), offsets_(group_offsets(p, planes)) {}
+  void make(const Strip& s, const FilterPanel<T>& w, const T* x, T* y) const {
     ConvLine<T> l = {};
-    l.k = w.depth, l.offset = offsets_[w.group].data(), l.w = w.w, l.filters = int(w.lanes);
-    l.y = made_, l.y_step = step_;
+    l.k = w.depth, l.x = x, l.offset = offsets_[w.group].data(), l.x_row = row_;
+    l.w = w.w, l.filters = int(w.lanes), l.rows = s.rows, l.width = p_.patches.axis[2].count();
+    l.y = y + p_.y_filter[size_t(w.first)];
+    l.y_filter = w.lanes > 1 ? p_.y_filter[size_t(w.first + 1)] - p_.y_filter[size_t(w.first)] : 0;
+    l.y_row = p_.y_step[1], l.y_pixel = p_.y_step[2];
     l.bias = p_.bias ? p_.bias + w.first : nullptr, l.floor = p_.floor;
-    for (int64_t h = 0, rows; h < s.rows; h += rows) {
-      rows = across_ ? s.rows : 1;
-      l.x = planes_.data() + h * planes_.row_step();
-      l.n = (rows - 1) * planes_.row_step() + width;
-      kernels<T>().conv_line(l);
-      for (int64_t f = 0; f < w.lanes; ++f)
-        hand_out(made_ + f * step_, rows, y + p_.y_filter[size_t(w.first + f)] + h * p_.y_step[1]);
-    }
+    kernels<T>().conv_line(l);
   }
 
  private:
-  void hand_out(const T* from, int64_t rows, T* y) const {
-    const int64_t width = p_.patches.axis[2].count(), from_row = planes_.row_step();
-    if (p_.y_step[2] == 1)
-      return kernels<T>().copy_rows(from, from_row, nullptr, y, p_.y_step[1], rows, width);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = 0; i < width; ++i) y[r * p_.y_step[1] + i * p_.y_step[2]] = from[r * from_row + i];
-  }
   const Direct<T>& p_;
-  const PlaneStrip<T>& planes_;
+  int64_t row_;
   const std::vector<std::vector<int32_t>> offsets_;
-  bool across_;
-  int64_t step_;  // from filter to filter
-  Workspace<T> made_;
 };
 
 template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t images, int64_t rows) {
@@ -215,9 +195,9 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
   double flops = 0;
   for (const FilterPanel<T>& w : filters.all())
     flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * g.axis[2].count()) / double(parts);
+  const Maker maker(p, PlaneShape<T>(g, rows, Maker::kOrder), images, rows);
   parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
-    PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kRows);
-    const Maker maker(p, planes, images, rows);
+    PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kOrder);
     Workspace<T> made(
         p.taker ? size_t(p.filters() * images * rows * g.axis[2].count() + PlaneStrip<T>::kSlack) : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
@@ -230,29 +210,29 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
       T* y = p.taker ? static_cast<T*>(made)
                      : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1];
       for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q)
-        maker.make(s, filters.all()[size_t(q)], y);
+        maker.make(s, filters.all()[size_t(q)], planes.data(), y);
       if (p.taker) p.taker->take(s, made, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
     }
   });
 }
 
-// The share of the work that is wanted if filters are the lanes of vectors, and if pixels are.
+// The share of the FMA units' work that is wanted if filters are the lanes of vectors, and if pixels are.
+// Tiles of one vector wait for their broadcasts.
 template <class T> double tiles_filled(const Direct<T>& p) {
+  const int64_t wide = kernels<T>().gemm_shape().width;
   double wanted = 0, done = 0;
   for (const FilterGroup<T>& g : p.groups) {
-    const int64_t last = g.filters % Tiles<T>::panel();
+    const int64_t last = g.filters % (2 * wide);
     const double taps = double(g.taps.size());
-    wanted += taps * double(g.filters);
-    done += taps * double(g.filters - last + (last ? Tiles<T>::panel_width(last) : 0));
+    wanted += 0.88 * taps * double(g.filters);
+    done += taps * (double(g.filters - last) + double(wide) * (last == 0 ? 0 : last <= wide ? 1.4 : 2));
   }
   return wanted / std::max(done, 1.0);
 }
-template <class T> double lines_filled(const Direct<T>& p) {
-  const TapAxis& w = p.patches.axis[2];
-  const int64_t row = p.patches.axis[1].step() == 1
-                          ? row_width(p.patches)
-                          : ceil_div(w.count(), PlaneStrip<T>::kSlack) * PlaneStrip<T>::kSlack;
-  return double(w.count()) / double(row);
+template <class T> double lines_filled(const Direct<T>& p, int64_t rows) {
+  const int64_t width = p.patches.axis[2].count(), tile = 4 * kernels<T>().gemm_shape().width,
+                row = PlaneShape<T>(p.patches, rows, Lines<T>::kOrder).row_step();
+  return 0.95 * double(rows * width) / double(round_up((rows - 1) * row + width, tile));
 }
 
 }  // namespace
@@ -269,7 +249,8 @@ template <class T> void convolve(const Direct<T>& given) {
   Direct<T> p = given;
   const int64_t width = p.patches.axis[2].count();
   const int64_t made = p.taker ? p.filters() * width : 0, rows = strip_rows(p.patches, p.n, made);
-  const bool lines = lines_filled(p) > 1.1 * tiles_filled(p);
+  // Planes are sorted fast for strides of up to two.
+  const bool lines = p.patches.axis[2].step() <= 2 && lines_filled(p, rows) > tiles_filled(p);
   const int64_t images =
       lines ? 1 : strip_images(p.patches, p.n, rows, made, kernels<T>().conv_tile_pixels());
   if (p.taker) {

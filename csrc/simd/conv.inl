@@ -162,14 +162,46 @@ template <class T> void conv_tile(int vectors, const ConvTile<T>& t) {
     conv_tile_body<T, MR, 2>(t);
 }
 
+// The results of a tile that starts at a column of a row; columns from width on are none.
+template <class T, int F, int NV>
+NN_INLINE void conv_line_store(const ConvLine<T>& l, const vec<T> (&acc)[F][NV], int64_t row, int64_t col) {
+  constexpr int W = vec<T>::width;
+#pragma GCC unroll 4
+  for (int j = 0; j < NV; ++j)
+    for (int from = 0; from < W && row < l.rows;) {
+      // lanes [from, to) are of one row
+      const int64_t left = l.x_row - col, wanted = l.width - col;
+      const int next = left < W - from ? from + int(left) : W;
+      const int to = wanted < next - from ? from + int(wanted) : next;
+      T* y = l.y + row * l.y_row + (col - from) * l.y_pixel;
+      if (l.y_pixel == 1) {
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) store_range(y + f * l.y_filter, acc[f][j], from, to);
+      } else {
+        T t[F][W];
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) store(t[f], acc[f][j]);
+        for (int f = 0; f < F; ++f)
+          for (int i = from; i < to; ++i) y[f * l.y_filter + i * l.y_pixel] = t[f][i];
+      }
+      col += next - from, from = next;
+      if (col == l.x_row) col = 0, ++row;
+    }
+}
+
 template <class T, int F> void conv_line_body(const ConvLine<T>& l) {
-  constexpr int W = vec<T>::width, NV = 4;
-  for (int64_t i = 0; i < l.n; i += NV * W) {
+  constexpr int W = vec<T>::width, NV = F <= TileLimit<T>::rows[4] ? 4 : 3;
+  const int64_t n = (l.rows - 1) * l.x_row + l.width;
+  for (int64_t i = 0, row = 0, col = 0; i < n; i += NV * W) {
     vec<T> acc[F][NV];
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f)
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) acc[f][j] = set1(l.bias ? l.bias[f] : T(0));
+      for (int j = 0; j < NV; ++j) {
+        acc[f][j] = set1(l.bias ? l.bias[f] : T(0));
+        // results far apart arrive in the meantime
+        __builtin_prefetch(l.y + f * l.y_filter + row * l.y_row + (col + j * W) * l.y_pixel, 1);
+      }
     const T* w = l.w;
     for (int64_t d = 0; d < l.k; ++d, w += F) {
       const T* x = l.x + l.offset[d] + i;
@@ -187,12 +219,14 @@ template <class T, int F> void conv_line_body(const ConvLine<T>& l) {
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f)
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) store(l.y + f * l.y_step + i + j * W, max(floor, acc[f][j]));
+      for (int j = 0; j < NV; ++j) acc[f][j] = max(floor, acc[f][j]);
+    conv_line_store(l, acc, row, col);
+    for (col += NV * W; col >= l.x_row; col -= l.x_row) ++row;
   }
 }
 
 // Most filters of one conv_line.
-template <class T> int conv_line_filters() { return TileLimit<T>::rows[4]; }
+template <class T> int conv_line_filters() { return TileLimit<T>::rows[3]; }
 
 template <class T, int F> void conv_line_filters_left(const ConvLine<T>& l) {
   if constexpr (F > 0) {
@@ -200,9 +234,10 @@ template <class T, int F> void conv_line_filters_left(const ConvLine<T>& l) {
     conv_line_filters_left<T, F - 1>(l);
   }
 }
-// y[f, i] = max(floor, sum over d of x[offset[d] + i] w[d, f] + bias[f]).
+// y[f * y_filter + r * y_row + p * y_pixel] = max(floor, sum over d of x[offset[d] + r * x_row + p] w[d, f] +
+// bias[f]).
 template <class T> void conv_line(const ConvLine<T>& l) {
-  conv_line_filters_left<T, TileLimit<T>::rows[4]>(l);
+  conv_line_filters_left<T, TileLimit<T>::rows[3]>(l);
 }
 
 // gw[i * gw_step + k] (+)= sum over rows r and pixels p of x[offset[i] + r * x_row + p * x_step] gy[(r * cols

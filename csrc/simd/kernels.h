@@ -111,17 +111,17 @@ template <class T> struct ConvTile {
   T floor;
 };
 
-// One call of conv_line: y[f * y_step + i] for i < n and all filters; whole tiles of four vectors are read
-// and written.
+// One call of conv_line: `rows` rows of `width` results and all filters. Whole tiles of pixels are read.
 template <class T> struct ConvLine {
   int64_t k;              // depth: channels and taps
   const T* x;             // padded planes
   const int32_t* offset;  // of each depth in x
+  int64_t x_row;          // from row to row: one line goes on across their ends
   const T* w;             // (depth, filters)
   int filters;
-  int64_t n;
+  int64_t rows, width;
   T* y;
-  int64_t y_step;
+  int64_t y_filter, y_row, y_pixel;
   const T* bias;  // per filter, or null
   T floor;
 };

@@ -131,6 +131,13 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return {_mm256_load_pd(t)};
 }
 
+NN_INLINE void store_range(float* p, vf a, int from, int to) {
+  _mm256_maskstore_ps(p, _mm256_andnot_si256(lanes8(from), lanes8(to)), a.v);
+}
+NN_INLINE void store_range(double* p, vd a, int from, int to) {
+  _mm256_maskstore_pd(p, _mm256_andnot_si256(lanes4(from), lanes4(to)), a.v);
+}
+
 NN_INLINE vf even(vf a, vf b) {
   const __m256d t = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
   return {_mm256_castpd_ps(_mm256_permute4x64_pd(t, 0xd8))};

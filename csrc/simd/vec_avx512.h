@@ -147,6 +147,13 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return {_mm512_load_pd(t)};
 }
 
+NN_INLINE void store_range(float* p, vf a, int from, int to) {
+  _mm512_mask_storeu_ps(p, lanes16(to) & __mmask16(~lanes16(from)), a.v);
+}
+NN_INLINE void store_range(double* p, vd a, int from, int to) {
+  _mm512_mask_storeu_pd(p, lanes8(to) & __mmask8(~lanes8(from)), a.v);
+}
+
 NN_INLINE vf even(vf a, vf b) {
   const __m512i i = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return {_mm512_permutex2var_ps(a.v, i, b.v)};

@@ -114,6 +114,14 @@ NN_INLINE vd load_range(const double* p, int64_t step, int from, int to) {
   return load(t);
 }
 
+template <class T> NN_INLINE void store_range(T* p, vec<T> a, int from, int to) {
+  constexpr int W = vec<T>::width;
+  if (from <= 0 && to >= W) return store(p, a);
+  T t[W];
+  store(t, a);
+  for (int i = from > 0 ? from : 0; i < (to < W ? to : W); ++i) p[i] = t[i];
+}
+
 NN_INLINE vf even(vf a, vf b) { return {vuzp1q_f32(a.v, b.v)}; }
 NN_INLINE vd even(vd a, vd b) { return {vuzp1q_f64(a.v, b.v)}; }
 NN_INLINE vf odd(vf a, vf b) { return {vuzp2q_f32(a.v, b.v)}; }

@@ -9,6 +9,7 @@
 //   gather(p, step, n)          lane i = p[i * step], i < n, else 0
 //   lookup(p, index, n)         lane i = p[index[i]] if i < n and index[i] >= 0, else 0; index int32_t, nothing else is read
 //   load_places<T>(index)       width int32_t; permute(a, b, places): lane i = lane index[i] of a, then b; 0 if index[i] < 0
+//   store_range(p, a, from, to)    lanes from <= i < to go to p[i]; nothing else is written
 //   load_range(p, step, from, to)  lane i = p[i * step], from <= i < to, else 0; nothing else is read
 //   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
@@ -69,6 +70,10 @@ template <class T> NN_INLINE vec<T> permute(vec<T> a, vec<T> b, places<T> p) {
 }
 template <class T> NN_INLINE vec<T> load_range(const T* p, int64_t, int from, int to) {
   return {from <= 0 && to > 0 ? *p : T(0)};
+}
+
+template <class T> NN_INLINE void store_range(T* p, vec<T> a, int from, int to) {
+  if (from <= 0 && to > 0) *p = a.v;
 }
 
 template <class T> NN_INLINE vec<T> even(vec<T> a, vec<T>) { return a; }

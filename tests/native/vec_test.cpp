@@ -241,6 +241,17 @@ template <class T> struct Test {
     }
   }
 
+  void ranges() const {
+    for (int from = -2; from <= W + 1; ++from)
+      for (int to = -2; to <= W + 2; ++to) {
+        T a[W], stored[W + 2], want[W];
+        for (int i = 0; i < W; ++i) a[i] = value(i), stored[i + 1] = -1;
+        store_range(stored + 1, load(a), from, to);
+        for (int i = 0; i < W; ++i) want[i] = i >= from && i < to ? a[i] : T(-1);
+        expect("store_range", load(stored + 1), want);
+      }
+  }
+
   void arithmetic() const {
     typedef vec<T> V;
     binary<T>("+", [](V a, V b) { return a + b; }, [](T a, T b) { return a + b; });
@@ -447,6 +458,7 @@ template <class T> struct Test {
     constants();
     loads_and_stores();
     gathers();
+    ranges();
     lookups();
     arithmetic();
     reciprocals();
