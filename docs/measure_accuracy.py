@@ -33,28 +33,36 @@ functions, and lose digits where their terms cancel (the slope of `gelu` near it
 
 ## Convolution
 
-Float32 3x3 convolutions with stride 1 take Winograd's algorithm where it pays; it multiplies less and rounds more. Relative
-error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
+Float32 3x3 and 5x5 convolutions with stride 1 take Winograd's algorithm where it pays; it multiplies less and rounds more.
+Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
 hold 2e-6, for the weight gradient 1e-5. One NaN or Inf of the input reaches every result of its tile. `algorithm="gemm"`
 forces plain sums of products; float64 always takes them, and `nnkern.explain` tells what a call takes.
 
 {conv}
 """
 
-# batch, channels, size
-IMAGES = ((2, 16, 56), (2, 64, 56), (2, 256, 14), (2, 512, 7))
+# batch, channels, size, taps of a filter's side
+IMAGES = (
+    (2, 16, 56, 3),
+    (2, 64, 56, 3),
+    (2, 256, 14, 3),
+    (2, 512, 7, 3),
+    (2, 16, 56, 5),
+    (2, 64, 27, 5),
+    (2, 256, 14, 5),
+)
 DIRECTIONS = ("result", "input gradient", "weight gradient")
 
 
-def conv_errors(n: int, c: int, size: int, algorithm: str) -> list[float]:
-    """Relative L2 errors of the three directions of a 3x3 convolution, c channels in and out."""
+def conv_errors(n: int, c: int, size: int, taps: int, algorithm: str) -> list[float]:
+    """Relative L2 errors of the three directions of a convolution that keeps the size, c channels in and out."""
     g = np.random.default_rng(0)
     x, gy = (g.standard_normal((n, c, size, size)).astype(np.float32) for _ in range(2))
-    w = g.standard_normal((c, c, 3, 3)).astype(np.float32)
+    w = g.standard_normal((c, c, taps, taps)).astype(np.float32)
     calls = (
-        lambda a, b, c, **o: nnkern.conv2d(a, b, padding=1, **o),
-        lambda a, b, c, **o: nnkern.conv2d_input_grad(a.shape, b, c, padding=1, **o),
-        lambda a, b, c, **o: nnkern.conv2d_weight_grad(a, b.shape, c, padding=1, **o),
+        lambda a, b, c, **o: nnkern.conv2d(a, b, padding=taps // 2, **o),
+        lambda a, b, c, **o: nnkern.conv2d_input_grad(a.shape, b, c, padding=taps // 2, **o),
+        lambda a, b, c, **o: nnkern.conv2d_weight_grad(a, b.shape, c, padding=taps // 2, **o),
     )
     found = []
     for call in calls:
@@ -64,12 +72,15 @@ def conv_errors(n: int, c: int, size: int, algorithm: str) -> list[float]:
 
 
 def conv_table() -> str:
-    names = {"gemm": "products", "winograd2": "F(2, 3)", "winograd": "F(4, 3)"}
-    lines = [f"| channels x size | algorithm | {' | '.join(DIRECTIONS)} |", "|---|---|---|---|---|"]
-    for n, c, size in IMAGES:
-        for algorithm, name in names.items():
-            errors = " | ".join(f"{e:.1e}" for e in conv_errors(n, c, size, algorithm))
-            lines.append(f"| {c} x {size} x {size} | {name} | {errors} |")
+    names = {
+        3: {"gemm": "products", "winograd2": "F(2, 3)", "winograd": "F(4, 3)"},
+        5: {"gemm": "products", "winograd": "F(2, 5)"},
+    }
+    lines = [f"| channels x size, filter | algorithm | {' | '.join(DIRECTIONS)} |", "|---|---|---|---|---|"]
+    for n, c, size, taps in IMAGES:
+        for algorithm, name in names[taps].items():
+            errors = " | ".join(f"{e:.1e}" for e in conv_errors(n, c, size, taps, algorithm))
+            lines.append(f"| {c} x {size} x {size}, {taps}x{taps} | {name} | {errors} |")
     return "\n".join(lines)
 
 

@@ -53,10 +53,11 @@ def _way(
     multiplications = n * math.prod(out) * w.size
     written = x.shape[2:] if direction == 1 else out  # where tiles and pixels are counted
     if algorithm.startswith("winograd"):
-        m = 2 if algorithm == "winograd2" else 4
-        tiles, planes = n * math.prod(-(-size // m) for size in written), (m + 2) ** 2
+        r = w.shape[-1]
+        m = 4 if algorithm == "winograd" and r == 3 else 2
+        tiles, planes = n * math.prod(-(-size // m) for size in written), (m + r - 1) ** 2
         multiplications = tiles * planes * c * k
-        detail = f"F({m}, 3): {tiles} tiles, {planes} products of {k} x {c} x {tiles}"
+        detail = f"F({m}, {r}): {tiles} tiles, {planes} products of {k} x {c} x {tiles}"
     elif algorithm == "depthwise":
         detail = f"{taps} taps for each of {k} channels"
     else:

@@ -236,23 +236,26 @@ def test_first_and_second_derivatives(layout, mode):
     assert gradcheck(turned, (y, w, t)) and gradgradcheck(turned, (y, w, t))
 
 
-def test_same_bits_for_any_number_of_threads():
-    x, w = randn(4, 48, 20, 20), randn(48, 48, 3, 3, seed=1)
-    gy = randn(4, 48, 20, 20, seed=2)
+@pytest.mark.parametrize("c, taps", [(48, 3), (100, 3), (48, 5), (100, 5)])
+def test_same_bits_for_any_number_of_threads(c, taps):
+    x, w = randn(4, c, 20, 20), randn(c, c, taps, taps, seed=1)
+    gy = randn(4, c, 20, 20, seed=2)
     before = nnkern.get_num_threads()
     try:
         for _ in each_isa():
             for turn, forced in itertools.product((np.asarray, channels_last), range(1, 6)):
-                groups = 48 if forced == ALGORITHMS["depthwise"] else 1
-                options = ((1, 1), (1, 1, 1, 1), (1, 1), groups, 0)
-                filters, found = w[:, : 48 // groups], []
+                if forced == ALGORITHMS["winograd2"] and taps != 3:
+                    continue
+                groups = c if forced == ALGORITHMS["depthwise"] else 1
+                options = ((1, 1), (taps // 2,) * 4, (1, 1), groups, 0)
+                filters, found = w[:, : c // groups], []
                 for threads in (1, 2, 3):
                     nnkern.set_num_threads(threads)
                     found.append(
                         [
                             _cpu.conv_forward(turn(x), filters, None, None, *options, 0, forced),
                             _cpu.conv_input_grad(turn(gy), filters, None, (20, 20), *options, forced),
-                            _cpu.conv_weight_grad(turn(gy), turn(x), (3, 3), *options, forced),
+                            _cpu.conv_weight_grad(turn(gy), turn(x), (taps, taps), *options, forced),
                         ]
                     )
                 for other in found[1:]:
@@ -326,6 +329,15 @@ ALGORITHM_CASES = [
     ((1, 4, 25, 37), (16, 4, 2, 3), (3, 2), (0, 1, 2, 0), (2, 1), 1),
     ((1, 2, 3, 9, 40), (17, 2, 2, 3, 3), (1, 1, 1), (1, 0, 1, 1, 1, 1), (1, 1, 1), 1),
     ((0, 16, 9, 9), (16, 16, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    # channels whose transformed filters are made panel by panel, tiles that make several blocks
+    ((1, 140, 9, 8), (70, 140, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((2, 90, 21, 23), (100, 90, 3, 3), (1, 1), (2, 1, 0, 1), (1, 1), 1),
+    ((2, 90, 21, 23), (100, 90, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    ((3, 19, 13, 17), (35, 19, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    ((1, 64, 9, 8), (70, 64, 5, 5), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((2, 40, 7, 6), (24, 40, 5, 5), (1, 1), (4, 0, 1, 3), (1, 1), 1),
+    ((5, 3, 4, 5), (2, 3, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    ((1, 16, 1, 1), (16, 16, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((2, 33, 14, 15), (33, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 33),
     ((2, 16, 14, 15), (32, 1, 5, 3), (2, 1), (2, 1, 1, 1), (1, 1), 16),  # two filters for each channel
     ((2, 18, 30), (18, 1, 3), (1,), (2, 0), (1,), 18),
@@ -379,6 +391,26 @@ def test_every_algorithm_equals_the_reference(case, algorithm, layout):
         pytest.skip(f"{algorithm} does not serve this convolution")
 
 
+@pytest.mark.parametrize("algorithm, taps", [("winograd", 3), ("winograd2", 3), ("winograd", 5)])
+@pytest.mark.parametrize("c", [20, 100])
+def test_winograd_takes_filters_of_any_layout(algorithm, taps, c):
+    x, gy, w = randn(2, c, 9, 7), randn(2, c, 9, 7, seed=1), randn(c, c, taps, taps, seed=2)
+    options = ((1, 1), (taps // 2,) * 4, (1, 1), 1, 0)
+    layouts = (
+        channels_last(w), w[..., ::-1], w[::-1, ::-1], w.swapaxes(0, 1), w.swapaxes(2, 3), w.repeat(2, 1)[:, ::2],
+        np.broadcast_to(w[:1], w.shape), np.broadcast_to(w[:, :1], w.shape),
+    )  # fmt: skip
+    for turned in layouts:
+        plain, number = np.ascontiguousarray(turned), ALGORITHMS[algorithm]
+        for f, arrays, size in (
+            (_cpu.conv_forward, (None, None), ()),
+            (_cpu.conv_input_grad, (None,), ((9, 7),)),
+        ):
+            last = (0, number) if f is _cpu.conv_forward else (number,)
+            a, b = (f(gy if size else x, v, *arrays, *size, *options, *last) for v in (turned, plain))
+            np.testing.assert_array_equal(a, b)
+
+
 def test_automatic_choice_is_one_that_serves():
     for case in ALGORITHM_CASES + CASES:
         x, w = randn(*case[0]), randn(*case[1])
@@ -393,6 +425,8 @@ def test_automatic_choice_is_one_that_serves():
     x, w = randn(2, 64, 28, 28), randn(64, 64, 3, 3)
     assert _cpu.conv_algorithm(x, w, (1, 1), (1,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["winograd"]
     assert _cpu.conv_algorithm(x, w, (2, 2), (1,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["direct"]
+    five = randn(64, 64, 5, 5)
+    assert _cpu.conv_algorithm(x, five, (1, 1), (2,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["winograd"]
     assert _cpu.conv_algorithm(x, w[..., :1, :1], (1, 1), (0,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["gemm"]
 
 
@@ -413,6 +447,8 @@ def test_explain_names_what_runs():
         nnkern.conv2d, randn(2, 32, 9, 9), randn(48, 32, 3, 3), padding=1, algorithm="winograd"
     )
     assert wide.ways[0].algorithm == "winograd" and wide.ways[0].multiplications == 18 * 36 * 32 * 48
+    five = nnkern.explain(nnkern.conv2d, randn(2, 64, 9, 9), randn(96, 64, 5, 5), padding=2)
+    assert all(way.multiplications == 50 * 36 * 64 * 96 and "F(2, 5)" in way.detail for way in five.ways)
     t = nnkern.explain(nnkern.conv_transpose2d, Tensor(x), randn(8, 3, 4, 4), stride=2, padding=1)
     assert t.ways[0].direction == "forward" and t.flops == 2.0 * 2 * 8 * 3 * 16 * 81
     with pytest.raises(TypeError, match="explain: relu has one algorithm only"):

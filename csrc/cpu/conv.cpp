@@ -140,10 +140,9 @@ void check_dims(const char* what, const View& x, const View& w) {
 // The problem by the algorithm that was chosen.
 template <class P> void solve(ConvAlgorithm a, const P& p) {
   switch (a) {
-    case ConvAlgorithm::winograd4:
-      return conv_winograd(p, 4);
+    case ConvAlgorithm::winograd:
     case ConvAlgorithm::winograd2:
-      return conv_winograd(p, 2);
+      return conv_winograd(p, winograd_form(p.s, a));
     case ConvAlgorithm::direct:
       return conv_direct(p);
     case ConvAlgorithm::depthwise:

@@ -11,7 +11,7 @@
 namespace nn::cpu {
 
 enum class PaddingMode : int { zeros, reflect, replicate, circular };
-enum class ConvAlgorithm : int { automatic, gemm, winograd4, winograd2, depthwise, direct };
+enum class ConvAlgorithm : int { automatic, gemm, winograd, winograd2, depthwise, direct };
 
 struct ConvAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, low = 0, high = 0;
@@ -100,11 +100,13 @@ template <class T> void conv_direct(const ConvForward<T>& p);
 template <class T> void conv_direct(const ConvInputGrad<T>& p);
 template <class T> void conv_direct(const ConvWeightGrad<T>& p);
 
-// 3 x 3 filters with stride and dilation 1 (conv_winograd.cpp); m = 4 or 2 results per tile and axis.
-bool winograd_serves(const ConvShape& s);
-double winograd_cost(const ConvShape& s, int m, bool weight_grad);  // comparable with ConvShape::flops()
-template <class T> void conv_winograd(const ConvForward<T>& p, int m);
-template <class T> void conv_winograd(const ConvInputGrad<T>& p, int m);
-template <class T> void conv_winograd(const ConvWeightGrad<T>& p, int m);
+// Square filters of 3 or 5 taps an axis with stride and dilation 1 (conv_winograd.cpp). winograd: F(4, 3) or
+// F(2, 5); winograd2: F(2, 3).
+bool winograd_serves(const ConvShape& s, ConvAlgorithm a);
+WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a);
+double winograd_cost(const ConvShape& s, ConvAlgorithm a);  // comparable with ConvShape::flops()
+template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form);
+template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form);
+template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm form);
 
 }  // namespace nn::cpu

@@ -24,15 +24,16 @@ bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
 
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);
-  const bool winograd = winograd_serves(s) && dt == Dtype::f32, depthwise = s.c == s.groups && s.groups > 1;
+  const bool depthwise = s.c == s.groups && s.groups > 1;
+  const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w); };
   switch (a) {
     case ConvAlgorithm::automatic: {
       if (depthwise) return ConvAlgorithm::depthwise;
-      if (winograd) {
-        const double four = winograd_cost(s, 4, direction == 2), two = winograd_cost(s, 2, direction == 2);
-        if (std::min(four, two) < 1.1 * s.flops())
-          return four <= two ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
-      }
+      ConvAlgorithm best = ConvAlgorithm::gemm;
+      double cost = 1.1 * s.flops();
+      for (const ConvAlgorithm w : {ConvAlgorithm::winograd, ConvAlgorithm::winograd2})
+        if (serves(w) && winograd_cost(s, w) < cost) best = w, cost = winograd_cost(s, w);
+      if (best != ConvAlgorithm::gemm) return best;
       // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
       // gradient.
       const bool strided = direction == 1 && s.axis[2].stride > 1;
@@ -42,9 +43,9 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
     case ConvAlgorithm::gemm:
     case ConvAlgorithm::direct:
       return a;
-    case ConvAlgorithm::winograd4:
+    case ConvAlgorithm::winograd:
     case ConvAlgorithm::winograd2:
-      if (winograd) return a;
+      if (serves(a)) return a;
       break;
     case ConvAlgorithm::depthwise:
       if (depthwise) return a;

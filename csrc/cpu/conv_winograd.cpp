@@ -1,166 +1,91 @@
-// Winograd convolution: F(m x m, 3 x 3) with m = 4 or 2, for stride and dilation 1, in all three directions.
+// Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5),
+// forward and input gradient (the weight gradient: conv_winograd_grad.cpp).
 //
-//   V[e][tile][c] = transformed patches     U[e][c][k] = transformed filters     e < (m + 2)^2
+//   V[e][tile][c] = transformed patches     U[e][c][k] = transformed filters     e < (m + taps - 1)^2
 //   S[e] = V[e] U[e], one small product per e; each tile of S turns into m x m results.
 //
-// Tiles are taken in blocks whose V and S stay in cache. Rows of a channels-first image are first turned into
-// a strip with channels side by side, so that one set of transforms serves both layouts. The input gradient
-// is the same convolution of gy with the filters turned around; the weight gradient sums V[e]^T (transformed
-// gy)[e] over all tiles and transforms once at the end.
+// Few filters: U is made once, tiles are taken in blocks whose V and S stay in cache. Many: U would not fit
+// in cache and is up to four times as large as the filters, so V of many tiles is made, and each panel of U,
+// some channels of it, right before it is used. Rows of a channels-first image are first turned into a strip
+// with channels side by side, so that one set of transforms serves both layouts. The input gradient is the
+// same convolution of gy with the filters turned around.
+#include "conv_winograd.h"
+
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
-#include "../memory.h"
 #include "../parallel.h"
-#include "conv_panels.h"
 
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kStripChannels = 32;
+constexpr int64_t kKeptFilters = int64_t(1) << 20;  // bytes of U that are made but once
 
-// The tiles of a batch of height x width results, row by row.
-struct Tiles {
-  int m;
-  int64_t height, width, rows, cols, count;
-  Tiles(int size, int64_t n, int64_t h, int64_t w)
-      : m(size),
-        height(h),
-        width(w),
-        rows(ceil_div(h, size)),
-        cols(ceil_div(w, size)),
-        count(n * rows * cols) {}
-  int planes() const { return (m + 2) * (m + 2); }
+// Filters (k results, c channels, taps) with dense taps, maybe turned around.
+template <class T> struct Filters {
+  const T* p;
+  int64_t k_step, c_step;
+  bool turned;
 };
-
-// Tiles from t on that stand side by side.
-struct TileRun {
-  int64_t n, h, w, length;  // h, w: first result
-};
-TileRun tile_run(const Tiles& g, int64_t t, int64_t end) {
-  const int64_t col = t % g.cols, row = t / g.cols % g.rows;
-  return {t / g.cols / g.rows, row * g.m, col * g.m, std::min(end - t, g.cols - col)};
-}
-
-// An image with channels that is read pixel by pixel; outside it there are zeros.
-template <class T> struct Image {
-  Field<const T> x;
-  int64_t channels, height, width;
-};
-
-// out[i][j][c] = pixel (h0 + i, w0 + j), channel c0 + c.
-template <class T> void load_strip(const Image<T>& g, int64_t n, int64_t h0, int64_t w0, int64_t rows,
-                                   int64_t cols, int64_t c0, int64_t channels, T* out) {
-  const int64_t first = std::min(std::max<int64_t>(0, -w0), cols),
-                last = std::max(first, std::min(cols, g.width - w0));
-  for (int64_t i = 0; i < rows; ++i, out += cols * channels) {
-    const int64_t h = h0 + i;
-    const bool inside = h >= 0 && h < g.height;
-    const int64_t a = inside ? first : cols, b = inside ? last : cols;
-    std::fill(out, out + a * channels, T(0));
-    std::fill(out + b * channels, out + cols * channels, T(0));
-    if (a == b) continue;
-    const T* row = g.x.p + n * g.x.n + c0 * g.x.c + h * g.x.step[1] + (w0 + a) * g.x.step[2];
-    if (g.x.c == 1)
-      for (int64_t j = a; j < b; ++j)
-        std::memcpy(out + j * channels, row + (j - a) * g.x.step[2], size_t(channels) * sizeof(T));
-    else if (g.x.step[2] != 1)
-      for (int64_t j = a; j < b; ++j)
-        for (int64_t c = 0; c < channels; ++c) out[j * channels + c] = row[c * g.x.c + (j - a) * g.x.step[2]];
-    else
-      kernels<T>().transpose_copy(row, g.x.c, out + a * channels, channels, channels, b - a);
-  }
-}
-
-// v[e][t][c] of the tiles [t0, t1): patches of `reach` pixels, m apart, `low` before the result's place.
-template <class T, class Kernel> void transform_tiles(const Tiles& g, const Image<T>& x, int64_t t0,
-                                                      int64_t t1, int64_t reach, int64_t low_h, int64_t low_w,
-                                                      Kernel kernel, T* v, int64_t v_step) {
-  Workspace<T> strip(size_t(reach * (g.cols * g.m + 2) * kStripChannels));
-  for (int64_t t = t0; t < t1;) {
-    const TileRun run = tile_run(g, t, t1);
-    const int64_t h0 = run.h - low_h, w0 = run.w - low_w, cols = (run.length - 1) * g.m + reach;
-    T* to = v + (t - t0) * x.channels;
-    t += run.length;
-    const bool inside = h0 >= 0 && h0 + reach <= x.height && w0 >= 0 && w0 + cols <= x.width;
-    if (x.x.c == 1 && inside) {
-      const T* from = x.x.p + run.n * x.x.n + h0 * x.x.step[1] + w0 * x.x.step[2];
-      for (int64_t r = 0; r < run.length; ++r)
-        kernel(g.m, from + r * g.m * x.x.step[2], x.x.step[1], x.x.step[2], x.channels, to + r * x.channels,
-               v_step);
-      continue;
-    }
-    for (int64_t c = 0; c < x.channels; c += kStripChannels) {
-      const int64_t some = std::min(kStripChannels, x.channels - c);
-      load_strip(x, run.n, h0, w0, reach, cols, c, some, static_cast<T*>(strip));
-      for (int64_t r = 0; r < run.length; ++r)
-        kernel(g.m, strip + r * g.m * some, cols * some, some, some, to + r * x.channels + c, v_step);
-    }
-  }
-}
-
-// u[e][panel][c][nr] of filters w[k][c][9].
-template <class T> void transform_filters(int m, const T* w, int64_t k, int64_t c, T* u) {
-  const Kernels<T>& kern = kernels<T>();
-  const int64_t nr = kern.gemm_shape().nr, panels = ceil_div(k, nr), plane = panels * c * nr;
-  constexpr int64_t kSome = 32;  // channels at a time
-  parallel_for(panels * ceil_div(c, kSome), 4, [&](int64_t begin, int64_t end) {
-    Workspace<T> taps(size_t(kSome * 9 * nr));
-    for (int64_t q = begin; q < end; ++q) {
-      const int64_t p = q % panels, c0 = q / panels * kSome, some = std::min(kSome, c - c0);
-      kern.pack(w + p * nr * c * 9 + c0 * 9, c * 9, 1, int(std::min(nr, k - p * nr)), int(nr), some * 9, taps,
-                nr);
-      for (int64_t i = 0; i < some; ++i)
-        kern.winograd_filter(m, taps + i * 9 * nr, nr, nr, u + (p * c + c0 + i) * nr, plane);
-    }
-  });
-}
 
 // What a forward convolution needs, whoever asks: conv itself or the input gradient.
 template <class T> struct Plan {
   Tiles tiles;
   Image<T> x;
   int64_t low_h, low_w, k;
-  const T* filters;  // (k, channels of x, 9)
+  Filters<T> filters;
   Field<T> y;
   const T* bias;
   T floor;
 };
 
-// s[e][t][nr * panels] = v[e] u[e] for some tiles
+// u[e][c][nr] of filters [k0, k0 + nr) and channels [c0, c0 + count), planes u_step apart.
 template <class T>
-void products(const Plan<T>& p, const T* v, const T* u, int64_t tiles, int64_t columns, T* s) {
+void transform_filters(const Plan<T>& p, int64_t k0, int64_t c0, int64_t count, T* u, int64_t u_step) {
   const Kernels<T>& kern = kernels<T>();
-  const GemmShape shape = kern.gemm_shape();
-  const int64_t c = p.x.channels, panels = columns / shape.nr, most = shape.max_rows[shape.vectors];
-  const int64_t m = ceil_div(tiles, ceil_div(tiles, most)), deep = ceil_div(c, ceil_div(c, shape.kc));
-  const double flops = 2.0 * double(tiles * c * columns);
-  parallel_for(p.tiles.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
-    GemmTile<T> t = {};
-    t.a_row = c, t.a_k = 1, t.b_k = shape.nr, t.c_row = columns, t.n = shape.nr;
-    t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
-    for (int64_t e = begin; e < end; ++e)
-      for (int64_t d = 0; d < c; d += deep) {
-        t.k = std::min(deep, c - d);
-        t.accumulate = d > 0;
-        for (int64_t j = 0; j < panels; ++j)
-          for (int64_t i = 0; i < tiles; i += m) {
-            t.a = v + (e * tiles + i) * c + d;
-            t.b = u + ((e * panels + j) * c + d) * shape.nr;
-            t.c = s + (e * tiles + i) * columns + j * shape.nr;
-            kern.gemm_tile(int(std::min(m, tiles - i)), shape.vectors, t);
-          }
-      }
-  });
+  const int64_t nr = kern.gemm_shape().nr, taps = p.tiles.taps * p.tiles.taps;
+  constexpr int64_t kSome = 32;  // channels at a time
+  const Filters<T>& f = p.filters;
+  const int lanes = int(std::min(nr, p.k - k0));
+  Workspace<T> w(size_t(kSome * taps * nr));
+  for (int64_t c = c0; c < c0 + count; c += kSome) {
+    const int64_t some = std::min(kSome, c0 + count - c);
+    const T* from = f.p + k0 * f.k_step + c * f.c_step;
+    if (f.c_step == taps)
+      kern.pack(from, f.k_step, 1, lanes, int(nr), some * taps, w, nr);
+    else
+      for (int64_t i = 0; i < some; ++i)
+        kern.pack(from + i * f.c_step, f.k_step, 1, lanes, int(nr), taps, w + i * taps * nr, nr);
+    for (int64_t i = 0; i < some; ++i)
+      kern.winograd_filter(p.tiles.form, w + (f.turned ? (i + 1) * taps - 1 : i * taps) * nr,
+                           f.turned ? -nr : nr, nr, u + (c - c0 + i) * nr, u_step);
+  }
 }
 
-// Results of tiles [t0, t1) from s[e][t][columns].
-template <class T> void results(const Plan<T>& p, const T* s, int64_t first, int64_t all, int64_t columns,
-                                int64_t t0, int64_t t1) {
+// s[tile][panel * nr ...] (+)= v[tile][depth] u[panel][depth][nr] of one plane
+template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u_panel, int64_t depth,
+                                int64_t tiles, int64_t columns, bool accumulate, T* s) {
+  const Kernels<T>& kern = kernels<T>();
+  const GemmShape shape = kern.gemm_shape();
+  const int64_t most = shape.max_rows[shape.vectors], m = ceil_div(tiles, ceil_div(tiles, most));
+  GemmTile<T> t = {};
+  t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = columns, t.n = shape.nr;
+  t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
+  t.k = depth, t.accumulate = accumulate;
+  for (int64_t j = 0; j < columns / shape.nr; ++j)
+    for (int64_t i = 0; i < tiles; i += m) {
+      t.a = v + i * v_row;
+      t.b = u + j * u_panel;
+      t.c = s + i * columns + j * shape.nr;
+      kern.gemm_tile(int(std::min(m, tiles - i)), shape.vectors, t);
+    }
+}
+
+// Results of tiles [t0, t1) and channels [k0, k0 + count) from s[e][t - first][columns].
+template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, int64_t columns, int64_t first,
+                                int64_t k0, int64_t count, int64_t t0, int64_t t1) {
   const Kernels<T>& kern = kernels<T>();
   const Tiles& g = p.tiles;
-  const int64_t s_step = all * columns;
   const bool last = p.y.c == 1;
   Workspace<T> strip(last ? 1 : size_t(g.m * g.cols * g.m * kStripChannels));
   for (int64_t t = t0; t < t1;) {
@@ -169,32 +94,49 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t first, int
     t += run.length;
     const int64_t rows = std::min<int64_t>(g.m, g.height - run.h),
                   cols = std::min(run.length * g.m, g.width - run.w);
-    T* y = p.y.p + run.n * p.y.n + run.h * p.y.step[1] + run.w * p.y.step[2];
+    T* y = p.y.p + run.n * p.y.n + k0 * p.y.c + run.h * p.y.step[1] + run.w * p.y.step[2];
+    const T* bias = p.bias ? p.bias + k0 : nullptr;
     if (last) {
       for (int64_t r = 0; r < run.length; ++r)
-        kern.winograd_output(g.m, from + r * columns, s_step, p.k, p.bias, p.floor, y + r * g.m * p.y.step[2],
-                             p.y.step[1], p.y.step[2], int(rows),
+        kern.winograd_output(g.form, from + r * columns, s_step, count, bias, p.floor,
+                             y + r * g.m * p.y.step[2], p.y.step[1], p.y.step[2], int(rows),
                              int(std::min<int64_t>(g.m, cols - r * g.m)));
       continue;
     }
-    for (int64_t k = 0; k < p.k; k += kStripChannels) {
-      const int64_t some = std::min(kStripChannels, p.k - k), row_step = run.length * g.m * some;
+    for (int64_t k = 0; k < count; k += kStripChannels) {
+      const int64_t some = std::min(kStripChannels, count - k), row_step = run.length * g.m * some;
       for (int64_t r = 0; r < run.length; ++r)
-        kern.winograd_output(g.m, from + r * columns + k, s_step, some, p.bias ? p.bias + k : nullptr,
-                             p.floor, strip + r * g.m * some, row_step, some, g.m, g.m);
+        kern.winograd_output(g.form, from + r * columns + k, s_step, some, bias ? bias + k : nullptr, p.floor,
+                             strip + r * g.m * some, row_step, some, g.m, g.m);
       for (int64_t i = 0; i < rows; ++i)
         kern.transpose_copy(strip + i * row_step, some, y + k * p.y.c + i * p.y.step[1], p.y.c, cols, some);
     }
   }
 }
 
-template <class T> void run(const Plan<T>& p) {
-  const Kernels<T>& kern = kernels<T>();
+// A few rows of tiles at a time, so that threads can share a block.
+int64_t tiles_grain(const Tiles& g, int64_t channels) {
+  return std::max<int64_t>(g.cols, ceil_div(32768, g.planes() * channels));
+}
+
+template <class T>
+void transform_block(const Plan<T>& p, int64_t t0, int64_t channels, const TileStore<T>& v) {
+  parallel_for(v.tiles, tiles_grain(p.tiles, channels), [&](int64_t i, int64_t j) {
+    transform_tiles(p.tiles, p.x, t0 + i, t0 + j, p.tiles.reach, p.low_h, p.low_w,
+                    kernels<T>().winograd_input, v, i);
+  });
+}
+
+// All of U first, then blocks of tiles.
+template <class T> void run_blocks(const Plan<T>& p) {
   const Tiles& g = p.tiles;
-  const GemmShape shape = kern.gemm_shape();
-  const int64_t c = p.x.channels, columns = round_up(p.k, shape.nr), planes = g.planes();
-  Workspace<T> u(size_t(planes * c * columns));
-  transform_filters<T>(g.m, p.filters, p.k, c, u);
+  const GemmShape shape = kernels<T>().gemm_shape();
+  const int64_t c = p.x.channels, nr = shape.nr, columns = round_up(p.k, nr), planes = g.planes();
+  const int64_t u_step = plane_step<T>(c * columns);
+  Workspace<T> u(size_t(planes * u_step));
+  parallel_for(columns / nr, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j) transform_filters<T>(p, j * nr, 0, c, u + j * c * nr, u_step);
+  });
   // V and S of a block stay in L2 if that leaves enough tiles to reuse U, else in L3.
   const int64_t per_tile = planes * (c + columns) * int64_t(sizeof(T)), rows = shape.max_rows[shape.vectors];
   int64_t block = (int64_t(640) << 10) / per_tile;
@@ -203,126 +145,149 @@ template <class T> void run(const Plan<T>& p) {
   const int64_t blocks = ceil_div(g.count, block);
   block = ceil_div(g.count, blocks);
   parallel_for(blocks, blocks >= 2 * num_threads() ? 1 : blocks, [&](int64_t begin, int64_t end) {
-    Workspace<T> v(size_t(planes * block * c)), s(size_t(planes * block * columns));
+    Workspace<T> v(TileStore<T>::size(planes, block, c, c)),
+        s(size_t(planes * plane_step<T>(block * columns)));
     for (int64_t b = begin; b < end; ++b) {
       const int64_t t0 = b * block, tiles = std::min(block, g.count - t0);
       if (tiles <= 0) break;
-      // a few rows of tiles at a time, so that threads can share a block
-      const int64_t grain = std::max<int64_t>(g.cols, ceil_div(32768, planes * (c + columns)));
-      parallel_for(tiles, grain, [&](int64_t i, int64_t j) {
-        transform_tiles(g, p.x, t0 + i, t0 + j, g.m + 2, p.low_h, p.low_w, kern.winograd_input, v + i * c,
-                        tiles * c);
+      const int64_t s_step = plane_step<T>(tiles * columns);
+      const TileStore<T> store = {v, planes, tiles, c};
+      transform_block<T>(p, t0, c + columns, store);
+      const double flops = 2.0 * double(tiles * c * columns);
+      parallel_for(planes, std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
+        for (int64_t e = e0; e < e1; ++e)
+          product<T>(v + e * store.plane(), c, u + e * u_step, c * nr, c, tiles, columns, false,
+                     s + e * s_step);
       });
-      products<T>(p, v, u, tiles, columns, s);
-      parallel_for(tiles, grain,
-                   [&](int64_t i, int64_t j) { results<T>(p, s, t0, tiles, columns, t0 + i, t0 + j); });
+      parallel_for(tiles, tiles_grain(g, c + columns), [&](int64_t i, int64_t j) {
+        results<T>(p, s, s_step, columns, t0, 0, p.k, t0 + i, t0 + j);
+      });
     }
   });
 }
 
+// Panel by panel of U, made while V waits.
+template <class T> void run_panels(const Plan<T>& p) {
+  const Tiles& g = p.tiles;
+  const int64_t c = p.x.channels, nr = kernels<T>().gemm_shape().nr, planes = g.planes();
+  // S of a panel and some channels of U stay in L2, V in L3.
+  const int64_t line = planes * nr * int64_t(sizeof(T));
+  const int64_t most = std::max((int64_t(600) << 10) / line, int64_t(32));
+  const int64_t block = ceil_div(g.count, ceil_div(g.count, most));
+  const int64_t deep = std::max((int64_t(300) << 10) / line / kStripChannels, int64_t(1)) * kStripChannels;
+  const int64_t panels = ceil_div(p.k, nr);
+  const int64_t u_step = plane_step<T>(deep * nr);
+  Workspace<T> v(TileStore<T>::size(planes, block, deep, c));
+  for (int64_t t0 = 0; t0 < g.count; t0 += block) {
+    const TileStore<T> tiles = {v, planes, std::min(block, g.count - t0), deep};
+    transform_block<T>(p, t0, c, tiles);
+    const int64_t s_step = plane_step<T>(tiles.tiles * nr);
+    parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
+      Workspace<T> u(size_t(planes * u_step)), s(size_t(planes * s_step));
+      for (int64_t j = begin; j < end; ++j) {
+        for (int64_t d = 0; d < c; d += deep) {
+          const int64_t some = std::min(deep, c - d);
+          transform_filters<T>(p, j * nr, d, some, u, u_step);
+          for (int64_t e = 0; e < planes; ++e)
+            product<T>(tiles.at(0, d) + e * tiles.plane(), deep, u + e * u_step, 0, some, tiles.tiles, nr,
+                       d > 0, s + e * s_step);
+        }
+        results<T>(p, s, s_step, nr, t0, j * nr, std::min(nr, p.k - j * nr), t0, t0 + tiles.tiles);
+      }
+    });
+  }
+}
+
+template <class T> void run(const Plan<T>& p) {
+  const int64_t columns = round_up(p.k, kernels<T>().gemm_shape().nr);
+  if (p.tiles.planes() * p.x.channels * columns * int64_t(sizeof(T)) <= kKeptFilters)
+    run_blocks(p);
+  else
+    run_panels(p);
+}
+
+// Filters whose taps are dense are read in place.
+template <class T> class DenseFilters {
+ public:
+  DenseFilters(const ConvShape& s, const Field<const T>& w)
+      : taps_(s.taps()),
+        in_place_(w.step[2] == 1 && w.step[1] == s.axis[2].kernel),
+        step_{in_place_ ? w.n : s.c * taps_, in_place_ ? w.c : taps_},
+        w_(w),
+        kernel_{1, s.axis[1].kernel, s.axis[2].kernel},
+        copy_(w, in_place_ ? 0 : s.k, s.c, kernel_, w.step, {0, 1, 2}) {}
+  Filters<T> forward() const { return {data(), step_[0], step_[1], false}; }
+  Filters<T> turned() const { return {data(), step_[1], step_[0], true}; }
+
+ private:
+  const T* data() const { return in_place_ ? w_.p : static_cast<const T*>(copy_); }
+  int64_t taps_;
+  bool in_place_;
+  int64_t step_[2];
+  Field<const T> w_;
+  int64_t kernel_[3];
+  TurnedFilter<T> copy_;
+};
+
 }  // namespace
 
-bool winograd_serves(const ConvShape& s) {
+bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
   const ConvAxis *h = &s.axis[1], *w = &s.axis[2];
-  return s.axes == 2 && s.groups == 1 && s.mode == PaddingMode::zeros && h->kernel == 3 && w->kernel == 3 &&
-         h->stride == 1 && w->stride == 1 && h->dilation == 1 && w->dilation == 1 &&
-         std::max(std::max(h->low, h->high), std::max(w->low, w->high)) <= 2;
+  const int64_t taps = h->kernel;
+  return s.axes == 2 && s.groups == 1 && s.mode == PaddingMode::zeros && w->kernel == taps &&
+         (taps == 3 || (taps == 5 && a == ConvAlgorithm::winograd)) && h->stride == 1 && w->stride == 1 &&
+         h->dilation == 1 && w->dilation == 1 &&
+         std::max(std::max(h->low, h->high), std::max(w->low, w->high)) < taps;
 }
 
-double winograd_cost(const ConvShape& s, int m, bool weight_grad) {
-  // In operations of the products: a transformed number of an image costs about 50, of a filter 300 (each is
-  // written to a plane of its own and read back from L3), of the filters' gradient 100.
-  const double planes = (m + 2) * (m + 2), c = double(s.c), k = double(s.k);
-  const double tiles = double(Tiles(m, s.n, s.axis[1].out, s.axis[2].out).count);
-  return planes * (2 * tiles * c * k + 50 * tiles * (c + k) + (weight_grad ? 100 : 300) * c * k);
+WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
+  return s.axis[1].kernel == 5           ? WinogradForm::f25
+         : a == ConvAlgorithm::winograd2 ? WinogradForm::f23
+                                         : WinogradForm::f43;
 }
 
-template <class T> void conv_winograd(const ConvForward<T>& p, int m) {
+double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
+  // In operations of the products: a transformed number of an image costs about 50 (small tiles of results:
+  // 40), of a filter 70.
+  const Tiles g(winograd_form(s, a), s.n, s.axis[1].out, s.axis[2].out);
+  const double c = double(s.c), k = double(s.k), tiles = double(g.count);
+  return g.planes() * (2 * tiles * c * k + (g.taps == 5 ? 40 : 50) * tiles * (c + k) + 70 * c * k);
+}
+
+template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
-  const int64_t kernel[3] = {1, 3, 3};
-  const TurnedFilter<T> filters(p.w, s.k, s.c, kernel, p.w.step, {0, 1, 2});
+  const DenseFilters<T> filters(s, p.w);
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
-  run(Plan<T>{Tiles(m, s.n, h.out, w.out),
+  run(Plan<T>{Tiles(form, s.n, h.out, w.out),
               {p.x, s.c, h.in, w.in},
               h.low,
               w.low,
               s.k,
-              filters,
+              filters.forward(),
               p.y,
               p.b,
               late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)});
   finish(p);
 }
 
-template <class T> void conv_winograd(const ConvInputGrad<T>& p, int m) {
+template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
+  const DenseFilters<T> filters(s, p.w);
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
-  const int64_t kernel[3] = {1, 3, 3}, turned[3] = {0, -p.w.step[1], -p.w.step[2]};
-  Field<const T> last_tap = p.w;
-  last_tap.p += 2 * (p.w.step[1] + p.w.step[2]);
-  const TurnedFilter<T> filters(last_tap, s.k, s.c, kernel, turned, {1, 0, 2});
-  run(Plan<T>{Tiles(m, s.n, h.in, w.in),
+  run(Plan<T>{Tiles(form, s.n, h.in, w.in),
               {p.gy, s.k, h.out, w.out},
-              2 - h.low,
-              2 - w.low,
+              h.kernel - 1 - h.low,
+              w.kernel - 1 - w.low,
               s.c,
-              filters,
+              filters.turned(),
               p.gx,
               p.b,
               -std::numeric_limits<T>::infinity()});
 }
 
-template <class T> void conv_winograd(const ConvWeightGrad<T>& p, int m) {
-  const ConvShape& s = p.s;
-  const Kernels<T>& kern = kernels<T>();
-  const GemmShape shape = kern.gemm_shape();
-  const ConvAxis &h = s.axis[1], &w = s.axis[2];
-  const Tiles g(m, s.n, h.out, w.out);
-  const Image<T> x = {p.x, s.c, h.in, w.in}, gy = {p.gy, s.k, h.out, w.out};
-  const int64_t planes = g.planes(), c = s.c, k = s.k;
-  // Blocks don't depend on the number of threads: sums are made in the same order.
-  const int64_t per_tile = planes * (c + k) * int64_t(sizeof(T));
-  int64_t block = std::min(std::max((int64_t(4) << 20) / per_tile, int64_t(64)), g.count);
-  block = ceil_div(g.count, ceil_div(g.count, block));
-  Workspace<T> v(size_t(planes * block * c)), z(size_t(planes * block * k)), u(size_t(planes * c * k));
-  const int64_t most = shape.max_rows[shape.vectors], rows = ceil_div(c, ceil_div(c, most));
-  for (int64_t t0 = 0; t0 < g.count; t0 += block) {
-    const int64_t tiles = std::min(block, g.count - t0);
-    const int64_t grain = std::max<int64_t>(g.cols, ceil_div(32768, planes * (c + k)));
-    parallel_for(tiles, grain, [&](int64_t i, int64_t j) {
-      transform_tiles(g, x, t0 + i, t0 + j, m + 2, h.low, w.low, kern.winograd_input, v + i * c, tiles * c);
-      transform_tiles(g, gy, t0 + i, t0 + j, m, 0, 0, kern.winograd_output_grad, z + i * k, tiles * k);
-    });
-    const double flops = 2.0 * double(tiles * c * k);
-    parallel_for(planes, std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
-      GemmTile<T> t = {};
-      t.k = tiles, t.a_row = 1, t.a_k = c, t.b_k = k, t.c_row = k;
-      t.accumulate = t0 > 0;
-      for (int64_t e = begin; e < end; ++e)
-        for (int64_t j = 0; j < k; j += shape.nr) {
-          t.n = std::min<int64_t>(shape.nr, k - j);
-          const int nv = int(ceil_div(t.n, shape.width));
-          for (int64_t i = 0; i < c; i += rows) {
-            t.a = v + e * tiles * c + i;
-            t.b = z + e * tiles * k + j;
-            t.c = u + (e * c + i) * k + j;
-            kern.gemm_tile(int(std::min(rows, c - i)), nv, t);
-          }
-        }
-    });
-  }
-  Workspace<T> gw(size_t(c * 9 * k));
-  parallel_for(c, std::max<int64_t>(1, 32768 / (planes * k)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      kern.winograd_filter_grad(m, u + i * k, c * k, k, gw + i * 9 * k, k);
-  });
-  kern.transpose_copy(gw, k, p.gw, c * 9, c * 9, k);
-}
-
-#define NN_INSTANTIATE(T)                                    \
-  template void conv_winograd(const ConvForward<T>&, int);   \
-  template void conv_winograd(const ConvInputGrad<T>&, int); \
-  template void conv_winograd(const ConvWeightGrad<T>&, int);
+#define NN_INSTANTIATE(T)                                           \
+  template void conv_winograd(const ConvForward<T>&, WinogradForm); \
+  template void conv_winograd(const ConvInputGrad<T>&, WinogradForm);
 NN_INSTANTIATE(float)
 NN_INSTANTIATE(double)
 #undef NN_INSTANTIATE

@@ -36,6 +36,9 @@ template <class T> struct GemmTile {
   int64_t residual_row;
 };
 
+// Winograd's F(results, taps) of one axis.
+enum class WinogradForm : int { f43, f23, f25 };
+
 // Numbers of an image row side by side in a panel: lanes [lane, lane + count) come from x[source], x[source +
 // step], ...
 struct Segment {
@@ -310,16 +313,16 @@ template <class T> struct ClassTargets {
   NN_KERNEL(depthwise_weight, void, (const T* x, const int32_t* offset, const T* gy, int taps, int64_t rows, int64_t x_row,    \
                                      int64_t gy_row, int64_t n, T* gw))
 
-/* winograd.inl: m is 4 or 2 */
+/* winograd.inl */
 #define NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                                         \
-  NN_KERNEL(winograd_input, void, (int m, const T* x, int64_t row_step, int64_t col_step, int64_t channels, T* v,              \
+  NN_KERNEL(winograd_input, void, (WinogradForm form, const T* x, int64_t row_step, int64_t col_step, int64_t channels, T* v,              \
                                    int64_t v_step))                                                                            \
-  NN_KERNEL(winograd_output_grad, void, (int m, const T* gy, int64_t row_step, int64_t col_step, int64_t channels, T* z,       \
+  NN_KERNEL(winograd_output_grad, void, (WinogradForm form, const T* gy, int64_t row_step, int64_t col_step, int64_t channels, T* z,       \
                                          int64_t z_step))                                                                      \
-  NN_KERNEL(winograd_output, void, (int m, const T* s, int64_t s_step, int64_t channels, const T* bias, T floor, T* y,         \
+  NN_KERNEL(winograd_output, void, (WinogradForm form, const T* s, int64_t s_step, int64_t channels, const T* bias, T floor, T* y,         \
                                     int64_t row_step, int64_t col_step, int rows, int cols))                                   \
-  NN_KERNEL(winograd_filter, void, (int m, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
-  NN_KERNEL(winograd_filter_grad, void, (int m, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
+  NN_KERNEL(winograd_filter, void, (WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
+  NN_KERNEL(winograd_filter_grad, void, (WinogradForm form, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
 
 /* pool.inl, pool_grad.inl */
 #define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \

@@ -1,19 +1,20 @@
-// The transforms of Winograd convolution with 3 x 3 filters: F(m, 3) makes m x m results of a tile from
-// e = (m + 2)^2 products per channel, m = 4 or 2, instead of 9 m^2. Vectors run along channels.
+// The transforms of Winograd convolution with R x R filters: F(M, R) makes M x M results of a tile from
+// e = (M + R - 1)^2 products per channel instead of M^2 R^2. Vectors run along channels.
 //
 //   y = A^T [ (G w G^T) . (B^T d B) ] A      and for the filter's gradient, the adjoint:
 //   gw = G^T [ sum over tiles (A gy A^T) . (B^T d B) ] G
 //
-// m = 4 uses the points 0, +-1/sqrt 2, +-sqrt 2: half the error of 0, +-1, +-2. Sources: Lavin & Gray 2015
-// (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
+// F(4, 3) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error of 0,
+// +-1, +-2. F(2, 3) has 0, +-1 and infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018
+// (1803.10986: the choice of points).
 namespace nn {
 namespace {
 
 template <class T> constexpr T kRoot = T(1.41421356237309504880);
 
 // Each functor maps one row of its input to one row of its result: in() numbers to out().
-template <class T, int M> struct InputMap;  // B^T
-template <class T> struct InputMap<T, 4> {
+template <class T, int Reach> struct InputMap;  // B^T
+template <class T> struct InputMap<T, 6> {
   static constexpr int in = 6, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> r = set1(kRoot<T>), h = set1(kRoot<T> / 2);
@@ -24,15 +25,15 @@ template <class T> struct InputMap<T, 4> {
     t[5] = fnma(set1(T(2.5)), x[3], x[1] + x[5]);
   }
 };
-template <class T> struct InputMap<T, 2> {
+template <class T> struct InputMap<T, 4> {
   static constexpr int in = 4, out = 4;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     t[0] = x[0] - x[2], t[1] = x[1] + x[2], t[2] = x[2] - x[1], t[3] = x[1] - x[3];
   }
 };
 
-template <class T, int M> struct OutputMap;  // A^T
-template <class T> struct OutputMap<T, 4> {
+template <class T, int M, int R> struct OutputMap;  // A^T
+template <class T> struct OutputMap<T, 4, 3> {
   static constexpr int in = 6, out = 4;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s1 = x[1] + x[2], d1 = x[1] - x[2], s2 = x[3] + x[4], d2 = x[3] - x[4];
@@ -42,15 +43,23 @@ template <class T> struct OutputMap<T, 4> {
     t[3] = fma(set1(2 * kRoot<T>), d2, fma(set1(kRoot<T> / 4), d1, x[5]));
   }
 };
-template <class T> struct OutputMap<T, 2> {
+template <class T> struct OutputMap<T, 2, 3> {
   static constexpr int in = 4, out = 2;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     t[0] = (x[0] + x[1]) + x[2], t[1] = (x[1] - x[2]) - x[3];
   }
 };
+template <class T> struct OutputMap<T, 2, 5> {
+  static constexpr int in = 6, out = 2;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> d1 = x[1] - x[2], d2 = x[3] - x[4];
+    t[0] = (x[0] + (x[1] + x[2])) + (x[3] + x[4]);
+    t[1] = fma(set1(kRoot<T>), d2, fma(set1(kRoot<T> / 2), d1, x[5]));
+  }
+};
 
-template <class T, int M> struct FilterMap;  // G
-template <class T> struct FilterMap<T, 4> {
+template <class T, int M, int R> struct FilterMap;  // G
+template <class T> struct FilterMap<T, 4, 3> {
   static constexpr int in = 3, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6);
@@ -59,16 +68,26 @@ template <class T> struct FilterMap<T, 4> {
     t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[2];
   }
 };
-template <class T> struct FilterMap<T, 2> {
+template <class T> struct FilterMap<T, 2, 3> {
   static constexpr int in = 3, out = 4;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s = x[0] + x[2], half = set1(T(0.5));
     t[0] = x[0], t[1] = half * (s + x[1]), t[2] = half * (s - x[1]), t[3] = x[2];
   }
 };
+template <class T> struct FilterMap<T, 2, 5> {
+  static constexpr int in = 5, out = 6;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6), two = set1(T(2) / 3);
+    const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6), mid = third * x[2];
+    const vec<T> a = fma(two, x[0], fma(sixth, x[4], mid)), b = fma(r3, x[1], r6 * x[3]);
+    const vec<T> c = fma(two, x[4], fma(sixth, x[0], mid)), d = fma(r3, x[3], r6 * x[1]);
+    t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[4];
+  }
+};
 
-template <class T, int M> struct OutputGradMap;  // A
-template <class T> struct OutputGradMap<T, 4> {
+template <class T, int M, int R> struct OutputGradMap;  // A
+template <class T> struct OutputGradMap<T, 4, 3> {
   static constexpr int in = 4, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> e1 = fma(set1(T(0.5)), x[2], x[0]),
@@ -77,15 +96,23 @@ template <class T> struct OutputGradMap<T, 4> {
     t[0] = x[0], t[1] = e1 + o1, t[2] = e1 - o1, t[3] = e2 + o2, t[4] = e2 - o2, t[5] = x[3];
   }
 };
-template <class T> struct OutputGradMap<T, 2> {
+template <class T> struct OutputGradMap<T, 2, 3> {
   static constexpr int in = 2, out = 4;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     t[0] = x[0], t[1] = x[0] + x[1], t[2] = x[0] - x[1], t[3] = -x[1];
   }
 };
+template <class T> struct OutputGradMap<T, 2, 5> {
+  static constexpr int in = 2, out = 6;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> h = set1(kRoot<T> / 2), r = set1(kRoot<T>);
+    t[0] = x[0], t[1] = fma(h, x[1], x[0]), t[2] = fnma(h, x[1], x[0]);
+    t[3] = fma(r, x[1], x[0]), t[4] = fnma(r, x[1], x[0]), t[5] = x[1];
+  }
+};
 
-template <class T, int M> struct FilterGradMap;  // G^T
-template <class T> struct FilterGradMap<T, 4> {
+template <class T, int M, int R> struct FilterGradMap;  // G^T
+template <class T> struct FilterGradMap<T, 4, 3> {
   static constexpr int in = 6, out = 3;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6);
@@ -95,11 +122,24 @@ template <class T> struct FilterGradMap<T, 4> {
     t[2] = fma(third, s2 - s1, x[5]);
   }
 };
-template <class T> struct FilterGradMap<T, 2> {
+template <class T> struct FilterGradMap<T, 2, 3> {
   static constexpr int in = 4, out = 3;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> half = set1(T(0.5));
     t[0] = fma(half, x[1] + x[2], x[0]), t[1] = half * (x[1] - x[2]), t[2] = fma(half, x[1] + x[2], x[3]);
+  }
+};
+template <class T> struct FilterGradMap<T, 2, 5> {
+  static constexpr int in = 6, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6), two = set1(T(2) / 3);
+    const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
+    const vec<T> s1 = x[1] + x[2], d1 = x[2] - x[1], s2 = x[3] + x[4], d2 = x[3] - x[4];
+    t[0] = fma(sixth, s2, fnma(two, s1, x[0]));
+    t[1] = fma(r3, d1, r6 * d2);
+    t[2] = third * (s2 - s1);
+    t[3] = fma(r6, d1, r3 * d2);
+    t[4] = fma(two, s2, fnma(sixth, s1, x[5]));
   }
 };
 
@@ -132,22 +172,24 @@ void image_to_tile(const T* x, int64_t row_step, int64_t col_step, int64_t chann
   }
 }
 
-// v[e * v_step + c] = (B^T d B)[e] of the patch d of (m + 2)^2 pixels at x.
-template <class T> void winograd_input(int m, const T* x, int64_t row_step, int64_t col_step,
+// v[e * v_step + c] = (B^T d B)[e] of the patch d at x.
+template <class T> void winograd_input(WinogradForm form, const T* x, int64_t row_step, int64_t col_step,
                                        int64_t channels, T* v, int64_t v_step) {
-  if (m == 4)
+  if (form == WinogradForm::f23)
     image_to_tile<T, InputMap<T, 4>>(x, row_step, col_step, channels, v, v_step);
   else
-    image_to_tile<T, InputMap<T, 2>>(x, row_step, col_step, channels, v, v_step);
+    image_to_tile<T, InputMap<T, 6>>(x, row_step, col_step, channels, v, v_step);
 }
 
-// z[e * z_step + c] = (A gy A^T)[e] of the m x m pixels at gy.
-template <class T> void winograd_output_grad(int m, const T* gy, int64_t row_step, int64_t col_step,
-                                             int64_t channels, T* z, int64_t z_step) {
-  if (m == 4)
-    image_to_tile<T, OutputGradMap<T, 4>>(gy, row_step, col_step, channels, z, z_step);
+// z[e * z_step + c] = (A gy A^T)[e] of the M x M pixels at gy.
+template <class T> void winograd_output_grad(WinogradForm form, const T* gy, int64_t row_step,
+                                             int64_t col_step, int64_t channels, T* z, int64_t z_step) {
+  if (form == WinogradForm::f43)
+    image_to_tile<T, OutputGradMap<T, 4, 3>>(gy, row_step, col_step, channels, z, z_step);
+  else if (form == WinogradForm::f23)
+    image_to_tile<T, OutputGradMap<T, 2, 3>>(gy, row_step, col_step, channels, z, z_step);
   else
-    image_to_tile<T, OutputGradMap<T, 2>>(gy, row_step, col_step, channels, z, z_step);
+    image_to_tile<T, OutputGradMap<T, 2, 5>>(gy, row_step, col_step, channels, z, z_step);
 }
 
 template <class T, class Map> void tile_to_image(const T* s, int64_t s_step, int64_t channels, const T* bias,
@@ -166,45 +208,49 @@ template <class T, class Map> void tile_to_image(const T* s, int64_t s_step, int
 }
 
 // The first rows x cols results of a tile: max(floor, (A^T s A) + bias).
-template <class T> void winograd_output(int m, const T* s, int64_t s_step, int64_t channels, const T* bias,
-                                        T floor, T* y, int64_t row_step, int64_t col_step, int rows,
-                                        int cols) {
-  if (m == 4)
-    tile_to_image<T, OutputMap<T, 4>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+template <class T> void winograd_output(WinogradForm form, const T* s, int64_t s_step, int64_t channels,
+                                        const T* bias, T floor, T* y, int64_t row_step, int64_t col_step,
+                                        int rows, int cols) {
+  if (form == WinogradForm::f43)
+    tile_to_image<T, OutputMap<T, 4, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+  else if (form == WinogradForm::f23)
+    tile_to_image<T, OutputMap<T, 2, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else
-    tile_to_image<T, OutputMap<T, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+    tile_to_image<T, OutputMap<T, 2, 5>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+}
+
+// Squares of numbers, `lanes` side by side: y[(i, j) * y_step + k] = (Map x Map^T)[i, j] of x[... * x_step +
+// k].
+template <class T, class Map>
+void square_to_square(const T* x, int64_t x_step, int64_t lanes, T* y, int64_t y_step) {
+  constexpr int W = vec<T>::width;
+  for (int64_t k = 0; k < lanes; k += W) {
+    const int n = int(lanes - k < W ? lanes - k : W);
+    transform<Map, T>([&](int i, int j) { return load(x + (i * Map::in + j) * x_step + k, n); },
+                      [&](int i, int j, vec<T> t) { store(y + (i * Map::out + j) * y_step + k, t, n); });
+  }
 }
 
 // u[e * u_step + k] = (G w G^T)[e] of the filters w[tap * w_step + k], for k < lanes.
 template <class T>
-void winograd_filter(int m, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step) {
-  constexpr int W = vec<T>::width;
-  for (int64_t k = 0; k < lanes; k += W) {
-    const int n = int(lanes - k < W ? lanes - k : W);
-    const auto get = [&](int i, int j) { return load(w + (i * 3 + j) * w_step + k, n); };
-    if (m == 4)
-      transform<FilterMap<T, 4>, T>(
-          get, [&](int i, int j, vec<T> t) { store(u + (i * 6 + j) * u_step + k, t, n); });
-    else
-      transform<FilterMap<T, 2>, T>(
-          get, [&](int i, int j, vec<T> t) { store(u + (i * 4 + j) * u_step + k, t, n); });
-  }
+void winograd_filter(WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step) {
+  if (form == WinogradForm::f43)
+    square_to_square<T, FilterMap<T, 4, 3>>(w, w_step, lanes, u, u_step);
+  else if (form == WinogradForm::f23)
+    square_to_square<T, FilterMap<T, 2, 3>>(w, w_step, lanes, u, u_step);
+  else
+    square_to_square<T, FilterMap<T, 2, 5>>(w, w_step, lanes, u, u_step);
 }
 
 // gw[tap * gw_step + k] = (G^T u G)[tap] for k < lanes.
-template <class T>
-void winograd_filter_grad(int m, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step) {
-  constexpr int W = vec<T>::width;
-  for (int64_t k = 0; k < lanes; k += W) {
-    const int n = int(lanes - k < W ? lanes - k : W);
-    const auto put = [&](int i, int j, vec<T> t) { store(gw + (i * 3 + j) * gw_step + k, t, n); };
-    if (m == 4)
-      transform<FilterGradMap<T, 4>, T>([&](int i, int j) { return load(u + (i * 6 + j) * u_step + k, n); },
-                                        put);
-    else
-      transform<FilterGradMap<T, 2>, T>([&](int i, int j) { return load(u + (i * 4 + j) * u_step + k, n); },
-                                        put);
-  }
+template <class T> void winograd_filter_grad(WinogradForm form, const T* u, int64_t u_step, int64_t lanes,
+                                             T* gw, int64_t gw_step) {
+  if (form == WinogradForm::f43)
+    square_to_square<T, FilterGradMap<T, 4, 3>>(u, u_step, lanes, gw, gw_step);
+  else if (form == WinogradForm::f23)
+    square_to_square<T, FilterGradMap<T, 2, 3>>(u, u_step, lanes, gw, gw_step);
+  else
+    square_to_square<T, FilterGradMap<T, 2, 5>>(u, u_step, lanes, gw, gw_step);
 }
 
 }  // namespace
