@@ -72,6 +72,21 @@ def test_kernels(mode, padding, align):
             )
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size, places", [((9, 7), (13, 23)), ((100, 90), (40, 60)), ((20, 13), (3, 5))])
+def test_few_channels(channels, size, places):
+    """Images become quads where they are small or much is read of them: more than a tile, more than a block."""
+    for axes in (0, 2):
+        shape, grid = (2, channels, *(2,) * (axes > 0), *size), (2, *(1,) * (axes > 0), *places)
+        grid = 1.2 * np.tanh(randn(*grid, len(shape) - 2, seed=3))
+        gy = randn(2, channels, *grid.shape[1:-1], seed=4)
+        for lay in (np.asarray, channels_last):
+            x = lay(randn(*shape))
+            check_kernels("grid_sample_forward", x, grid, 0, 0, False, kind="chain", n=20000)
+            args = (lay(gy), x, grid, 0, 0, False, True, True)
+            check_kernels("grid_sample_backward", *args, kind="chain", n=100000)
+
+
 @pytest.mark.parametrize("mode, padding, align", OPTIONS)
 def test_gradients(mode, padding, align):
     x, grid = randn(2, 2, 4, 5), 0.9 * np.tanh(randn(2, 3, 3, 2, seed=1))

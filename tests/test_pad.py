@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support import check_gradient, check_kernels, check_torch, randn
+from support import SIZES, check_gradient, check_kernels, check_torch, randn
 
 import nnkern as F
 from nnkern import Tensor, _cpu, gradgradcheck, nn
@@ -35,6 +35,18 @@ def test_kernels(pads, mode):
             if mode:
                 for g in layouts(randn(*gy.shape, seed=1)):
                     check_kernels("pad_backward", g, list(shape), list(pads), mode, n=27)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("mode", range(4), ids=MODES)
+def test_rows_around_register_widths(n, mode):
+    for low, high in [(1, 1), (0, 3), (9, 7), (16, 16), (17, 2)]:
+        if mode == 0 or max(low, high) < n + (mode > 1):
+            x, pads = randn(2, 4, n), [low, high, 1, 1]
+            check_kernels("pad_forward", x, pads, mode, np.nan, kind="exact")
+            if mode:
+                gy = randn(2, 6, n + low + high)
+                check_kernels("pad_backward", gy, list(x.shape), pads, mode, n=9 * (low + high + n))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, bool])

@@ -2,12 +2,12 @@
 //
 //   y[n, c, p] = sum over t of w[t](grid[n, p]) * x[n, c, index[t](grid[n, p])]
 //
-// Places, weights and their derivatives are worked out once for a tile of pixels and serve all channels: of
-// many channels whole pixels are added (images in NCHW are turned for it, results tile by tile), of few ones
-// numbers are looked up a register at a time. Taps outside the image have index -1 and weight 0. The gradient
-// of x adds up in the order of the pixels, some channels of an image per thread; the grid's is a dot product
-// over the channels. Bound by look-ups. Semantics: torch.nn.functional.grid_sample (Jaderberg et al. 2015,
-// Spatial Transformer Networks).
+// Places, weights and their derivatives are worked out once for a tile of pixels and serve all channels:
+// whole pixels are added (images in NCHW are turned for it, results tile by tile), those of up to four
+// channels as quads of numbers. Taps outside the image have index -1 and weight 0. The gradient of x adds up
+// in the order of the pixels, some channels of an image per thread; the grid's is a dot product over the
+// channels. Bound by look-ups. Semantics: torch.nn.functional.grid_sample (Jaderberg et al. 2015, Spatial
+// Transformer Networks).
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -23,7 +23,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr const char* kOp = "grid_sample";
-constexpr int64_t kTile = 256, kGrain = 1 << 14, kChannels = 64;
+constexpr int64_t kTile = 256, kGrain = 1 << 17, kChannels = 64, kPack = 1 << 13;
 enum Mode { kBilinear, kNearest, kBicubic };
 enum Padding { kZeros, kBorder, kReflection };
 
@@ -32,8 +32,11 @@ struct Sampling {
   bool align_corners, last, pixels;  // last: the user's layout; pixels: work on whole ones
   int64_t n, c, size[3], in, out;    // size: of x, the last axis (x of the grid) first; in, out: pixels
 
-  int64_t pixel_step() const { return last && !pixels ? c : 1; }
-  int64_t channel_step() const { return last ? 1 : in; }
+  // Of few channels: an image that is read much less than once stays as it is, others become quads.
+  bool whole() const { return in <= 4 * out || (last && c == 4); }
+  int64_t step() const {
+    return pixels ? 1 : whole() ? 4 : last ? c : 1;
+  }  // from pixel to pixel, as indices count
 };
 
 Sampling sampling(const View& x, const View& grid, int64_t mode, int64_t padding, bool align_corners) {
@@ -54,7 +57,7 @@ Sampling sampling(const View& x, const View& grid, int64_t mode, int64_t padding
                                 : 1 << axes,
              align_corners,
              is_channels_last(x),
-             x.shape[1] >= 8,
+             x.shape[1] > 4,
              x.shape[0],
              x.shape[1],
              {1, 1, 1},
@@ -65,52 +68,79 @@ Sampling sampling(const View& x, const View& grid, int64_t mode, int64_t padding
     if (s.size[i] == 0) fail(kOp, "input must have a pixel", {{"input", x}, {"grid", grid}});
     s.in *= s.size[i], s.out *= grid.shape[i + 1];
   }
-  if (s.in * s.pixel_step() > std::numeric_limits<int32_t>::max())
+  if (s.in * (s.pixels ? 1 : 4) > std::numeric_limits<int32_t>::max())
     fail(kOp, "an image has more than 2^31 pixels", {{"input", x}});
   return s;
 }
 
 // The taps of `count` pixels: entry t of pixel p at [t * count + p]; slopes at [(axis * taps + t) * count +
-// p]. Indices count numbers of an image whose pixels are `pixel_step` apart.
+// p]. Indices count numbers of an image whose pixels are `step` apart.
 template <class T> struct Tile {
-  std::vector<int32_t> index, place;
-  std::vector<T> weight, slope, axis_weight, axis_slope;
-  int32_t pixel_step;
+  Workspace<int32_t> index, place;
+  Workspace<T> weight, slope, axis_weight, axis_slope;
 
-  Tile(const Sampling& s, int64_t step)
+  explicit Tile(const Sampling& s)
       : index(size_t(kTile * s.taps)),
         place(size_t(kTile * 12)),
         weight(size_t(kTile * s.taps)),
         slope(size_t(kTile * s.taps * s.axes)),
         axis_weight(size_t(kTile * 12)),
-        axis_slope(size_t(kTile * 12)),
-        pixel_step(int32_t(step)) {}
+        axis_slope(size_t(kTile * 12)) {}
 
-  void fill(const Sampling& s, const T* grid, int64_t count, bool slopes) {
+  void fill(const Sampling& s, const T* grid, int64_t count, bool slopes, int64_t step) {
     const int each = s.mode == kNearest ? 1 : s.mode == kBicubic ? 4 : 2;
     GridAxis axis[3];
     for (int i = 0; i < s.axes; ++i) {
       axis[i] = {s.mode, s.padding, s.align_corners, s.size[i]};
-      kernels<T>().grid_places(axis[i], grid + i, s.axes, count, place.data() + 4 * i * count,
-                               axis_weight.data() + 4 * i * count, axis_slope.data() + 4 * i * count);
+      kernels<T>().grid_places(axis[i], grid + i, s.axes, count, place + 4 * i * count,
+                               axis_weight + 4 * i * count, axis_slope + 4 * i * count);
     }
     for (int t = 0; t < s.taps; ++t) {
       const int taken[3] = {t % each, t / each % each, t / each / each};
-      kernels<T>().grid_products(s.axes, axis, taken, pixel_step, count, place.data(), axis_weight.data(),
-                                 axis_slope.data(), index.data() + t * count, weight.data() + t * count,
-                                 slopes ? slope.data() + t * count : nullptr, s.taps * count);
+      kernels<T>().grid_products(s.axes, axis, taken, int32_t(step), count, place, axis_weight, axis_slope,
+                                 index + t * count, weight + t * count, slopes ? slope + t * count : nullptr,
+                                 s.taps * count);
     }
   }
 };
 
-// Numbers of all channels of a tile of `count` pixels on their way into the cache: look-ups wait for each
-// miss.
-template <class T> void prefetch(const Sampling& s, const Tile<T>& tile, int64_t count, const T* image) {
-  for (int64_t c = 0; c < s.c; ++c)
-    for (int64_t t = 0; t < s.taps; t += 2)  // the next tap lies beside this one
-      for (int64_t q = 0; q < count; ++q)
-        __builtin_prefetch(image + c * s.channel_step() + std::max(0, tile.index[size_t(t * count + q)]));
+// `count` pixels from `first` on of an image of n, as quads and back.
+template <class T> void pack(const Sampling& s, const T* x, int64_t n, bool last, int64_t count, T* quads) {
+  kernels<T>().quads_pack(x, s.c, last ? s.c : 1, last ? 1 : n, count, quads);
 }
+template <class T> void unpack(const Sampling& s, const T* quads, int64_t n, bool last, int64_t count, T* y) {
+  kernels<T>().quads_unpack(quads, s.c, last ? s.c : 1, last ? 1 : n, count, y);
+}
+
+// Images of few channels as the kernels read them, one from another s.in * step() apart.
+template <class T> class QuadImages {
+ public:
+  QuadImages(const Sampling& s, const T* x)
+      : s_(s),
+        p_(x),
+        packed_(!s.pixels && s.whole() && !(s.last && s.c == 4)),
+        block_(static_cast<size_t>(packed_ ? 4 * s.n * s.in : 0)) {
+    if (!packed_) return;
+    p_ = block_;
+    const int64_t blocks = ceil_div(s.in, kPack);
+    parallel_for(s.n * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t u = begin; u < end; ++u) {
+        const int64_t n = u / blocks, at = u % blocks * kPack;
+        pack(s, x + n * s.c * s.in + at * (s.last ? s.c : 1), s.in, s.last, std::min(kPack, s.in - at),
+             block_ + 4 * (n * s.in + at));
+      }
+    });
+  }
+  Quads<T> image(int64_t n) const {
+    return {p_ + n * s_.in * (packed_ ? 4 : s_.c), s_.c, s_.last ? 1 : s_.in, s_.whole()};
+  }
+
+ private:
+  const Sampling& s_;
+  const T* p_;
+  bool packed_;
+  Workspace<T> block_;
+};
 
 // f(n, first pixel, count) for tiles of all images.
 template <class F> void each_tile(const Sampling& s, F&& f) {
@@ -120,91 +150,88 @@ template <class F> void each_tile(const Sampling& s, F&& f) {
                [&](int64_t begin, int64_t end) { f(begin, end, tiles); });
 }
 
-// Pixels of many channels are rows of numbers (`pixels`), whatever the layout of x and y; of few channels
-// each is looked up by itself.
 template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* y) {
+  const QuadImages<T> images(s, x);
   each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
-    Tile<T> tile(s, s.pixel_step());
-    const bool turn = s.pixels != s.last;
-    Workspace<T> scratch(static_cast<size_t>(turn ? kTile * s.c : 0));
+    Tile<T> tile(s);
+    const bool turn = s.pixels && !s.last;
+    Workspace<T> scratch(static_cast<size_t>(kTile * (turn ? s.c : 4)));
     const T one = 1;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / tiles, p = u % tiles * kTile, count = std::min(kTile, s.out - p);
-      tile.fill(s, grid + (n * s.out + p) * s.axes, count, false);
+      tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, s.step());
       const T* image = x + n * s.c * s.in;
-      T* to = y + n * s.c * s.out;
+      T *plane = y + n * s.c * s.out + p, *pixel = y + (n * s.out + p) * s.c;
       if (s.pixels) {
-        kernels<T>().resample_pixels(&image, &one, 1, tile.index.data(), tile.weight.data(), s.taps, count,
-                                     s.c, turn ? scratch : to + p * s.c);
-        if (turn) kernels<T>().transpose_copy(scratch, s.c, to + p, s.out, count, s.c);
-        continue;
+        kernels<T>().resample_pixels(&image, &one, 1, tile.index, tile.weight, s.taps, count, s.c,
+                                     turn ? scratch : pixel);
+        if (turn) kernels<T>().transpose_copy(scratch, s.c, plane, s.out, count, s.c);
+      } else {
+        kernels<T>().quads_sample(images.image(n), tile.index, tile.weight, s.taps, count, scratch);
+        unpack<T>(s, scratch, s.out, s.last, count, s.last ? pixel : plane);
       }
-      prefetch(s, tile, count, image);
-      for (int64_t c = 0; c < s.c; ++c)
-        kernels<T>().resample_row(image + c * s.channel_step(), tile.index.data(), tile.weight.data(), s.taps,
-                                  count, turn ? scratch + c * count : to + c * s.out + p);
-      for (int64_t q = 0; turn && q < count; ++q)
-        for (int64_t c = 0; c < s.c; ++c) to[(p + q) * s.c + c] = scratch[c * count + q];
     }
   });
 }
 
+// gy: pixels for `pixels`, else as x is laid out.
 template <class T> void grid_grad(const Sampling& s, const T* gy, const T* x, const T* grid, T* ggrid) {
+  const QuadImages<T> images(s, x);
   each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
-    Tile<T> tile(s, s.pixel_step());
-    std::vector<T> dots(size_t(kTile * s.taps));
+    Tile<T> tile(s);
+    Workspace<T> dots(static_cast<size_t>(kTile * std::max(4, s.taps)));
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / tiles, p = u % tiles * kTile, count = std::min(kTile, s.out - p);
-      tile.fill(s, grid + (n * s.out + p) * s.axes, count, true);
-      const T *image = x + n * s.c * s.in, *g = gy + n * s.c * s.out;
-      std::fill(dots.begin(), dots.end(), T(0));
-      if (!s.pixels) prefetch(s, tile, count, image);
-      for (int64_t c = 0; c < (s.pixels ? 1 : s.c); ++c)
-        for (int64_t t = 0; t < s.taps; ++t) {
-          const int32_t* index = tile.index.data() + t * count;
-          if (s.pixels)
-            kernels<T>().pixel_dot(image, index, g + p * s.c, count, s.c, dots.data() + t * count);
-          else
-            kernels<T>().lookup_dot(image + c * s.channel_step(), index, g + c * s.out + p, count,
-                                    dots.data() + t * count);
-        }
+      tile.fill(s, grid + (n * s.out + p) * s.axes, count, true, s.step());
+      const T *image = x + n * s.c * s.in, *pixel = gy + (n * s.out + p) * s.c;
+      T* to = ggrid + (n * s.out + p) * s.axes;
+      if (!s.pixels) {
+        pack<T>(s, s.last ? pixel : gy + n * s.c * s.out + p, s.out, s.last, count, dots);
+        for (int i = 0; i < s.axes; ++i)
+          kernels<T>().quads_dot(images.image(n), tile.index, tile.slope + i * s.taps * count, s.taps, count,
+                                 dots, to + i, s.axes);
+        continue;
+      }
+      for (int64_t t = 0; t < s.taps; ++t)
+        kernels<T>().pixel_dot(image, tile.index + t * count, pixel, count, s.c, dots + t * count);
       for (int64_t q = 0; q < count; ++q)
         for (int64_t i = 0; i < s.axes; ++i) {
           T total = 0;
           for (int64_t t = 0; t < s.taps; ++t)
-            total += tile.slope[size_t((i * s.taps + t) * count + q)] * dots[size_t(t * count + q)];
-          ggrid[(n * s.out + p + q) * s.axes + i] = total;
+            total += tile.slope[(i * s.taps + t) * count + q] * dots[t * count + q];
+          to[q * s.axes + i] = total;
         }
     }
   });
 }
 
-// gx: in channels-last order for `pixels`, else as the user has it.
+// gx: in channels-last order for `pixels`, else as the user has it (as gy).
 template <class T> void image_grad(const Sampling& s, const T* gy, const T* grid, T* gx) {
-  std::fill_n(gx, s.n * s.c * s.in, T(0));
-  const int64_t blocks = ceil_div(s.c, kChannels);
+  const int64_t blocks = s.pixels ? ceil_div(s.c, kChannels) : 1;
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, s.out * s.taps * kChannels));
+  if (s.pixels) std::fill_n(gx, s.n * s.c * s.in, T(0));
   parallel_for(s.n * blocks, grain, [&](int64_t begin, int64_t end) {
-    Tile<T> tile(s, s.pixel_step());
+    Tile<T> tile(s);
+    Workspace<T> sums(static_cast<size_t>(s.pixels ? 0 : 4 * s.in)), quads(static_cast<size_t>(4 * kTile));
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / blocks, first = u % blocks * kChannels, stop = std::min(s.c, first + kChannels);
       const T* g = gy + n * s.c * s.out;
       T* to = gx + n * s.c * s.in;
+      if (!s.pixels) std::fill_n(static_cast<T*>(sums), 4 * s.in, T(0));
       for (int64_t p = 0; p < s.out; p += kTile) {
         const int64_t count = std::min(kTile, s.out - p);
-        tile.fill(s, grid + (n * s.out + p) * s.axes, count, false);
-        if (!s.pixels) prefetch<T>(s, tile, count, to);
-        for (int64_t t = 0; t < s.taps; ++t) {
-          const int32_t* index = tile.index.data() + t * count;
-          const T* weight = tile.weight.data() + t * count;
-          if (s.pixels)
-            kernels<T>().scatter_pixels(g + p * s.c + first, index, weight, count, stop - first, s.c,
-                                        to + first);
-          for (int64_t c = first; !s.pixels && c < stop; ++c)
-            for (int64_t q = 0; q < count; ++q)
-              if (index[q] >= 0) to[c * s.channel_step() + index[q]] += weight[q] * g[c * s.out + p + q];
+        tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, s.pixels ? 1 : 4);
+        const int32_t* index = tile.index;
+        const T* weight = tile.weight;
+        if (!s.pixels) {
+          pack<T>(s, g + p * (s.last ? s.c : 1), s.out, s.last, count, quads);
+          kernels<T>().quads_scatter(quads, index, weight, s.taps, count, sums);
         }
+        for (int64_t t = 0; s.pixels && t < s.taps; ++t)
+          kernels<T>().scatter_pixels(g + p * s.c + first, index + t * count, weight + t * count, count,
+                                      stop - first, s.c, to + first);
       }
+      if (!s.pixels) unpack<T>(s, sums, s.in, s.last, s.in, to);
     }
   });
 }
@@ -258,7 +285,7 @@ Array2 grid_sample_backward(const View& gy, const View& x, const View& grid, int
     fail(op, "gy must have the shape of the result", {{"gy", gy}, {"input", x}, {"grid", grid}});
   Array gx = need_x ? pool_output(op, dt, x.ndim, x.shape, s.last) : output(op, dt, 1, none);
   Array ggrid = need_grid ? output(op, dt, grid.ndim, grid.shape) : output(op, dt, 1, none);
-  const Laid image(x, s.pixels || s.last, true), g(gy, s.pixels, true);
+  const Laid image(x, s.pixels || s.last, true), g(gy, s.pixels || s.last, true);
   const Dense places(grid);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);

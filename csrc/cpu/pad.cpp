@@ -161,9 +161,53 @@ inline void pad_ends(const PadAxis& a, const Middle& m, int64_t inner, const U* 
   for (int64_t o = m.end; o < a.out; ++o) place(o);
 }
 
+// Numbers of 4 and 8 bytes move through registers of float and double, all bits kept.
+template <class U> struct Carrier;
+template <> struct Carrier<uint32_t> {
+  typedef float type;
+};
+template <> struct Carrier<uint64_t> {
+  typedef double type;
+};
+
+// Rows whose ends a register covers: places for surround_rows.
+template <class U> struct Ends {
+  const PadAxis& a;
+  std::vector<int32_t> head, tail;
+  bool fit = false;
+
+  explicit Ends(const PadAxis& axis, int64_t inner) : a(axis) {
+    if constexpr (sizeof(U) >= 4) {
+      const int64_t w = kernels<typename Carrier<U>::type>().resample_lanes(), high = a.out - a.low - a.in;
+      fit = inner == 1 && a.in > 0 && std::min(a.low, high) >= 0 && std::max(a.low, high) <= w &&
+            (a.in >= w || a.out <= 2 * w) && places(0, w, head) &&
+            places(std::max<int64_t>(0, a.out - w), w, tail);
+    }
+  }
+  bool places(int64_t begin, int64_t w, std::vector<int32_t>& found) const {
+    const int64_t last = std::max<int64_t>(0, a.in - w);
+    found.assign(size_t(w), -1);
+    for (int64_t o = begin; o < std::min(a.out, begin + w); ++o) {
+      const int64_t i = a.map[size_t(o)];
+      if (i >= w && i < last) return false;
+      found[size_t(o - begin)] = int32_t(i < w ? i : w + i - last);
+    }
+    return true;
+  }
+};
+
 // `rows` rows of y side by side: those of x `step` apart, or those that `at` says.
-template <class U> void pad_middle(const PadAxis& a, int64_t inner, const U* x, int64_t step,
+template <class U> void pad_middle(const Ends<U>& ends, int64_t inner, const U* x, int64_t step,
                                    const int64_t* at, int64_t rows, U value, U* y) {
+  const PadAxis& a = ends.a;
+  if constexpr (sizeof(U) >= 4)
+    if (ends.fit) {
+      using T = typename Carrier<U>::type;
+      Surround<T> p{a.in, a.out, a.low, ends.head.data(), ends.tail.data(), T(0)};
+      memcpy(&p.value, &value, sizeof value);
+      return kernels<T>().surround_rows(p, reinterpret_cast<const T*>(x), step, at, reinterpret_cast<T*>(y),
+                                        rows);
+    }
   const Middle m(a);
   const int64_t n = a.out * inner;
   const bool whole = m.begin == 0 && m.end == a.out;
@@ -206,9 +250,9 @@ template <class U> U bits(Dtype dtype, double value) {
 }
 
 // Rows [begin, end) of axis `b`, with the row's axis behind it: of x they lie `step` apart.
-template <class U> void pad_plane(const PadAxis& b, const PadAxis& a, int64_t inner, const U* x, int64_t step,
+template <class U> void pad_plane(const PadAxis& b, const Ends<U>& a, int64_t inner, const U* x, int64_t step,
                                   int64_t begin, int64_t end, U value, U* y) {
-  const int64_t n = a.out * inner;
+  const int64_t n = a.a.out * inner;
   if (std::all_of(b.map.begin() + begin, b.map.begin() + end, [](int64_t i) { return i >= 0; }))
     return pad_middle(a, inner, x, step, b.map.data() + begin, end - begin, value, y);
   const Middle m(b);
@@ -220,6 +264,7 @@ template <class U> void pad_plane(const PadAxis& b, const PadAxis& a, int64_t in
 
 template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y) {
   const PadAxis &a = s.axis[s.row], one = pad_axis(kConstant, 1, 0, 0), &b = s.row ? s.axis[s.row - 1] : one;
+  const Ends<U> ends(a, s.inner);
   const int64_t n = a.out * s.inner, step = s.row ? x.step(s.row - 1) / int64_t(sizeof(U)) : 0;
   parallel_for(s.outer, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(U)))),
                [&](int64_t begin, int64_t end) {
@@ -235,7 +280,7 @@ template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y
                    if (outside)
                      std::fill_n(y + r * n, (next - r) * n, value);
                    else
-                     pad_plane<U>(b, a, s.inner, reinterpret_cast<const U*>(from), step, r % b.out,
+                     pad_plane<U>(b, ends, s.inner, reinterpret_cast<const U*>(from), step, r % b.out,
                                   r % b.out + next - r, value, y + r * n);
                  }
                });
@@ -257,10 +302,7 @@ template <class T> struct PadGrad {
   const Rows& gy;
   std::vector<Sources> sources;  // of the axes before the row
 
-  void add_row(const T* g, T* gx, bool& fresh) const {
-    const PadAxis& a = s.axis[s.row];
-    const Middle m(a);
-    const int64_t low = (m.begin - a.low) * s.inner, n = (m.end - m.begin) * s.inner;
+  void add_ends(const PadAxis& a, const Middle& m, const T* g, T* gx) const {
     const auto add = [&](int64_t o) {
       const int64_t i = a.map[size_t(o)];
       if (s.inner == 1)
@@ -268,6 +310,13 @@ template <class T> struct PadGrad {
       else
         kernels<T>().add_to(g + o * s.inner, gx + i * s.inner, s.inner);
     };
+    for (int64_t o = 0; o < m.begin; ++o) add(o);
+    for (int64_t o = m.end; o < a.out; ++o) add(o);
+  }
+  void add_row(const T* g, T* gx, bool& fresh) const {
+    const PadAxis& a = s.axis[s.row];
+    const Middle m(a);
+    const int64_t low = (m.begin - a.low) * s.inner, n = (m.end - m.begin) * s.inner;
     if (fresh && n == 0) {
       std::fill_n(gx, a.in * s.inner, T(0));
     } else if (fresh) {
@@ -278,8 +327,35 @@ template <class T> struct PadGrad {
       kernels<T>().add_to(g + m.begin * s.inner, gx + low, n);
     }
     fresh = false;
-    for (int64_t o = 0; o < m.begin; ++o) add(o);
-    for (int64_t o = m.end; o < a.out; ++o) add(o);
+    add_ends(a, m, g, gx);
+  }
+  // Rows of gx from `at` on, at most `left` of a plane, that one row of gy maps to each, side by side as
+  // well: done at once. Returns their number.
+  int64_t add_rows(const int64_t* at, int64_t left, T* gx) const {
+    const PadAxis& a = s.axis[s.row];
+    const Middle m(a);
+    if (s.row == 0 || m.end - m.begin != a.in) return 0;
+    const char* g = gy.p;
+    const auto count = [&](int i, int64_t place) {
+      return sources[size_t(i)].first[size_t(place + 1)] - sources[size_t(i)].first[size_t(place)];
+    };
+    const auto source = [&](int i, int64_t place) {
+      return sources[size_t(i)].place[size_t(sources[size_t(i)].first[size_t(place)])];
+    };
+    for (int i = 0; i < s.row; ++i) {
+      if (count(i, at[i]) != 1) return 0;
+      g += source(i, at[i]) * gy.step(i);
+    }
+    const int b = s.row - 1;
+    int64_t rows = 1;
+    left = std::min(left, s.axis[b].in - at[b]);
+    while (rows < left && count(b, at[b] + rows) == 1 && source(b, at[b] + rows) == source(b, at[b]) + rows)
+      ++rows;
+    const T* from = reinterpret_cast<const T*>(g);
+    const int64_t n = a.in * s.inner, step = gy.step(b) / int64_t(sizeof(T));
+    kernels<T>().copy_rows(from + m.begin * s.inner, step, nullptr, gx, n, rows, n);
+    for (int64_t r = 0; r < rows; ++r) add_ends(a, m, from + r * step, gx + r * n);
+    return rows;
   }
   // All rows of gy whose places map to `at`, axis by axis; fresh: gx holds nothing yet.
   void collect(int axis, const int64_t* at, const char* g, T* gx, bool& fresh) const {
@@ -345,11 +421,17 @@ Array pad_backward(const View& gy, const Ints& input_size, const Ints& pads, int
                  [&](int64_t begin, int64_t end) {
                    int64_t at[kMaxDims], rest = begin;
                    for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].in, rest /= s.axis[i].in;
-                   for (int64_t r = begin; r < end; ++r) {
-                     bool fresh = true;
-                     if (gy.size() > 0) job.collect(0, at, from.p, gx.as<T>() + r * n, fresh);
-                     if (fresh) std::fill_n(gx.as<T>() + r * n, n, T(0));
-                     for (int i = s.row - 1; i >= 0 && ++at[i] == s.axis[i].in; --i) at[i] = 0;
+                   for (int64_t r = begin, done; r < end; r += done) {
+                     T* to = gx.as<T>() + r * n;
+                     done = gy.size() > 0 ? job.add_rows(at, end - r, to) : 0;
+                     if (done == 0) {
+                       bool fresh = true;
+                       if (gy.size() > 0) job.collect(0, at, from.p, to, fresh);
+                       if (fresh) std::fill_n(to, n, T(0));
+                       done = 1;
+                     }
+                     if (s.row > 0) at[s.row - 1] += done;
+                     for (int i = s.row - 1; i > 0 && at[i] == s.axis[i].in; --i) at[i] = 0, ++at[i - 1];
                    }
                  });
   });

@@ -2,16 +2,122 @@
 namespace nn {
 namespace {
 
-// sums[o] += gy[o] * x[index[o]]
-template <class T> void lookup_dot(const T* x, const int32_t* index, const T* gy, int64_t n, T* sums) {
-  constexpr int w = vec<T>::width;
-  for (int64_t o = 0; o < n; o += w) {
-    const int m = n - o < w ? int(n - o) : w;
-    store(sums + o, fma(load(gy + o, m), lookup(x, index + o, m), load(sums + o, m)), m);
+// Four numbers side by side, as the compiler's own vectors: no vec<T> is as narrow on every ISA.
+template <class T> struct quad_of;
+template <> struct quad_of<float> {
+  typedef float type __attribute__((vector_size(16), aligned(4), may_alias));
+};
+template <> struct quad_of<double> {
+  typedef double type __attribute__((vector_size(32), aligned(8), may_alias));
+};
+template <class T> using quad = typename quad_of<T>::type;
+
+template <class T, bool whole> NN_INLINE void load_quad(const Quads<T>& x, int32_t at, quad<T>& q) {
+  q = quad<T>{};
+  if (at < 0) return;
+  if (whole)
+    q = *reinterpret_cast<const quad<T>*>(x.p + at);
+  else
+    for (int k = 0; k < 4; ++k)
+      if (k < x.channels) q[k] = x.p[at + k * x.step];
+}
+
+// Places lie about: each miss would be waited for.
+template <class T> NN_INLINE void fetch_quads(const Quads<T>& x, const int32_t* index, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) __builtin_prefetch(x.p + (index[i] < 0 ? 0 : index[i]));
+}
+
+template <class T, bool whole> NN_INLINE void sample_quads(const Quads<T>& x, const int32_t* index,
+                                                           const T* weight, int64_t taps, int64_t n, T* y) {
+  for (int64_t o = 0; o < n; ++o) {
+    quad<T> a = {}, q;
+    for (int64_t at = o; at < taps * n; at += n) load_quad<T, whole>(x, index[at], q), a += weight[at] * q;
+    *reinterpret_cast<quad<T>*>(y + 4 * o) = a;
   }
 }
 
-// The same of pixels of `inner` numbers: sums[o] = sum over c of gy[o, c] * x[index[o], c]
+// y[o, :] = sum over t of weight[t * n + o] * x[index[t * n + o], :], quads
+template <class T>
+void quads_sample(const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* y) {
+  fetch_quads(x, index, taps * n);
+  if (x.whole)
+    sample_quads<T, true>(x, index, weight, taps, n, y);
+  else
+    sample_quads<T, false>(x, index, weight, taps, n, y);
+}
+
+// gx[index[t * n + o], :] += weight[t * n + o] * gy[o, :], quads
+template <class T>
+void quads_scatter(const T* gy, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* gx) {
+  for (int64_t o = 0; o < n; ++o) {
+    const quad<T> g = *reinterpret_cast<const quad<T>*>(gy + 4 * o);
+    for (int64_t at = o; at < taps * n; at += n)
+      if (index[at] >= 0) *reinterpret_cast<quad<T>*>(gx + index[at]) += weight[at] * g;
+  }
+}
+
+template <class T, bool whole> NN_INLINE void dot_quads(const Quads<T>& x, const int32_t* index,
+                                                        const T* weight, int64_t taps, int64_t n, const T* gy,
+                                                        T* sums, int64_t step) {
+  for (int64_t o = 0; o < n; ++o) {
+    quad<T> a = {}, q;
+    for (int64_t at = o; at < taps * n; at += n) load_quad<T, whole>(x, index[at], q), a += weight[at] * q;
+    a *= *reinterpret_cast<const quad<T>*>(gy + 4 * o);
+    sums[o * step] = (a[0] + a[1]) + (a[2] + a[3]);
+  }
+}
+
+// sums[o * step] = the dot product of gy[o, :] with what quads_sample gives
+template <class T> void quads_dot(const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps,
+                                  int64_t n, const T* gy, T* sums, int64_t step) {
+  fetch_quads(x, index, taps * n);
+  if (x.whole)
+    dot_quads<T, true>(x, index, weight, taps, n, gy, sums, step);
+  else
+    dot_quads<T, false>(x, index, weight, taps, n, gy, sums, step);
+}
+
+// y[4 o + k] = x[o * pixel_step + k * channel_step] for k < channels, else 0
+template <class T>
+void quads_pack(const T* x, int64_t channels, int64_t pixel_step, int64_t channel_step, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  if (pixel_step != 1) {
+    for (int64_t o = 0; o < n; ++o)
+      for (int k = 0; k < 4; ++k) y[4 * o + k] = k < channels ? x[o * pixel_step + k * channel_step] : T(0);
+    return;
+  }
+  for (int64_t o = 0; o < n; o += w) {
+    const int m = n - o < w ? int(n - o) : w;
+    vec<T> p[4], low[2], high[2];
+    for (int k = 0; k < 4; ++k) p[k] = k < channels ? load(x + o + k * channel_step, m) : set1(T(0));
+    interleave(p[0], p[2], low[0], high[0]), interleave(p[1], p[3], low[1], high[1]);
+    interleave(low[0], low[1], p[0], p[1]), interleave(high[0], high[1], p[2], p[3]);
+    for (int k = 0; k < 4; ++k) store(y + 4 * o + k * w, p[k], 4 * m - k * w);
+  }
+}
+
+// The way back.
+template <class T>
+void quads_unpack(const T* x, int64_t channels, int64_t pixel_step, int64_t channel_step, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  if (pixel_step != 1) {
+    for (int64_t o = 0; o < n; ++o)
+      for (int k = 0; k < 4; ++k)
+        if (k < channels) y[o * pixel_step + k * channel_step] = x[4 * o + k];
+    return;
+  }
+  for (int64_t o = 0; o < n; o += w) {
+    const int m = n - o < w ? int(n - o) : w;
+    vec<T> p[4];
+    for (int k = 0; k < 4; ++k) p[k] = load(x + 4 * o + k * w, 4 * m - k * w);
+    const vec<T> e[2] = {even(p[0], p[1]), even(p[2], p[3])}, d[2] = {odd(p[0], p[1]), odd(p[2], p[3])};
+    p[0] = even(e[0], e[1]), p[2] = odd(e[0], e[1]), p[1] = even(d[0], d[1]), p[3] = odd(d[0], d[1]);
+    for (int k = 0; k < 4; ++k)
+      if (k < channels) store(y + o + k * channel_step, p[k], m);
+  }
+}
+
+// Of pixels of `inner` numbers: sums[o] = sum over c of gy[o, c] * x[index[o], c]
 template <class T>
 void pixel_dot(const T* x, const int32_t* index, const T* gy, int64_t n, int64_t inner, T* sums) {
   constexpr int w = vec<T>::width;

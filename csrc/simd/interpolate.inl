@@ -116,20 +116,7 @@ template <class T> void resample_rows(const ResampleTable<T>& t, const T* x, int
   }
 }
 
-// y[o] = sum over k of weight[k * n + o] * x[index[k * n + o]]
-template <class T>
-void resample_row(const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n, T* y) {
-  constexpr int w = vec<T>::width;
-  for (int64_t o = 0; o < n; o += w) {
-    const int m = n - o < w ? int(n - o) : w;
-    vec<T> a = load(weight + o, m) * lookup(x, index + o, m);
-    for (int64_t k = 1; k < count; ++k)
-      a = fma(load(weight + k * n + o, m), lookup(x, index + k * n + o, m), a);
-    store(y + o, a, m);
-  }
-}
-
-// The same of pixels of `inner` numbers in several rows:
+// Pixels of `inner` numbers in several rows:
 // y[o, :] = sum over r, k of row_weight[r] * weight[k * n + o] * x[r][index[k * n + o], :]
 template <class T> void resample_pixels(const T* const* x, const T* row_weight, int64_t rows,
                                         const int32_t* index, const T* weight, int64_t count, int64_t n,

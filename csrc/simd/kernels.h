@@ -56,6 +56,22 @@ template <class T> struct ResampleTable {
   const T* weight;
 };
 
+// How a row of `in` numbers becomes one of `out`, `low` of them in front: places of the first and of the last
+// register of y among those of x (from 0, and from the register's width on), -1 for `value`.
+template <class T> struct Surround {
+  int64_t in, out, low;
+  const int32_t *head, *tail;
+  T value;
+};
+
+// An image whose pixels have up to four channels. `whole`: pixels of four numbers side by side, the missing
+// ones 0; else channels lie `step` apart. Indices count numbers; -1 is nothing.
+template <class T> struct Quads {
+  const T* p;
+  int64_t channels, step;
+  bool whole;
+};
+
 // What grid_sample knows of one axis. mode: 0 linear, 1 nearest, 2 cubic; padding: 0 zeros, 1 border, 2
 // reflection.
 struct GridAxis {
@@ -220,6 +236,8 @@ template <class T> struct ClassTargets {
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
   NN_KERNEL(copy_rows, void,                                                                                \
             (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
+  NN_KERNEL(surround_rows, void,                                                                            \
+            (const Surround<T>& p, const T* x, int64_t x_step, const int64_t* at, T* y, int64_t rows))      \
   NN_KERNEL(split_rows, void,                                                                               \
             (const T* x, int64_t x_step, int64_t rows, int64_t n, T* even, T* odd, int64_t y_step))         \
   NN_KERNEL(interleave_row, void, (const T* even, const T* odd, int64_t n, T* y))                           \
@@ -400,10 +418,14 @@ template <class T> struct ClassTargets {
   NN_KERNEL(resample_lanes, int, ())                                                                                           \
   NN_KERNEL(resample_rows, void, (const ResampleTable<T>& t, const T* x, int64_t x_step, int64_t rows, T* y, int64_t y_step))  \
   NN_KERNEL(combine_rows, void, (const T* const* x, const int64_t* first, const T* weight, int64_t rows, int64_t n, T* y))     \
-  NN_KERNEL(resample_row, void, (const T* x, const int32_t* index, const T* weight, int64_t count, int64_t n, T* y))           \
   NN_KERNEL(resample_pixels, void, (const T* const* x, const T* row_weight, int64_t rows, const int32_t* index,                \
                                     const T* weight, int64_t count, int64_t n, int64_t inner, T* y))                           \
-  NN_KERNEL(lookup_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, T* sums))                             \
+  NN_KERNEL(quads_sample, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* y))      \
+  NN_KERNEL(quads_scatter, void, (const T* gy, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* gx))         \
+  NN_KERNEL(quads_dot, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n,               \
+                              const T* gy, T* sums, int64_t step))                                                             \
+  NN_KERNEL(quads_pack, void, (const T* x, int64_t channels, int64_t pixel_step, int64_t channel_step, int64_t n, T* y))       \
+  NN_KERNEL(quads_unpack, void, (const T* x, int64_t channels, int64_t pixel_step, int64_t channel_step, int64_t n, T* y))     \
   NN_KERNEL(pixel_dot, void, (const T* x, const int32_t* index, const T* gy, int64_t n, int64_t inner, T* sums))               \
   NN_KERNEL(scatter_pixels, void, (const T* gy, const int32_t* index, const T* weight, int64_t n, int64_t inner,               \
                                    int64_t step, T* gx))                                                                       \
