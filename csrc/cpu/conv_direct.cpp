@@ -48,27 +48,34 @@ int64_t strip_images(const Patches<T>& g, int64_t n, int64_t rows, int64_t made,
 // Filters of one group that are made together: whole vectors, their whole depth in one piece.
 template <class T> struct FilterPanel {
   size_t group;
-  int64_t first, lanes, width, depth;
+  int64_t filter, first, made;  // of the group, of all filters, of those in a strip
+  int64_t lanes, width, depth;
   const T* w;
 };
 
-// Packs all filters; each block of the depth is read from end to end.
+// Filters of each group that a strip holds: with many groups a taker threads a panel of each together, while
+// it is in L2.
+template <class T> int64_t strip_filters(const Direct<T>& p, int64_t panel) {
+  return p.taker && p.groups.size() > 1 ? std::min(panel, p.filters()) : p.filters();
+}
+
+// Packs all filters, panel by panel of each group; the source is read from end to end.
 template <class T, class Maker> class FilterPanels {
  public:
   explicit FilterPanels(const Direct<T>& p) : data_(size_t(numbers(p))) {
+    const int64_t filters = p.filters(), panel = Maker::panel(filters), block = strip_filters(p, panel);
+    int64_t most = 1;
     T* out = data_;
-    int64_t first = 0;
-    for (size_t i = 0; i < p.groups.size(); ++i) {
-      const FilterGroup<T>& g = p.groups[i];
-      const int64_t taps = int64_t(g.taps.size()), depth = p.patches.channels * taps;
-      pack(g, depth, ceil_div(256, std::max<int64_t>(taps, 1)) * taps, out);
-      const int64_t panel = Maker::panel(g.filters);
-      for (int64_t k = 0; k < g.filters; k += panel) {
-        const int64_t lanes = std::min(panel, g.filters - k);
-        panels_.push_back({i, first + k, lanes, Maker::panel_width(lanes), depth, out + k * depth});
+    for (int64_t k = 0; k < filters; k += panel) {
+      const int64_t lanes = std::min(panel, filters - k);
+      for (size_t i = 0; i < p.groups.size(); ++i) {
+        const int64_t taps = int64_t(p.groups[i].taps.size()), depth = p.patches.channels * taps;
+        panels_.push_back({i, k, int64_t(i) * filters + k, int64_t(i) * block + k % block, lanes,
+                           Maker::panel_width(lanes), depth, out});
+        out += panel * depth, most = std::max(most, taps);
       }
-      first += g.filters, out += round_up(g.filters, panel) * depth;
     }
+    pack(p, ceil_div(256, most));
   }
   const std::vector<FilterPanel<T>>& all() const { return panels_; }
 
@@ -79,17 +86,18 @@ template <class T, class Maker> class FilterPanels {
       count += round_up(g.filters, Maker::panel(g.filters)) * p.patches.channels * int64_t(g.taps.size());
     return count;
   }
-  static void pack(const FilterGroup<T>& g, int64_t depth, int64_t block, T* out) {
-    if (depth == 0) return;
-    const int64_t panel = Maker::panel(g.filters);
-    parallel_for(ceil_div(depth, block), std::max<int64_t>(1, 65536 / (block * g.filters)),
+  void pack(const Direct<T>& p, int64_t block) {
+    const int64_t channels = p.patches.channels, size = block * p.filters() * int64_t(p.patches.taps());
+    parallel_for(ceil_div(channels, block), std::max<int64_t>(1, 65536 / std::max<int64_t>(1, size)),
                  [&](int64_t begin, int64_t end) {
-                   for (int64_t d = begin * block; d < std::min(depth, end * block); d += block)
-                     for (int64_t k = 0; k < g.filters; k += panel) {
-                       const int64_t lanes = std::min(panel, g.filters - k),
-                                     width = Maker::panel_width(lanes);
-                       g.w->pack(k, int(lanes), int(width), d, std::min(block, depth - d),
-                                 out + k * depth + d * width);
+                   for (int64_t c = begin * block; c < std::min(channels, end * block); c += block)
+                     for (const FilterPanel<T>& f : panels_) {
+                       const FilterGroup<T>& g = p.groups[f.group];
+                       const int64_t taps = int64_t(g.taps.size());
+                       if (taps > 0)
+                         g.w->pack(f.filter, int(f.lanes), int(f.width), c * taps,
+                                   std::min(block, channels - c) * taps,
+                                   const_cast<T*>(f.w) + c * taps * f.width);
                      }
                  });
   }
@@ -121,7 +129,7 @@ template <class T> class Tiles {
   }
   Tiles(const Direct<T>& p, const PlaneShape<T>& planes, int64_t images, int64_t rows)
       : p_(p), offsets_(group_offsets(p, planes)) {
-    dense_ = p.y_filter == multiples<int64_t>(1, p.filters());
+    dense_ = p.y_filter == multiples<int64_t>(1, int64_t(p.y_filter.size()));
     const int64_t plane = p.patches.channels * planes.plane(), width = p.patches.axis[2].count();
     for (int64_t n = 0; n < images; ++n)
       for (int64_t h = 0; h < rows; ++h)
@@ -140,7 +148,7 @@ template <class T> class Tiles {
     ConvTile<T> t = {};
     t.k = w.depth, t.x = x, t.offset = offsets_[w.group].data();
     t.w = w.w, t.w_step = w.width, t.channels = int(w.lanes);
-    t.y = y, t.y_channel = p_.y_filter.data() + w.first, t.channels_dense = dense_;
+    t.y = y, t.y_channel = p_.y_filter.data() + w.made, t.channels_dense = dense_;
     t.bias = p_.bias ? p_.bias + w.first : nullptr, t.floor = p_.floor;
     for (int64_t i = 0; i < count; i += tile) {
       t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
@@ -172,8 +180,8 @@ template <class T> class Lines {
     ConvLine<T> l = {};
     l.k = w.depth, l.x = x, l.offset = offsets_[w.group].data(), l.x_row = row_;
     l.w = w.w, l.filters = int(w.lanes), l.rows = s.rows, l.width = p_.patches.axis[2].count();
-    l.y = y + p_.y_filter[size_t(w.first)];
-    l.y_filter = w.lanes > 1 ? p_.y_filter[size_t(w.first + 1)] - p_.y_filter[size_t(w.first)] : 0;
+    l.y = y + p_.y_filter[size_t(w.made)];
+    l.y_filter = w.lanes > 1 ? p_.y_filter[size_t(w.made + 1)] - p_.y_filter[size_t(w.made)] : 0;
     l.y_row = p_.y_step[1], l.y_pixel = p_.y_step[2];
     l.bias = p_.bias ? p_.bias + w.first : nullptr, l.floor = p_.floor;
     kernels<T>().conv_line(l);
@@ -192,26 +200,33 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
   // Few strips: the filters, too, are shared.
   const int64_t panels = int64_t(filters.all().size()), units = ceil_div(p.n, images) * depths * strips;
   const int64_t parts = p.taker ? 1 : std::min(panels, ceil_div(8, units)), part = ceil_div(panels, parts);
+  const int64_t block = strip_filters(p, Maker::panel(p.filters())),
+                together = int64_t(p.groups.size()) * ceil_div(block, Maker::panel(p.filters()));
   double flops = 0;
   for (const FilterPanel<T>& w : filters.all())
     flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * g.axis[2].count()) / double(parts);
   const Maker maker(p, PlaneShape<T>(g, rows, Maker::kOrder), images, rows);
   parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
     PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kOrder);
-    Workspace<T> made(
-        p.taker ? size_t(p.filters() * images * rows * g.axis[2].count() + PlaneStrip<T>::kSlack) : 1);
+    Workspace<T> made(p.taker ? p.y_filter.size() * size_t(images * rows * g.axis[2].count()) +
+                                    size_t(PlaneStrip<T>::kSlack)
+                              : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
       const int64_t u = at / parts, first = u % strips * rows, n = u / strips / depths * images;
-      const Strip s = {n, u / strips % depths, first, std::min(images, p.n - n),
-                       std::min(rows, height - first)};
+      Strip s = {n, u / strips % depths, first, std::min(images, p.n - n), std::min(rows, height - first), 0,
+                 0};
       for (int64_t i = 0; i < s.images && u != loaded; ++i)
         planes.load(s.n + i, s.depth, s.first, s.rows, 0, g.channels, i * g.channels);
       loaded = u;
       T* y = p.taker ? static_cast<T*>(made)
                      : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1];
-      for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q)
+      for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q) {
         maker.make(s, filters.all()[size_t(q)], planes.data(), y);
-      if (p.taker) p.taker->take(s, made, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
+        if (!p.taker || (q + 1) % together != 0) continue;
+        s.filters = std::min(block, p.filters() - s.filter);
+        p.taker->take(s, made, block, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
+        s.filter += block;
+      }
     }
   });
 }
@@ -248,16 +263,20 @@ Walk filter_depth(const int64_t (&taps)[3], const int64_t (&step)[3], int64_t ch
 template <class T> void convolve(const Direct<T>& given) {
   Direct<T> p = given;
   const int64_t width = p.patches.axis[2].count();
-  const int64_t made = p.taker ? p.filters() * width : 0, rows = strip_rows(p.patches, p.n, made);
+  const int64_t groups = int64_t(p.groups.size()),
+                made = p.taker ? groups * strip_filters(p, Tiles<T>::panel(p.filters())) * width : 0,
+                rows = strip_rows(p.patches, p.n, made);
   // Planes are sorted fast for strides of up to two.
   const bool lines = p.patches.axis[2].step() <= 2 && lines_filled(p, rows) > tiles_filled(p);
   const int64_t images =
       lines ? 1 : strip_images(p.patches, p.n, rows, made, kernels<T>().conv_tile_pixels());
   if (p.taker) {
-    p.y_step[2] = p.taker->filters_dense ? p.filters() : 1;
+    const int64_t filters =
+        groups * strip_filters(p, lines ? Lines<T>::panel(p.filters()) : Tiles<T>::panel(p.filters()));
+    p.y_step[2] = p.taker->filters_dense ? filters : 1;
     p.y_step[1] = width * p.y_step[2];
     p.y_image = rows * p.y_step[1];
-    p.y_filter = multiples<int64_t>(p.taker->filters_dense ? 1 : images * p.y_image, p.filters());
+    p.y_filter = multiples<int64_t>(p.taker->filters_dense ? 1 : images * p.y_image, filters);
   }
   if (lines)
     by_strips<T, Lines<T>>(p, images, rows);

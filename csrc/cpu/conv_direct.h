@@ -8,17 +8,20 @@
 
 namespace nn::cpu {
 
-// Rows of images from `first` on, at a position of the depth axis.
+// Rows of images from `first` on, at a position of the depth axis, and some filters of each group.
 struct Strip {
   int64_t n, depth, first, images, rows;
+  int64_t filter, filters;
 };
 
-// Takes strips of results that are not written where they belong at once: filters `filter_step` apart, pixels
-// of a strip, row by row, `pixel_step` apart. Whole vectors can be read.
+// Takes strips of results that are not written where they belong at once: groups of filters `group_step`
+// apart, filters `filter_step` apart, pixels of a strip, row by row, `pixel_step` apart. Whole vectors can be
+// read.
 template <class T> struct StripTaker {
   bool filters_dense = false;  // or the pixels
   virtual ~StripTaker() = default;
-  virtual void take(const Strip& s, const T* strip, int64_t filter_step, int64_t pixel_step) const = 0;
+  virtual void take(const Strip& s, const T* strip, int64_t group_step, int64_t filter_step,
+                    int64_t pixel_step) const = 0;
 };
 
 // Filters with some of the taps of the patches.
@@ -31,18 +34,14 @@ template <class T> struct FilterGroup {
 template <class T> struct Direct {
   Patches<T> patches;
   int64_t n;
-  std::vector<FilterGroup<T>> groups;
+  std::vector<FilterGroup<T>> groups;  // equally many filters each
   T* y;
   int64_t y_image, y_step[3];     // from image to image, position to position
   std::vector<int64_t> y_filter;  // of each filter
   const T* bias;
   T floor = -std::numeric_limits<T>::infinity();
-  const StripTaker<T>* taker = nullptr;  // instead of y
-  int64_t filters() const {
-    int64_t count = 0;
-    for (const FilterGroup<T>& g : groups) count += g.filters;
-    return count;
-  }
+  const StripTaker<T>* taker = nullptr;                                       // instead of y
+  int64_t filters() const { return groups.empty() ? 0 : groups[0].filters; }  // of a group
 };
 
 template <class T> void convolve(const Direct<T>& p);

@@ -44,50 +44,60 @@ struct SubPixelAxis {
   TapAxis axis() const { return TapAxis(count, 1, a.out, offsets); }
 };
 
-// Filters are (residue, channel). A strip of them goes to gx, as far as it is inside.
+// Filters are channels, their groups the residues; or all of that in one group. A strip of them goes to gx,
+// as far as it is inside.
 template <class T> struct SubPixelStrip : StripTaker<T> {
   const SubPixelAxis (&axis)[3];
   Field<T> gx;
   int64_t channels;
-  SubPixelStrip(const SubPixelAxis (&axes)[3], const Field<T>& to, int64_t count)
-      : axis(axes), gx(to), channels(count) {
+  bool once;
+  SubPixelStrip(const SubPixelAxis (&axes)[3], const Field<T>& to, int64_t count, bool one_group)
+      : axis(axes), gx(to), channels(count), once(one_group) {
     this->filters_dense = channels_last(gx, channels);
   }
-  void take(const Strip& s, const T* strip, int64_t filter_step, int64_t pixel_step) const override {
+  void take(const Strip& s, const T* strip, int64_t group_step, int64_t filter_step,
+            int64_t pixel_step) const override {
+    Part p = {s.filter, s.filters, group_step, filter_step, pixel_step};
+    if (once) p.channels = p.residue_step = channels;
     for (int64_t n = 0; n < s.images; ++n, strip += s.rows * axis[2].count * pixel_step)
-      take_image(s, s.n + n, strip, filter_step, pixel_step);
+      take_image(s, s.n + n, strip, p);
   }
 
  private:
-  void take_image(const Strip& s, int64_t n, const T* strip, int64_t filter_step, int64_t pixel_step) const {
+  // Channels of all residues.
+  struct Part {
+    int64_t first, channels, residue_step, filter_step, pixel_step;
+  };
+  void take_image(const Strip& s, int64_t n, const T* strip, const Part& p) const {
     for (int64_t q = 0; q < s.rows; ++q)
       for (int64_t d = 0; d < axis[0].a.stride; ++d)
         for (int64_t h = 0; h < axis[1].a.stride; ++h) {
           const int64_t z = axis[0].pixel(s.depth, d), y = axis[1].pixel(s.first + q, h);
           if (z < 0 || z >= axis[0].a.in || y < 0 || y >= axis[1].a.in) continue;
-          const int64_t filter = (d * axis[1].a.stride + h) * axis[2].a.stride * channels;
-          put(strip + filter * filter_step + q * axis[2].count * pixel_step, filter_step, pixel_step,
-              gx.p + n * gx.n + z * gx.step[0] + y * gx.step[1]);
+          const int64_t filter = (d * axis[1].a.stride + h) * axis[2].a.stride * p.residue_step;
+          put(strip + filter * p.filter_step + q * axis[2].count * p.pixel_step, p,
+              gx.p + n * gx.n + p.first * gx.c + z * gx.step[0] + y * gx.step[1]);
         }
   }
   // One row: column i of residue r is pixel (i, r).
-  void put(const T* from, int64_t filter_step, int64_t pixel_step, T* to) const {
+  void put(const T* from, const Part& p, T* to) const {
     const int64_t stride = axis[2].a.stride, width = axis[2].a.in, low = axis[2].pixel(0, 0);
     if (this->filters_dense) {
       for (int64_t w = 0; w < width; ++w)
-        std::copy_n(from + (w - low) / stride * pixel_step + (w - low) % stride * channels, channels,
-                    to + w * gx.step[2]);
+        std::copy_n(from + (w - low) / stride * p.pixel_step + (w - low) % stride * p.residue_step,
+                    p.channels, to + w * gx.step[2]);
       return;
     }
-    for (int64_t c = 0; c < channels; ++c, from += filter_step, to += gx.c) {
-      const T* residue[2] = {from, from + channels * filter_step};  // the first two
+    const int64_t residue_step = p.residue_step * p.filter_step;
+    for (int64_t c = 0; c < p.channels; ++c, from += p.filter_step, to += gx.c) {
+      const T* residue[2] = {from, from + residue_step};  // the first two
       if (stride == 1 && gx.step[2] == 1)
         std::copy_n(from - low, width, to);
       else if (stride == 2 && gx.step[2] == 1)
         kernels<T>().interleave_row(residue[-low], residue[1 + low] - low, width, to);
       else
         for (int64_t w = 0; w < width; ++w)
-          to[w * gx.step[2]] = from[(w - low) % stride * channels * filter_step + (w - low) / stride];
+          to[w * gx.step[2]] = from[(w - low) % stride * residue_step + (w - low) / stride];
     }
   }
 };
@@ -164,7 +174,7 @@ template <class T> void conv_direct(const ConvInputGrad<T>& p) {
   for (int64_t g = 0; g < s.groups; ++g) {
     const Field<const T> w = group_of(p.w, kg, p.w.n, g);
     const Field<T> gx = group_of(p.gx, cg, p.gx.c, g);
-    const SubPixelStrip<T> strip(axis, gx, cg);
+    const SubPixelStrip<T> strip(axis, gx, cg, once);
     const SubPixelFilters<T> all(axis, w, cg);
     std::deque<WalkPanels<T>> each;
     std::vector<T> bias;
