@@ -77,6 +77,41 @@ def test_kernels_equal_the_reference(case, layout):
         )
 
 
+def bordered(x):
+    """The same numbers between NaN."""
+    wide = np.full((*x.shape[:2], x.shape[2] + 2, x.shape[3] + 4), np.nan, x.dtype)
+    wide[..., 1:-1, 2:-2] = x
+    return wide[..., 1:-1, 2:-2]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (2, 3), (5, 7), (3, 8), (4, 15), (6, 16), (5, 17), (4, 18), (7, 31), (3, 33), (2, 40), (133, 5)],
+)
+def test_depthwise_planes_equal_the_reference(size, stride):
+    """3 x 3 filters read rows in place; nothing comes from where no window goes, nor from between the rows."""
+    for pads in ((1, 1, 1, 1), (0, 1, 2, 0), (3, 0, 0, 3), (0, 0, 0, 0)):
+        padded = [n + pads[2 * i] + pads[2 * i + 1] for i, n in enumerate(size)]
+        if min(padded) < 3:
+            continue
+        out = tuple((n - 3) // stride + 1 for n in padded)
+        for filters in (3, 6):
+            options = ((stride, stride), pads, (1, 1), 3, 0)
+            x, gy, w = randn(2, 3, *size), randn(2, filters, *out, seed=1), randn(filters, 1, 3, 3, seed=2)
+            x[:, :, (out[0] - 1) * stride - pads[0] + 3 :] = np.nan
+            x[..., (out[1] - 1) * stride - pads[2] + 3 :] = np.nan
+            for name, n, a in (
+                ("conv_forward", 9, (x, w, randn(filters, seed=3), None, *options, 1, 4)),
+                ("conv_input_grad", 18, (gy, w, randn(3), size, *options, 4)),
+                ("conv_weight_grad", 2 * out[0] * out[1], (gy, x, (3, 3), *options, 4)),
+            ):
+                check_kernels(name, *a, n=n)
+                between = [bordered(v) if v is x or v is gy else v for v in a]
+                for _ in each_isa():
+                    np.testing.assert_array_equal(getattr(_cpu, name)(*between), getattr(_cpu, name)(*a))
+
+
 def test_winograd_refuses_double():
     with pytest.raises(ValueError, match="can't serve"):
         nnkern.conv2d(np.ones((1, 16, 8, 8)), np.ones((16, 16, 3, 3)), padding=1, algorithm="winograd")

@@ -1,7 +1,8 @@
 // Depthwise convolution: every channel has filters of its own (groups = channels, any channel multiplier).
-// One channel's padded plane at a time, vectors along its rows; channels-last images are turned into planes
-// and back, a few channels at a time, in cache. A strided input gradient makes the rows of each residue of
-// the stride and threads them together. Bound by bytes for 3 x 3 filters.
+// Filters of 3 x 3 read planes where they lie. Else one channel's padded plane at a time, vectors along its
+// rows; channels-last images are turned into planes and back, a few channels at a time, in cache. A strided
+// input gradient makes the rows of each residue of the stride and threads them together. Bound by bytes for 3
+// x 3 filters.
 #include <algorithm>
 #include <limits>
 
@@ -177,23 +178,92 @@ struct ResidueAxis {
   int taps() const { return int(offsets.size()); }
 };
 
+// 3 x 3 filters with rows that lie side by side.
+template <class T, class U> bool plain(const ConvShape& s, const Field<T>& x, const Field<U>& y) {
+  const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
+  return d.in == 1 && d.out == 1 && d.kernel == 1 && d.low == 0 && s.mode == PaddingMode::zeros &&
+         h.kernel == 3 && w.kernel == 3 && h.dilation == 1 && w.dilation == 1 && h.stride == w.stride &&
+         w.stride <= 2 && x.step[2] == 1 && y.step[2] == 1;
+}
+
+template <class T> DepthwisePlane<T> image_plane(const ConvShape& s) {
+  DepthwisePlane<T> q = {};
+  q.in_h = s.axis[1].in, q.in_w = s.axis[2].in, q.out_h = s.axis[1].out, q.out_w = s.axis[2].out;
+  q.low_h = s.axis[1].low, q.low_w = s.axis[2].low, q.stride = int(s.axis[2].stride);
+  q.floor = -std::numeric_limits<T>::infinity();
+  return q;
+}
+
+// run(plane, image, channel) for every plane of the result; its y, filter and bias are there.
+template <class T, class F> void each_plane(const ConvShape& s, int64_t channels, const DepthwisePlane<T>& q,
+                                            const Field<T>& y, const std::vector<T>& w, const T* bias,
+                                            F&& run) {
+  const int64_t work = 9 * s.outputs();
+  parallel_for(
+      s.n * channels, std::max<int64_t>(1, (int64_t(1) << 19) / work), [&](int64_t begin, int64_t end) {
+        DepthwisePlane<T> plane = q;
+        plane.y_row = y.step[1];
+        for (int64_t u = begin; u < end; ++u) {
+          const int64_t n = u / channels, c = u % channels;
+          plane.y = y.p + n * y.n + c * y.c, plane.w = w.data() + 9 * c, plane.bias = bias ? bias[c] : T(0);
+          run(plane, n, c);
+        }
+      });
+}
+
+template <class T> void forward_planes(const ConvForward<T>& p, T floor) {
+  const int64_t spread = p.s.k / p.s.c, kernel[3] = {1, 3, 3};
+  DepthwisePlane<T> q = image_plane<T>(p.s);
+  q.x_row = p.x.step[1], q.floor = floor;
+  each_plane(p.s, p.s.k, q, p.y, dense_filters<T>(p.w, p.s.k, kernel, p.w.step), p.b,
+             [&](DepthwisePlane<T>& plane, int64_t n, int64_t k) {
+               plane.x = p.x.p + n * p.x.n + k / spread * p.x.c;
+               kernels<T>().depthwise3(plane);
+             });
+}
+
+// With a stride of one it is the convolution of gy with the turned filter.
+template <class T> void input_grad_planes(const ConvInputGrad<T>& p) {
+  const int64_t kernel[3] = {1, 3, 3};
+  std::vector<T> w = dense_filters<T>(p.w, p.s.c, kernel, p.w.step);
+  DepthwisePlane<T> q = image_plane<T>(p.s);
+  std::swap(q.in_h, q.out_h), std::swap(q.in_w, q.out_w);
+  q.x_row = p.gy.step[1];
+  if (q.stride == 1) {
+    q.low_h = 2 - q.low_h, q.low_w = 2 - q.low_w;
+    for (size_t c = 0; c < w.size(); c += 9) std::reverse(w.begin() + int64_t(c), w.begin() + int64_t(c + 9));
+  }
+  each_plane(p.s, p.s.c, q, p.gx, w, p.b, [&](DepthwisePlane<T>& plane, int64_t n, int64_t c) {
+    plane.x = p.gy.p + n * p.gy.n + c * p.gy.c;
+    plane.stride == 1 ? kernels<T>().depthwise3(plane) : kernels<T>().depthwise3_spread(plane);
+  });
+}
+
+// Each filter sums over the whole batch, in order.
+template <class T> void weight_grad_planes(const ConvWeightGrad<T>& p) {
+  const ConvShape& s = p.s;
+  const int64_t spread = s.k / s.c;
+  parallel_for(s.k, std::max<int64_t>(1, (int64_t(1) << 19) / (9 * s.n * s.outputs())),
+               [&](int64_t begin, int64_t end) {
+                 DepthwisePlane<T> q = image_plane<T>(s);
+                 q.x_row = p.x.step[1], q.y_row = p.gy.step[1];
+                 for (int64_t k = begin; k < end; ++k) {
+                   q.x = p.x.p + k / spread * p.x.c;
+                   kernels<T>().depthwise3_weight(q, p.gy.p + k * p.gy.c, s.n, p.x.n, p.gy.n, p.gw + 9 * k);
+                 }
+               });
+}
+
 }  // namespace
 
 template <class T> void conv_depthwise(const ConvForward<T>& p) {
   const ConvShape& s = p.s;
+  const T floor = late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation);
+  if (plain(s, p.x, p.y)) return forward_planes(p, floor), finish(p);
   const ConvAxis* a = s.axis;
   const int64_t kernel[3] = {a[0].kernel, a[1].kernel, a[2].kernel};
-  Depthwise<T> q = {forward_patches(s, p.x),
-                    s.n,
-                    s.k,
-                    1,
-                    s.k / s.c,
-                    p.y,
-                    {a[0].out, a[1].out, a[2].out},
-                    {1, 1, 1},
-                    {},
-                    p.b,
-                    late(p) ? -std::numeric_limits<T>::infinity() : floor_of<T>(p.activation)};
+  Depthwise<T> q = {forward_patches(s, p.x),        s.n,       s.k, 1,   s.k / s.c, p.y,
+                    {a[0].out, a[1].out, a[2].out}, {1, 1, 1}, {},  p.b, floor};
   std::vector<int> all;
   for (int t = 0; t < int(s.taps()); ++t) all.push_back(t);
   q.residues.push_back({{0, 0, 0}, all, dense_filters<T>(p.w, s.k, kernel, p.w.step)});
@@ -203,6 +273,7 @@ template <class T> void conv_depthwise(const ConvForward<T>& p) {
 
 template <class T> void conv_depthwise(const ConvInputGrad<T>& p) {
   const ConvShape& s = p.s;
+  if (s.k == s.c && plain(s, p.gy, p.gx)) return input_grad_planes(p);
   const ConvAxis* a = s.axis;
   const ResidueAxis axis[3] = {ResidueAxis(a[0]), ResidueAxis(a[1]), ResidueAxis(a[2])};
   if (axis[0].taps() * axis[1].taps() * axis[2].taps() == 0) return;
@@ -240,6 +311,7 @@ template <class T> void conv_depthwise(const ConvInputGrad<T>& p) {
 
 template <class T> void conv_depthwise(const ConvWeightGrad<T>& p) {
   const ConvShape& s = p.s;
+  if (plain(s, p.x, p.gy)) return weight_grad_planes(p);
   const Patches<T> image = forward_patches(s, p.x);
   const auto same = [](int64_t n) { return TapAxis(n, 1, n, {0}); };
   const Patches<T> gradient = {p.gy, s.k, {same(s.axis[0].out), same(s.axis[1].out), same(s.axis[2].out)}};

@@ -10,7 +10,6 @@
 
 #include "activation.inl"
 #include "ctc.inl"
-#include "depthwise.inl"
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gate.inl"
@@ -35,6 +34,8 @@
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
 #include "pool_grad.inl"   // stands on pool.inl
+
+#include "depthwise.inl"  // stands on pool_grad.inl
 
 namespace nn {
 extern const Kernels<NN_NUMBER> NN_TABLE;

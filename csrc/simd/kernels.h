@@ -145,6 +145,18 @@ template <class T> struct ConvLine {
   T floor;
 };
 
+// A plane of a depthwise convolution with 3 x 3 filters; rows of x and y are dense.
+template <class T> struct DepthwisePlane {
+  const T* x;
+  int64_t x_row, in_h, in_w;
+  T* y;
+  int64_t y_row, out_h, out_w;
+  int64_t low_h, low_w;  // padding
+  int stride;            // 1 or 2
+  const T* w;            // (3, 3)
+  T bias, floor;
+};
+
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
 // block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
 // wide.
@@ -329,7 +341,11 @@ template <class T> struct ClassTargets {
   NN_KERNEL(depthwise_rows, void, (const T* x, int64_t x_row, const int32_t* offset, const T* w, int taps, int64_t rows,       \
                                    int64_t n, T bias, T floor, T* y, int64_t y_row))                                           \
   NN_KERNEL(depthwise_weight, void, (const T* x, const int32_t* offset, const T* gy, int taps, int64_t rows, int64_t x_row,    \
-                                     int64_t gy_row, int64_t n, T* gw))
+                                     int64_t gy_row, int64_t n, T* gw))                                                        \
+  NN_KERNEL(depthwise3, void, (const DepthwisePlane<T>& p))                                                                    \
+  NN_KERNEL(depthwise3_spread, void, (const DepthwisePlane<T>& p))                                                             \
+  NN_KERNEL(depthwise3_weight, void, (const DepthwisePlane<T>& p, const T* gy, int64_t images, int64_t x_image,                \
+                                      int64_t gy_image, T* gw))
 
 /* winograd.inl */
 #define NN_WINOGRAD_KERNELS(NN_KERNEL)                                                                                         \

@@ -262,6 +262,12 @@ NN_INLINE vd select(mask<double> m, vd a, vd b) { return {_mm256_blendv_pd(b.v, 
 template <class T> NN_INLINE mask<T> first(int n);
 template <> NN_INLINE mask<float> first<float>(int n) { return {_mm256_castsi256_ps(lanes8(n))}; }
 template <> NN_INLINE mask<double> first<double>(int n) { return {_mm256_castsi256_pd(lanes4(n))}; }
+NN_INLINE vf load_where(mask<float> m, const float* p) {
+  return {_mm256_maskload_ps(p, _mm256_castps_si256(m.m))};
+}
+NN_INLINE vd load_where(mask<double> m, const double* p) {
+  return {_mm256_maskload_pd(p, _mm256_castpd_si256(m.m))};
+}
 NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
   uint64_t bytes = _pdep_u64(uint64_t(_mm256_movemask_ps(a.m)), 0x0101010101010101ull);
   memcpy(p, &bytes, n < 8 ? (n > 0 ? size_t(n) : 0) : 8);

@@ -195,6 +195,21 @@ NN_INLINE vd max(vd a, vd b) { return select(gt(a, b), a, b); }
 template <class T> NN_INLINE mask<T> first(int n);
 template <> NN_INLINE mask<float> first<float>(int n) { return lt(iota<float>(), set1(float(n))); }
 template <> NN_INLINE mask<double> first<double>(int n) { return lt(iota<double>(), set1(double(n))); }
+NN_INLINE vf load_where(mask<float> m, const float* p) {
+  if (all(m)) return load(p);
+  uint32_t wanted[4];
+  vst1q_u32(wanted, m.m);
+  float t[4];
+  for (int i = 0; i < 4; ++i) t[i] = wanted[i] ? p[i] : 0;
+  return load(t);
+}
+NN_INLINE vd load_where(mask<double> m, const double* p) {
+  if (all(m)) return load(p);
+  uint64_t wanted[2];
+  vst1q_u64(wanted, m.m);
+  const double t[2] = {wanted[0] ? p[0] : 0, wanted[1] ? p[1] : 0};
+  return load(t);
+}
 NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
   uint32_t t[4];
   vst1q_u32(t, a.m);

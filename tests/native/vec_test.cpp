@@ -237,6 +237,7 @@ template <class T> struct Test {
           char text[64];
           snprintf(text, sizeof text, "step %d, from %d to %d", int(step), from, to);
           expect("load_range", load_range(p, step, from, to), want, text);
+          if (step == 1) expect("load_where", load_where(first<T>(to) & ~first<T>(from), p), want, text);
         }
     }
   }
