@@ -130,6 +130,19 @@ def test_sizes_around_register_widths(n):
             check_kernels("interpolate_forward", x, tables(x.shape, out, "linear"), dtypes=[np.float32], n=8)
 
 
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("high, wide", [(2, 2), (4, 4), (3, 2), (1, 4), (3, 3)])
+def test_whole_factors(n, high, wide):
+    """Repeated numbers and, as their gradients and as means of areas, sums of blocks."""
+    small, large = (2, 5, 3, n), (2, 5, 3 * high, n * wide)
+    for kind, shape, out in [("nearest", small, large), ("area", large, small)]:
+        both = [table(kind, i, o, False, None, False, np.dtype("f4")) for i, o in zip(shape[2:], out[2:])]
+        for way, size in ((0, shape), (1, out)):
+            t, x = [a for pair in both for a in pair[way]], randn(*size)
+            for v in (x, x[..., ::-1], x[:, :, ::-1], channels_last(x)):
+                check_kernels("interpolate_forward", v, t, kind="sum", n=16, dtypes=[np.float32])
+
+
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
 def test_special_numbers_stay_where_torch_has_them(mode):
     torch = pytest.importorskip("torch")

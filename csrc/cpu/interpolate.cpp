@@ -30,6 +30,8 @@ constexpr int64_t kScratch = 1 << 14;  // numbers that wait between the row's ax
 template <class T> struct Axis {
   int64_t in = 1, out = 1, taps = 1;  // the most that one output has
   bool same = true;                   // x as it is
+  bool single = true;                 // each output one number of x, as it is
+  int64_t block = 1;  // each output the sum of so many numbers of x by a weight; 0: no such blocks
   std::vector<int64_t> first = {0, 1}, index = {0};
   std::vector<T> weight = {T(1)};
 
@@ -49,6 +51,7 @@ template <class T> struct Axis {
            {{"first", f}, {"index", i}, {"weight", w}});
     const Dense df(f), di(i), dw(w);
     in = length, out = f.shape[0] - 1, taps = 0, same = in == out;
+    block = out > 0 && in % out == 0 && i.shape[0] == in ? in / out : 0;
     const int64_t entries = i.shape[0];
     first.assign(df.as<int64_t>(), df.as<int64_t>() + out + 1);
     index.assign(di.as<int64_t>(), di.as<int64_t>() + entries);
@@ -60,8 +63,12 @@ template <class T> struct Axis {
     for (int64_t o = 0; o < out; ++o) {
       const int64_t begin = first[size_t(o)], count = first[size_t(o + 1)] - begin;
       taps = std::max(taps, count);
-      same = same && count == 1 && index[size_t(begin)] == o && weight[size_t(begin)] == T(1);
+      single = single && count == 1 && weight[size_t(begin)] == T(1);
+      same = same && single && index[size_t(begin)] == o;
+      if (begin != o * block) block = 0;
     }
+    for (int64_t e = 0; e < entries; ++e)
+      if (index[size_t(e)] != e || weight[size_t(e)] != weight[0]) block = 0;
   }
 };
 
@@ -136,12 +143,16 @@ template <class T> struct RowTable {
     }
   }
 
+  ResampleTable<T> cuts() const {
+    return {in, out, first.data(), base.data(), lane.data(), lane_weight.data()};
+  }
+  void repeat(const T* x, const int64_t* source, int64_t rows, T* y) const {
+    kernels<T>().repeat_rows(cuts(), x, source, rows, y);
+  }
   // y: `rows` rows side by side; x: as many, a step apart
   void run(const T* x, int64_t step, int64_t rows, T* y) const {
     const T one = 1;
-    if (inner == 1)
-      return kernels<T>().resample_rows({in, out, first.data(), base.data(), lane.data(), lane_weight.data()},
-                                        x, step, rows, y, out);
+    if (inner == 1) return kernels<T>().resample_rows(cuts(), x, step, rows, y, out);
     for (int64_t r = 0; r < rows; ++r, x += step, y += out * inner)
       kernels<T>().resample_pixels(&x, &one, 1, index.data(), weight.data(), taps, out, inner, y);
   }
@@ -170,7 +181,7 @@ template <class T> struct RowSums {
   }
 };
 
-enum Way { kRowOnly, kColumnOnly, kRowFirst, kColumnFirst, kAtOnce };
+enum Way { kRowOnly, kColumnOnly, kRowFirst, kColumnFirst, kAtOnce, kRepeat };
 
 struct Run {  // rows of x side by side, resampled into rows from `slot` on
   int64_t row, count, slot;
@@ -225,6 +236,7 @@ template <class T> struct Job {
   void run(const T* x, T* y, int64_t b, const T** from, T* scratch) const {
     const int64_t begin = b * block, rows = std::min(rows_out, begin + block) - begin;
     y += begin * out;
+    if (way == kRepeat) return table.repeat(x, place.data() + begin, rows, y);
     if (way == kRowOnly) {
       for (int64_t r = begin, stop; r < begin + rows; y += (stop - r) * out, r = stop) {
         stop = std::min(begin + rows, (r / height_in + 1) * height_in);
@@ -253,9 +265,25 @@ template <class T> struct Job {
   }
 };
 
+// Blocks of numbers added up: means of areas by whole factors, gradients of numbers that were repeated.
+template <class T> bool add_blocks(const View& x, const Axis<T>* axis, const Laid& from, Array& y) {
+  const int64_t high = axis[1].block, wide = axis[2].block, rows = axis[1].out, out = axis[2].out;
+  if (axis[0].in * axis[0].out != 1 || !axis[0].same || high == 0 || (wide != 2 && wide != 4)) return false;
+  const T scale = axis[1].weight[0] * axis[2].weight[0];
+  const int64_t channels = x.shape[1], grain = kGrain / (rows * out * high * wide);
+  parallel_for(x.shape[0] * channels, std::max<int64_t>(1, grain), [&](int64_t begin, int64_t end) {
+    for (int64_t u = begin; u < end; ++u)
+      kernels<T>().block_rows(
+          reinterpret_cast<const T*>(from.p + u / channels * from.n + u % channels * from.c),
+          from.step[1] / int64_t(sizeof(T)), rows, high, wide, out, scale, y.as<T>() + u * rows * out);
+  });
+  return true;
+}
+
 template <class T> void resample(const View& x, Axis<T>* axis, bool last, Array& y) {
   if (y.size() == 0) return;
   const Laid from(x, last, last);
+  if (!last && add_blocks(x, axis, from, y)) return;
   constexpr int64_t item = sizeof(T);
   int64_t channels = last ? 1 : x.shape[1], step[2] = {from.step[0] / item, from.step[1] / item};
   if (!last && axis[0].same && axis[1].same && axis[0].in * axis[1].in == 1) {  // channels are rows
@@ -276,6 +304,7 @@ template <class T> void resample(const View& x, Axis<T>* axis, bool last, Array&
   if (table.inner > 1 && at_once <= std::min(row_first, column_first)) way = kAtOnce;
   if (axis[2].same) way = kColumnOnly;
   if (axis[0].same && axis[1].same) way = kRowOnly;
+  if (table.inner == 1 && axis[0].single && axis[1].single && axis[2].single && !axis[2].same) way = kRepeat;
   const int64_t row_cost = std::max<int64_t>(1, std::min(row_first, column_first) / rows_out);
   const int64_t waiting = way == kColumnFirst ? in : way == kRowFirst ? out : 0;
   const int64_t most = waiting ? std::max(kScratch / waiting, sums.span) : kGrain / row_cost;

@@ -70,25 +70,103 @@ template <class T, int K> void resample_near(const int32_t* index, const T* weig
   }
 }
 
+template <class T>
+NN_INLINE vec<T> sum_entries(const ResampleTable<T>& t, int64_t first, int64_t end, const T* x, int m) {
+  constexpr int w = vec<T>::width;
+  vec<T> a = set1(T(0));
+  for (int64_t e = first; e < end; ++e) {
+    const int32_t base = t.base[e];
+    vec<T> v;
+    if (base < 0) {
+      v = lookup(x, t.index + e * w, m);
+    } else {
+      const int left = int(t.in - base < 2 * w ? t.in - base : 2 * w);
+      v = permute(load(x + base, left), load(x + base + w, left - w), load_places<T>(t.index + e * w));
+    }
+    a = fma(load(t.weight + e * w), v, a);
+  }
+  return a;
+}
+
 // The same of any entries.
 template <class T> void resample_any(const ResampleTable<T>& t, int64_t first, int64_t end, const T* x,
                                      int64_t x_step, int64_t rows, T* y, int64_t y_step, int m) {
+  for (int64_t r = 0; r < rows; ++r, x += x_step, y += y_step) store(y, sum_entries(t, first, end, x, m), m);
+}
+
+// V registers from v on of every row, for repeat_rows. Row by row: a cold y is fetched line by line then.
+template <class T, int V> void repeat_some(const ResampleTable<T>& t, int64_t v, const T* x,
+                                           const int64_t* source, int64_t rows, T* y) {
   constexpr int w = vec<T>::width;
-  for (int64_t r = 0; r < rows; ++r, x += x_step, y += y_step) {
-    vec<T> a = set1(T(0));
-    for (int64_t e = first; e < end; ++e) {
-      const int32_t base = t.base[e];
-      vec<T> v;
-      if (base < 0) {
-        v = lookup(x, t.index + e * w, m);
-      } else {
-        const int left = int(t.in - base < 2 * w ? t.in - base : 2 * w);
-        v = permute(load(x + base, left), load(x + base + w, left - w), load_places<T>(t.index + e * w));
-      }
-      a = fma(load(t.weight + e * w), v, a);
-    }
-    store(y, a, m);
+  const int m = int(t.out - (v + V - 1) * w < w ? t.out - (v + V - 1) * w : w);
+  const int64_t first = t.first[v], out = t.out;
+  bool near = t.first[v + V] - first == V;  // each register has one entry, of two registers of x
+  for (int64_t e = first; near && e < first + V; ++e) near = t.base[e] >= 0;
+  places<T> at[V];
+  int64_t base[V];
+  int left[V];
+  for (int k = 0; near && k < V; ++k) {
+    at[k] = load_places<T>(t.index + (first + k) * w), base[k] = t.base[first + k];
+    left[k] = int(t.in - base[k] < 2 * w ? t.in - base[k] : 2 * w);
   }
+  for (int64_t r = 0; r < rows;) {
+    const T* from = x + source[r];
+    __builtin_prefetch(from + 2048 / sizeof(T)), __builtin_prefetch(from + 2112 / sizeof(T));
+    vec<T> a[V];
+    for (int k = 0; k < V; ++k)
+      a[k] = near ? permute(load(from + base[k], left[k]), load(from + base[k] + w, left[k] - w), at[k])
+                  : sum_entries(t, t.first[v + k], t.first[v + k + 1], from, k < V - 1 ? w : m);
+    const int64_t same = source[r];
+    do {
+      for (int k = 0; k < V - 1; ++k) store(y + k * w, a[k]);
+      store(y + (V - 1) * w, a[V - 1], m), y += out;
+    } while (++r < rows && source[r] == same);
+  }
+}
+
+// Row r of y is the row of x at source[r], its numbers put by the table, whose weights are 1. Rows that
+// repeat stand side by side.
+template <class T>
+void repeat_rows(const ResampleTable<T>& t, const T* x, const int64_t* source, int64_t rows, T* y) {
+  constexpr int w = vec<T>::width;
+  const int64_t registers = (t.out + w - 1) / w;
+  int64_t v = 0;
+  for (; v + 4 <= registers; v += 4) repeat_some<T, 4>(t, v, x, source, rows, y + v * w);
+  if (registers - v == 3) repeat_some<T, 3>(t, v, x, source, rows, y + v * w);
+  if (registers - v == 2) repeat_some<T, 2>(t, v, x, source, rows, y + v * w);
+  if (registers - v == 1) repeat_some<T, 1>(t, v, x, source, rows, y + v * w);
+}
+
+// w outputs, the last register of m lanes: each the sum of `rows` rows of K numbers of x.
+template <class T, int K> NN_INLINE vec<T> block_sums(const T* x, int64_t x_step, int64_t rows, int m) {
+  constexpr int w = vec<T>::width;
+  vec<T> s[K];
+  for (int k = 0; k < K; ++k) s[k] = load(x + k * w, m * K - k * w);
+  for (int64_t r = 1; r < rows; ++r)
+    for (int k = 0; k < K; ++k) s[k] = s[k] + load(x + r * x_step + k * w, m * K - k * w);
+  for (int n = K / 2; n > 0; n /= 2)
+    for (int j = 0; j < n; ++j) s[j] = even(s[2 * j], s[2 * j + 1]) + odd(s[2 * j], s[2 * j + 1]);
+  return s[0];
+}
+
+template <class T, int K>
+NN_INLINE void block_row(const T* x, int64_t x_step, int64_t rows, int64_t out, T scale, T* y) {
+  constexpr int w = vec<T>::width;
+  int64_t i = 0;
+  for (; i + w <= out; i += w) store(y + i, set1(scale) * block_sums<T, K>(x + i * K, x_step, rows, w));
+  if (i < out)
+    store(y + i, set1(scale) * block_sums<T, K>(x + i * K, x_step, rows, int(out - i)), int(out - i));
+}
+
+// Each of y's numbers, `rows` rows of `out`, is the sum of a block of `high` x `wide` numbers of x, by a
+// scale.
+template <class T> void block_rows(const T* x, int64_t x_step, int64_t rows, int64_t high, int64_t wide,
+                                   int64_t out, T scale, T* y) {
+  for (int64_t r = 0; r < rows; ++r, x += high * x_step, y += out)
+    if (wide == 4)
+      block_row<T, 4>(x, x_step, high, out, scale, y);
+    else
+      block_row<T, 2>(x, x_step, high, out, scale, y);
 }
 
 template <class T> void resample_rows(const ResampleTable<T>& t, const T* x, int64_t x_step, int64_t rows,
@@ -118,6 +196,23 @@ template <class T> void resample_rows(const ResampleTable<T>& t, const T* x, int
 
 // Pixels of `inner` numbers in several rows:
 // y[o, :] = sum over r, k of row_weight[r] * weight[k * n + o] * x[r][index[k * n + o], :]
+template <class T, int N> NN_INLINE void combine_few(const T* const* x, const T* weight, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  vec<T> f[N];
+  for (int k = 0; k < N; ++k) f[k] = set1(weight[k]);
+  int64_t i = 0;
+  for (; i + w <= n; i += w) {
+    vec<T> a = f[0] * load(x[0] + i);
+    for (int k = 1; k < N; ++k) a = fma(f[k], load(x[k] + i), a);
+    store(y + i, a);
+  }
+  if (i == n) return;
+  const int m = int(n - i);
+  vec<T> a = f[0] * load(x[0] + i, m);
+  for (int k = 1; k < N; ++k) a = fma(f[k], load(x[k] + i, m), a);
+  store(y + i, a, m);
+}
+
 template <class T> void resample_pixels(const T* const* x, const T* row_weight, int64_t rows,
                                         const int32_t* index, const T* weight, int64_t count, int64_t n,
                                         int64_t inner, T* y) {
@@ -135,7 +230,10 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
         }
         from[found] = x[r] + index[at] * inner, factor[found++] = row_weight[r] * weight[at];
       }
-    combine_row(from, factor, found, inner, y);
+    if (found == 4)
+      combine_few<T, 4>(from, factor, inner, y);
+    else
+      combine_row(from, factor, found, inner, y);
   }
 }
 

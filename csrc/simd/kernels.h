@@ -433,6 +433,9 @@ template <class T> struct ClassTargets {
 #define NN_RESAMPLE_KERNELS(NN_KERNEL)                                                                                         \
   NN_KERNEL(resample_lanes, int, ())                                                                                           \
   NN_KERNEL(resample_rows, void, (const ResampleTable<T>& t, const T* x, int64_t x_step, int64_t rows, T* y, int64_t y_step))  \
+  NN_KERNEL(repeat_rows, void, (const ResampleTable<T>& t, const T* x, const int64_t* source, int64_t rows, T* y))              \
+  NN_KERNEL(block_rows, void, (const T* x, int64_t x_step, int64_t rows, int64_t high, int64_t wide, int64_t out, T scale,     \
+                               T* y))                                                                                          \
   NN_KERNEL(combine_rows, void, (const T* const* x, const int64_t* first, const T* weight, int64_t rows, int64_t n, T* y))     \
   NN_KERNEL(resample_pixels, void, (const T* const* x, const T* row_weight, int64_t rows, const int32_t* index,                \
                                     const T* weight, int64_t count, int64_t n, int64_t inner, T* y))                           \
