@@ -363,6 +363,7 @@ ALGORITHM_CASES = [
     ((2, 3, 23, 52), (9, 3, 3, 5), (2, 2), (1, 1, 2, 1), (1, 1), 1),  # lines of pixels, across rows two apart
     ((1, 4, 25, 37), (16, 4, 2, 3), (3, 2), (0, 1, 2, 0), (2, 1), 1),
     ((1, 2, 3, 9, 40), (17, 2, 2, 3, 3), (1, 1, 1), (1, 0, 1, 1, 1, 1), (1, 1, 1), 1),
+    ((9, 2, 12, 21), (5, 2, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),  # few filters: several images in a strip
     ((0, 16, 9, 9), (16, 16, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
     # channels whose transformed filters are made panel by panel, tiles that make several blocks
     ((1, 140, 9, 8), (70, 140, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),

@@ -3,7 +3,7 @@
 //   forward       the whole depth (channels x taps) in registers. Lines: 8 filters, broadcast, x 3 vectors of
 //                 pixels along the padded rows; narrow rows: tiles of 14 pixels, broadcast, x 32 filters
 //   input grad    the same with the filters turned around: conv_direct_grad.cpp
-//   weight grad   tile of 14 taps x 32 filters, summed over the pixels of a strip
+//   weight grad   conv_direct_weight.cpp
 //
 // Work is shared by strips of rows. Bound by the FMA units. Source: Georganas et al. 2018 (1808.05567).
 #include "conv_direct.h"
@@ -16,23 +16,7 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kStripBytes = 400 << 10;
 constexpr int64_t kUnitTiles = 64;  // of small images
-
-// Of a padded row, in elements.
-template <class T> int64_t row_width(const Patches<T>& g) {
-  return (g.axis[2].count() - 1) * g.axis[2].step() + g.axis[2].reach();
-}
-
-// Rows of the result per strip: the planes should fit half of L2, and there should be enough strips to share.
-// made: results of a row that stay in the strip for a while.
-template <class T> int64_t strip_rows(const Patches<T>& g, int64_t n, int64_t made) {
-  const int64_t row =
-      (g.channels * g.axis[0].taps() * row_width(g) * g.axis[1].step() + made) * int64_t(sizeof(T));
-  const int64_t fit = std::max<int64_t>(1, kStripBytes / std::max<int64_t>(1, row));
-  const int64_t share = ceil_div(g.axis[1].count() * n, 8);
-  return std::max<int64_t>(1, std::min(std::min(fit, share), g.axis[1].count()));
-}
 
 // Small images go into a strip together: tiles across their ends are filled, too.
 template <class T>
@@ -306,59 +290,9 @@ template <class T> void conv_direct(const ConvForward<T>& p) {
   finish(p);
 }
 
-template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
-  const ConvShape& s = p.s;
-  const Kernels<T>& kern = kernels<T>();
-  const int64_t kg = s.k / s.groups, cg = s.c / s.groups, lanes = cg * s.taps();
-  const int wide = kern.gemm_shape().width, tile = kern.conv_tile_pixels();
-  const int64_t panel = kg <= wide ? wide : 2 * wide, panels = ceil_div(kg, panel), columns = panels * panel;
-  const int64_t width = s.axis[2].out, height = s.axis[1].out, tiles = ceil_div(lanes, tile);
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const Patches<T> patches = forward_patches(s, group_of(p.x, cg, p.x.c, g));
-    const Field<const T> gy = group_of(p.gy, kg, p.gy.c, g);
-    // Strips are fixed by the sizes alone and summed in order: the same bits for any number of threads.
-    const int64_t rows = std::max<int64_t>(
-        1, std::min(std::min(strip_rows(patches, 1, 0), height), (int64_t(16) << 10) / (width * panel)));
-    const int64_t strips = ceil_div(height, rows), units = s.n * s.axis[0].out * strips;
-    const int64_t group = std::max<int64_t>(1, std::min<int64_t>(units, 4)), most = ceil_div(units, group);
-    // Each share of the strips has a sum of its own.
-    Workspace<T> sums(size_t(group * lanes * columns));
-    parallel_for(
-        group, 2.0 * double(most * rows * width) * double(lanes * kg) < 1e6 ? group : 1,
-        [&](int64_t begin, int64_t end) {
-          PlaneStrip<T> strip(patches, cg, rows, PlaneStrip<T>::whole);
-          const std::vector<int32_t> offsets = strip.offsets(cg);
-          Workspace<T> gradients(size_t(rows * width * columns));
-          for (int64_t q = begin; q < end; ++q)
-            for (int64_t u = q * most; u < std::min(units, (q + 1) * most); ++u) {
-              const int64_t first = u % strips * rows, d = u / strips % s.axis[0].out,
-                            n = u / strips / s.axis[0].out;
-              const int64_t some = std::min(rows, height - first);
-              strip.load(n, d, first, some, 0, cg);
-              for (int64_t v = 0; v < panels; ++v) {
-                T* gradient = gradients + v * rows * width * panel;
-                for (int64_t h = 0; h < some; ++h)
-                  kern.pack(gy.p + n * gy.n + d * gy.step[0] + (first + h) * gy.step[1] + v * panel * gy.c,
-                            gy.c, gy.step[2], int(std::min(panel, kg - v * panel)), int(panel), width,
-                            gradient + h * width * panel, panel);
-                for (int64_t i = 0; i < tiles; ++i)
-                  kern.conv_weight_tile(panel == wide ? 1 : 2, strip.data(), offsets.data() + i * tile,
-                                        strip.row_step(), strip.pixel_step(), gradient, panel, some, width,
-                                        int(std::min<int64_t>(tile, lanes - i * tile)), u > q * most,
-                                        sums + (q * lanes + i * tile) * columns + v * panel, columns);
-              }
-            }
-        });
-    const int64_t found = ceil_div(units, most);
-    for (int64_t q = 1; q < found; ++q) kern.add_to(sums + q * lanes * columns, sums, lanes * columns);
-    kern.transpose_copy(sums, columns, p.gw + g * kg * lanes, lanes, lanes, kg);
-  }
-}
-
-#define NN_INSTANTIATE(T)                           \
-  template void convolve(const Direct<T>&);         \
-  template void conv_direct(const ConvForward<T>&); \
-  template void conv_direct(const ConvWeightGrad<T>&);
+#define NN_INSTANTIATE(T)                   \
+  template void convolve(const Direct<T>&); \
+  template void conv_direct(const ConvForward<T>&);
 NN_INSTANTIATE(float)
 NN_INSTANTIATE(double)
 #undef NN_INSTANTIATE

@@ -46,6 +46,23 @@ template <class T> struct Direct {
 
 template <class T> void convolve(const Direct<T>& p);
 
+constexpr int64_t kStripBytes = 400 << 10;
+
+// Of a padded row, in elements.
+template <class T> int64_t row_width(const Patches<T>& g) {
+  return (g.axis[2].count() - 1) * g.axis[2].step() + g.axis[2].reach();
+}
+
+// Rows of the result per strip: the planes should fit half of L2, and there should be enough strips to share.
+// made: results of a row that stay in the strip for a while.
+template <class T> int64_t strip_rows(const Patches<T>& g, int64_t n, int64_t made) {
+  const int64_t row =
+      (g.channels * g.axis[0].taps() * row_width(g) * g.axis[1].step() + made) * int64_t(sizeof(T));
+  const int64_t fit = std::max<int64_t>(1, kStripBytes / std::max<int64_t>(1, row));
+  const int64_t share = ceil_div(g.axis[1].count() * n, 8);
+  return std::max<int64_t>(1, std::min(std::min(fit, share), g.axis[1].count()));
+}
+
 // 0, step, 2 step, ...
 template <class I> std::vector<I> multiples(I step, int64_t count) {
   std::vector<I> found;

@@ -288,5 +288,60 @@ template <class T> void conv_weight_tile(int vectors, const T* x, const int32_t*
                                gw_step);
 }
 
+// Taps of a tile of F filters.
+template <class T> constexpr int line_taps(int filters) { return filters <= TileLimit<T>::rows[4] ? 4 : 3; }
+
+template <class T, int F> void conv_weight_line_body(const ConvWeightLine<T>& l) {
+  constexpr int W = vec<T>::width, N = line_taps<T>(F);
+  vec<T> acc[F][N];
+  const T *at[N], *from[F];
+#pragma GCC unroll 4
+  for (int t = 0; t < N; ++t) at[t] = l.x + l.offset[t < l.taps ? t : 0];
+#pragma GCC unroll 8
+  for (int f = 0; f < F; ++f) {
+    from[f] = l.gy + f * l.gy_filter;
+#pragma GCC unroll 4
+    for (int t = 0; t < N; ++t) acc[f][t] = set1(T(0));
+  }
+  for (int64_t i = 0; i < l.images; ++i)
+    for (int64_t r = 0; r < l.rows; ++r) {
+      const int64_t o = i * l.x_image + r * l.x_row, q = i * l.gy_image + r * l.gy_row;
+      for (int64_t p = 0; p < l.n; p += W) {
+        const int m = int(l.n - p < W ? l.n - p : W);
+        vec<T> x[N];
+#pragma GCC unroll 4
+        for (int t = 0; t < N; ++t) x[t] = load(at[t] + o + p, m);
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) {
+          const vec<T> g = load(from[f] + q + p, m);
+#pragma GCC unroll 4
+          for (int t = 0; t < N; ++t) acc[f][t] = fma(g, x[t], acc[f][t]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+  for (int f = 0; f < F; ++f)
+#pragma GCC unroll 4
+    for (int t = 0; t < N; ++t) {
+      if (t >= l.taps) break;
+      T* to = l.sums + f * l.filter_step + t * l.tap_step;
+      store(to, l.accumulate ? load(to) + acc[f][t] : acc[f][t]);
+    }
+}
+template <class T, int F> void conv_weight_line_filters(const ConvWeightLine<T>& l) {
+  if constexpr (F > 0) {
+    if (l.filters == F) return conv_weight_line_body<T, F>(l);
+    conv_weight_line_filters<T, F - 1>(l);
+  }
+}
+// Most taps of one conv_weight_line.
+template <class T> int conv_weight_line_taps(int filters) { return line_taps<T>(filters); }
+
+// sums[f * filter_step + t * tap_step + lane] (+)= sum of gy[f * gy_filter + i * gy_image + r * gy_row + p]
+// x[offset[t] + i * x_image + r * x_row + p] over images, rows and p < n. Up to conv_line_filters() filters.
+template <class T> void conv_weight_line(const ConvWeightLine<T>& l) {
+  conv_weight_line_filters<T, TileLimit<T>::rows[3]>(l);
+}
+
 }  // namespace
 }  // namespace nn

@@ -157,6 +157,21 @@ template <class T> struct DepthwisePlane {
   T bias, floor;
 };
 
+// One call of conv_weight_line: gradients of some filters and taps, summed over rows of images, a vector of
+// sums each.
+template <class T> struct ConvWeightLine {
+  const T* x;             // padded planes
+  const int32_t* offset;  // of each tap in x
+  int64_t x_image, x_row;
+  const T* gy;
+  int64_t gy_filter, gy_image, gy_row;
+  int filters, taps;
+  int64_t images, rows, n;  // n: of a row
+  bool accumulate;
+  T* sums;
+  int64_t filter_step, tap_step;
+};
+
 // The numbers behind the blocking: a tile is mr x nr (nr = vectors * width); packed panels are kc deep, an A
 // block has mc rows (fits L2), a B block nc columns (fits L3). max_rows[v]: rows of a tile that is v vectors
 // wide.
@@ -338,6 +353,8 @@ template <class T> struct ClassTargets {
   NN_KERNEL(conv_weight_tile, void, (int vectors, const T* x, const int32_t* offset, int64_t x_row, int64_t x_step,            \
                                      const T* gy, int64_t gy_step, int64_t rows, int64_t cols, int taps, bool accumulate,      \
                                      T* gw, int64_t gw_step))                                                                  \
+  NN_KERNEL(conv_weight_line_taps, int, (int filters))                                                                        \
+  NN_KERNEL(conv_weight_line, void, (const ConvWeightLine<T>& l))                                                              \
   NN_KERNEL(depthwise_rows, void, (const T* x, int64_t x_row, const int32_t* offset, const T* w, int taps, int64_t rows,       \
                                    int64_t n, T bias, T floor, T* y, int64_t y_row))                                           \
   NN_KERNEL(depthwise_weight, void, (const T* x, const int32_t* offset, const T* gy, int taps, int64_t rows, int64_t x_row,    \
