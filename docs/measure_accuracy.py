@@ -33,8 +33,8 @@ functions, and lose digits where their terms cancel (the slope of `gelu` near it
 
 ## Convolution
 
-Float32 3x3 and 5x5 convolutions with stride 1 take Winograd's algorithm where it pays; it multiplies less and rounds more.
-Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
+Float32 convolutions with 3x3 or 5x5 filters (of any depth in conv3d) and stride 1 take Winograd's algorithm where it pays; it
+multiplies less and rounds more. Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
 hold 2e-6, for the weight gradient 1e-5. One NaN or Inf of the input reaches every result of its tile. `algorithm="gemm"`
 forces plain sums of products; float64 always takes them, and `nnkern.explain` tells what a call takes.
 

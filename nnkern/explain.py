@@ -55,9 +55,11 @@ def _way(
     if algorithm.startswith("winograd"):
         r = w.shape[-1]
         m = 4 if algorithm == "winograd" and r == 3 else 2
-        tiles, planes = n * math.prod(-(-size // m) for size in written), (m + r - 1) ** 2
-        multiplications = tiles * planes * c * k
-        detail = f"F({m}, {r}): {tiles} tiles, {planes} products of {k} x {c} x {tiles}"
+        tiles, planes = n * math.prod(written[:-2]), (m + r - 1) ** 2
+        tiles *= math.prod(-(-size // m) for size in written[-2:])
+        depth = c * math.prod(w.shape[2:-2])
+        multiplications = tiles * planes * depth * k
+        detail = f"F({m}, {r}): {tiles} tiles, {planes} products of {k} x {depth} x {tiles}"
     elif algorithm == "depthwise":
         detail = f"{taps} taps for each of {k} channels"
     else:

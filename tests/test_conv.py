@@ -271,10 +271,15 @@ def test_first_and_second_derivatives(layout, mode):
     assert gradcheck(turned, (y, w, t)) and gradgradcheck(turned, (y, w, t))
 
 
-@pytest.mark.parametrize("c, taps", [(48, 3), (100, 3), (48, 5), (100, 5)])
-def test_same_bits_for_any_number_of_threads(c, taps):
-    x, w = randn(4, c, 20, 20), randn(c, c, taps, taps, seed=1)
-    gy = randn(4, c, 20, 20, seed=2)
+@pytest.mark.parametrize(
+    "c, size, taps",
+    [(48, (20, 20), 3), (100, (20, 20), 3), (48, (20, 20), 5), (100, (20, 20), 5), (24, (5, 19, 17), 3)],
+)
+def test_same_bits_for_any_number_of_threads(c, size, taps):
+    n = len(size)
+    kernel = (taps,) * n
+    x, w = randn(4, c, *size), randn(c, c, *kernel, seed=1)
+    gy = randn(4, c, *size, seed=2)
     before = nnkern.get_num_threads()
     try:
         for _ in each_isa():
@@ -282,15 +287,15 @@ def test_same_bits_for_any_number_of_threads(c, taps):
                 if forced == ALGORITHMS["winograd2"] and taps != 3:
                     continue
                 groups = c if forced == ALGORITHMS["depthwise"] else 1
-                options = ((1, 1), (taps // 2,) * 4, (1, 1), groups, 0)
+                options = ((1,) * n, (taps // 2,) * 2 * n, (1,) * n, groups, 0)
                 filters, found = w[:, : c // groups], []
                 for threads in (1, 2, 3):
                     nnkern.set_num_threads(threads)
                     found.append(
                         [
                             _cpu.conv_forward(turn(x), filters, None, None, *options, 0, forced),
-                            _cpu.conv_input_grad(turn(gy), filters, None, (20, 20), *options, forced),
-                            _cpu.conv_weight_grad(turn(gy), turn(x), (taps, taps), *options, forced),
+                            _cpu.conv_input_grad(turn(gy), filters, None, size, *options, forced),
+                            _cpu.conv_weight_grad(turn(gy), turn(x), kernel, *options, forced),
                         ]
                     )
                 for other in found[1:]:
@@ -374,6 +379,12 @@ ALGORITHM_CASES = [
     ((2, 40, 7, 6), (24, 40, 5, 5), (1, 1), (4, 0, 1, 3), (1, 1), 1),
     ((5, 3, 4, 5), (2, 3, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((1, 16, 1, 1), (16, 16, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    # volumes: frames outside, filters of more frames than there are, one frame, several blocks of tiles
+    ((3, 16, 6, 11, 13), (32, 16, 3, 3, 3), (1, 1, 1), (0, 2, 1, 0, 2, 1), (1, 1, 1), 1),
+    ((1, 5, 1, 7, 9), (6, 5, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
+    ((2, 19, 4, 9, 10), (35, 19, 1, 3, 3), (1, 1, 1), (0, 0, 1, 1, 1, 1), (1, 1, 1), 1),
+    ((2, 6, 3, 8, 7), (9, 6, 4, 5, 5), (1, 1, 1), (3, 2, 2, 2, 0, 4), (1, 1, 1), 1),
+    ((1, 80, 19, 5, 21), (33, 80, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
     ((2, 33, 14, 15), (33, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 33),
     ((2, 16, 14, 15), (32, 1, 5, 3), (2, 1), (2, 1, 1, 1), (1, 1), 16),  # two filters for each channel
     ((2, 18, 30), (18, 1, 3), (1,), (2, 0), (1,), 18),
@@ -483,6 +494,8 @@ def test_explain_names_what_runs():
         nnkern.conv2d, randn(2, 32, 9, 9), randn(48, 32, 3, 3), padding=1, algorithm="winograd"
     )
     assert wide.ways[0].algorithm == "winograd" and wide.ways[0].multiplications == 18 * 36 * 32 * 48
+    deep = nnkern.explain(nnkern.conv3d, randn(1, 32, 6, 9, 9), randn(32, 32, 3, 3, 3), padding=1)
+    assert all(way.multiplications == 6 * 9 * 36 * 96 * 32 for way in deep.ways)
     five = nnkern.explain(nnkern.conv2d, randn(2, 64, 9, 9), randn(96, 64, 5, 5), padding=2)
     assert all(way.multiplications == 50 * 36 * 64 * 96 and "F(2, 5)" in way.detail for way in five.ways)
     t = nnkern.explain(nnkern.conv_transpose2d, Tensor(x), randn(8, 3, 4, 4), stride=2, padding=1)

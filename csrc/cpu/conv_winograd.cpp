@@ -8,7 +8,8 @@
 // in cache and is up to four times as large as the filters, so V of many tiles is made, and each panel of U,
 // some channels of it, right before it is used. Rows of a channels-first image are first turned into a strip
 // with channels side by side, so that one set of transforms serves both layouts. The input gradient is the
-// same convolution of gy with the filters turned around.
+// same convolution of gy with the filters turned around. In a volume each frame is transformed once, and the
+// frames under a filter lie side by side as if they were channels.
 #include "conv_winograd.h"
 
 #include <algorithm>
@@ -21,10 +22,10 @@ namespace {
 
 constexpr int64_t kKeptFilters = int64_t(1) << 20;  // bytes of U that are made but once
 
-// Filters (k results, c channels, taps) with dense taps, maybe turned around.
+// Filters (k results, c channels, frames, taps) with dense taps, maybe turned around.
 template <class T> struct Filters {
   const T* p;
-  int64_t k_step, c_step;
+  int64_t k_step, c_step, frame_step, frames;
   bool turned;
 };
 
@@ -32,16 +33,16 @@ template <class T> struct Filters {
 template <class T> struct Plan {
   Tiles tiles;
   Image<T> x;
-  int64_t low_h, low_w, k;
+  int64_t low_d, low_h, low_w, k, frames;  // of y
   Filters<T> filters;
   Field<T> y;
   const T* bias;
   T floor;
 };
 
-// u[e][c][nr] of filters [k0, k0 + nr) and channels [c0, c0 + count), planes u_step apart.
-template <class T>
-void transform_filters(const Plan<T>& p, int64_t k0, int64_t c0, int64_t count, T* u, int64_t u_step) {
+// u[e][c][nr] of frame `frame` of filters [k0, k0 + nr), channels [c0, c0 + count), planes u_step apart.
+template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t frame, int64_t c0,
+                                          int64_t count, T* u, int64_t u_step) {
   const Kernels<T>& kern = kernels<T>();
   const int64_t nr = kern.gemm_shape().nr, taps = p.tiles.taps * p.tiles.taps;
   constexpr int64_t kSome = 32;  // channels at a time
@@ -50,7 +51,8 @@ void transform_filters(const Plan<T>& p, int64_t k0, int64_t c0, int64_t count, 
   Workspace<T> w(size_t(kSome * taps * nr));
   for (int64_t c = c0; c < c0 + count; c += kSome) {
     const int64_t some = std::min(kSome, c0 + count - c);
-    const T* from = f.p + k0 * f.k_step + c * f.c_step;
+    const T* from =
+        f.p + k0 * f.k_step + c * f.c_step + (f.turned ? f.frames - 1 - frame : frame) * f.frame_step;
     if (f.c_step == taps)
       kern.pack(from, f.k_step, 1, lanes, int(nr), some * taps, w, nr);
     else
@@ -62,28 +64,35 @@ void transform_filters(const Plan<T>& p, int64_t k0, int64_t c0, int64_t count, 
   }
 }
 
-// s[tile][panel * nr ...] (+)= v[tile][depth] u[panel][depth][nr] of one plane
+// s[tile][s_row] (+)= v[tile][depth] u[panel][depth][nr] of one plane, k columns.
 template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u_panel, int64_t depth,
-                                int64_t tiles, int64_t columns, bool accumulate, T* s) {
+                                int64_t tiles, int64_t k, bool accumulate, T* s, int64_t s_row) {
   const Kernels<T>& kern = kernels<T>();
   const GemmShape shape = kern.gemm_shape();
   const int64_t most = shape.max_rows[shape.vectors], m = ceil_div(tiles, ceil_div(tiles, most));
   GemmTile<T> t = {};
-  t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = columns, t.n = shape.nr;
+  t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = s_row;
   t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
-  t.k = depth, t.accumulate = accumulate;
-  for (int64_t j = 0; j < columns / shape.nr; ++j)
-    for (int64_t i = 0; i < tiles; i += m) {
-      t.a = v + i * v_row;
-      t.b = u + j * u_panel;
-      t.c = s + i * columns + j * shape.nr;
-      kern.gemm_tile(int(std::min(m, tiles - i)), shape.vectors, t);
+  // short sums: more exact, and U of a piece stays in L1
+  const int64_t pieces = std::max<int64_t>(1, ceil_div(depth, 128)), piece = ceil_div(depth, pieces);
+  for (int64_t j = 0; j < k; j += shape.nr) {
+    const int vectors = int(ceil_div(std::min<int64_t>(shape.nr, k - j), shape.width));
+    t.n = vectors * shape.width;
+    for (int64_t d = 0; d < pieces; ++d) {
+      t.k = std::min(piece, depth - d * piece), t.accumulate = accumulate || d > 0;
+      for (int64_t i = 0; i < tiles; i += m) {
+        t.a = v + i * v_row + d * piece;
+        t.b = u + j / shape.nr * u_panel + d * piece * shape.nr;
+        t.c = s + i * s_row + j;
+        kern.gemm_tile(int(std::min(m, tiles - i)), vectors, t);
+      }
     }
+  }
 }
 
-// Results of tiles [t0, t1) and channels [k0, k0 + count) from s[e][t - first][columns].
+// Results of tiles [t0, t1) of a frame and channels [k0, k0 + count) from s[e][t - first][columns].
 template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, int64_t columns, int64_t first,
-                                int64_t k0, int64_t count, int64_t t0, int64_t t1) {
+                                int64_t frame, int64_t k0, int64_t count, int64_t t0, int64_t t1) {
   const Kernels<T>& kern = kernels<T>();
   const Tiles& g = p.tiles;
   const bool last = p.y.c == 1;
@@ -94,7 +103,8 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, in
     t += run.length;
     const int64_t rows = std::min<int64_t>(g.m, g.height - run.h),
                   cols = std::min(run.length * g.m, g.width - run.w);
-    T* y = p.y.p + run.n * p.y.n + k0 * p.y.c + run.h * p.y.step[1] + run.w * p.y.step[2];
+    T* y =
+        p.y.p + run.n * p.y.n + k0 * p.y.c + frame * p.y.step[0] + run.h * p.y.step[1] + run.w * p.y.step[2];
     const T* bias = p.bias ? p.bias + k0 : nullptr;
     if (last) {
       for (int64_t r = 0; r < run.length; ++r)
@@ -119,11 +129,53 @@ int64_t tiles_grain(const Tiles& g, int64_t channels) {
   return std::max<int64_t>(g.cols, ceil_div(32768, g.planes() * channels));
 }
 
-template <class T>
-void transform_block(const Plan<T>& p, int64_t t0, int64_t channels, const TileStore<T>& v) {
+template <class T> void transform_block(const Plan<T>& p, const Frames& frames, int64_t t0, int64_t channels,
+                                        const TileStore<T>& v) {
   parallel_for(v.tiles, tiles_grain(p.tiles, channels), [&](int64_t i, int64_t j) {
-    transform_tiles(p.tiles, p.x, t0 + i, t0 + j, p.tiles.reach, p.low_h, p.low_w,
-                    kernels<T>().winograd_input, v, i);
+    for (int64_t d = frames.first; d < frames.last; ++d)
+      transform_tiles(p.tiles, p.x, d, t0 + i, t0 + j, p.tiles.reach, p.low_h, p.low_w,
+                      kernels<T>().winograd_input, v, i, (d - frames.first) * p.x.channels);
+  });
+}
+
+// The frames of x under the filters of results in frames [d0, d1).
+template <class T> Frames frames_under(const Plan<T>& p, int64_t d0, int64_t d1) {
+  const int64_t first = std::min(std::max<int64_t>(0, d0 - p.low_d), p.x.frames);
+  return {first, std::max(first, std::min(p.x.frames, d1 - 1 - p.low_d + p.filters.frames))};
+}
+
+// All of U: [e][panel][frame][c][nr].
+template <class T> struct KeptFilters {
+  int64_t panel, plane;
+  Workspace<T> u;
+  explicit KeptFilters(const Plan<T>& p)
+      : panel(p.filters.frames * p.x.channels * kernels<T>().gemm_shape().nr),
+        plane(plane_step<T>(ceil_div(p.k, kernels<T>().gemm_shape().nr) * panel)),
+        u(size_t(p.tiles.planes() * plane)) {
+    const int64_t frames = p.filters.frames, c = p.x.channels, nr = kernels<T>().gemm_shape().nr;
+    parallel_for(ceil_div(p.k, nr) * frames, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        transform_filters<T>(p, i / frames * nr, i % frames, 0, c, u + i * c * nr, plane);
+    });
+  }
+};
+
+// Results of frame d of the tiles in v, which holds frames of x from v_first on; s: room for all columns.
+template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, const TileStore<T>& v,
+                                  int64_t v_first, int64_t d, int64_t t0, T* s) {
+  const int64_t nr = kernels<T>().gemm_shape().nr, c = p.x.channels, columns = round_up(p.k, nr),
+                s_step = plane_step<T>(v.tiles * columns);
+  const Frames under = frames_under(p, d, d + 1);
+  const int64_t depth = (under.last - under.first) * c;
+  const T *from = v.p + (under.first - v_first) * c, *u = f.u + (under.first + p.low_d - d) * c * nr;
+  const double flops = 2.0 * double(v.tiles * (depth + 1) * columns);
+  parallel_for(p.tiles.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
+    for (int64_t e = e0; e < e1; ++e)
+      product<T>(from + e * v.plane(), v.deep, u + e * f.plane, f.panel, depth, v.tiles, p.k, false,
+                 s + e * s_step, columns);
+  });
+  parallel_for(v.tiles, tiles_grain(p.tiles, c + columns), [&](int64_t i, int64_t j) {
+    results<T>(p, s, s_step, columns, t0, d, 0, p.k, t0 + i, t0 + j);
   });
 }
 
@@ -131,37 +183,31 @@ void transform_block(const Plan<T>& p, int64_t t0, int64_t channels, const TileS
 template <class T> void run_blocks(const Plan<T>& p) {
   const Tiles& g = p.tiles;
   const GemmShape shape = kernels<T>().gemm_shape();
-  const int64_t c = p.x.channels, nr = shape.nr, columns = round_up(p.k, nr), planes = g.planes();
-  const int64_t u_step = plane_step<T>(c * columns);
-  Workspace<T> u(size_t(planes * u_step));
-  parallel_for(columns / nr, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) transform_filters<T>(p, j * nr, 0, c, u + j * c * nr, u_step);
-  });
+  const int64_t c = p.x.channels, columns = round_up(p.k, shape.nr), planes = g.planes();
+  const KeptFilters<T> filters(p);
+  // Of a volume a few frames at a time: V of the fewest tiles that reuse U well takes 2 MB.
+  const int64_t number = planes * int64_t(sizeof(T)), fewest = 2 * shape.max_rows[shape.vectors];
+  const int64_t group = std::min(p.frames, std::max((int64_t(2) << 20) / (number * c * fewest), int64_t(8)));
+  const int64_t window = std::min(p.x.frames, group + p.filters.frames - 1), deep = c * window;
   // V and S of a block stay in L2 if that leaves enough tiles to reuse U, else in L3.
-  const int64_t per_tile = planes * (c + columns) * int64_t(sizeof(T)), rows = shape.max_rows[shape.vectors];
-  int64_t block = (int64_t(640) << 10) / per_tile;
-  if (block < 2 * rows) block = (int64_t(6) << 20) / per_tile;
-  block = std::min(std::max(block / rows, int64_t(2)) * rows, g.count);
+  int64_t block = (int64_t(640) << 10) / (number * (deep + columns));
+  if (block < fewest && p.x.frames == 1) block = (int64_t(6) << 20) / (number * (deep + columns));
+  block = std::min(std::max(2 * block / fewest, int64_t(2)) * fewest / 2, g.count);
   const int64_t blocks = ceil_div(g.count, block);
   block = ceil_div(g.count, blocks);
   parallel_for(blocks, blocks >= 2 * num_threads() ? 1 : blocks, [&](int64_t begin, int64_t end) {
-    Workspace<T> v(TileStore<T>::size(planes, block, c, c)),
+    Workspace<T> v(TileStore<T>::size(planes, block, deep, deep)),
         s(size_t(planes * plane_step<T>(block * columns)));
     for (int64_t b = begin; b < end; ++b) {
       const int64_t t0 = b * block, tiles = std::min(block, g.count - t0);
       if (tiles <= 0) break;
-      const int64_t s_step = plane_step<T>(tiles * columns);
-      const TileStore<T> store = {v, planes, tiles, c};
-      transform_block<T>(p, t0, c + columns, store);
-      const double flops = 2.0 * double(tiles * c * columns);
-      parallel_for(planes, std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
-        for (int64_t e = e0; e < e1; ++e)
-          product<T>(v + e * store.plane(), c, u + e * u_step, c * nr, c, tiles, columns, false,
-                     s + e * s_step);
-      });
-      parallel_for(tiles, tiles_grain(g, c + columns), [&](int64_t i, int64_t j) {
-        results<T>(p, s, s_step, columns, t0, 0, p.k, t0 + i, t0 + j);
-      });
+      const TileStore<T> store = {v, planes, tiles, deep};
+      for (int64_t d0 = 0; d0 < p.frames; d0 += group) {
+        const int64_t d1 = std::min(d0 + group, p.frames);
+        const Frames under = frames_under(p, d0, d1);
+        transform_block<T>(p, under, t0, deep + columns, store);
+        for (int64_t d = d0; d < d1; ++d) run_frame<T>(p, filters, store, under.first, d, t0, s);
+      }
     }
   });
 }
@@ -180,19 +226,20 @@ template <class T> void run_panels(const Plan<T>& p) {
   Workspace<T> v(TileStore<T>::size(planes, block, deep, c));
   for (int64_t t0 = 0; t0 < g.count; t0 += block) {
     const TileStore<T> tiles = {v, planes, std::min(block, g.count - t0), deep};
-    transform_block<T>(p, t0, c, tiles);
+    transform_block<T>(p, {0, 1}, t0, c, tiles);
     const int64_t s_step = plane_step<T>(tiles.tiles * nr);
     parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
       Workspace<T> u(size_t(planes * u_step)), s(size_t(planes * s_step));
       for (int64_t j = begin; j < end; ++j) {
+        const int64_t count = std::min(nr, p.k - j * nr);
         for (int64_t d = 0; d < c; d += deep) {
           const int64_t some = std::min(deep, c - d);
-          transform_filters<T>(p, j * nr, d, some, u, u_step);
+          transform_filters<T>(p, j * nr, 0, d, some, u, u_step);
           for (int64_t e = 0; e < planes; ++e)
-            product<T>(tiles.at(0, d) + e * tiles.plane(), deep, u + e * u_step, 0, some, tiles.tiles, nr,
-                       d > 0, s + e * s_step);
+            product<T>(tiles.at(0, d) + e * tiles.plane(), deep, u + e * u_step, 0, some, tiles.tiles, count,
+                       d > 0, s + e * s_step, nr);
         }
-        results<T>(p, s, s_step, nr, t0, j * nr, std::min(nr, p.k - j * nr), t0, t0 + tiles.tiles);
+        results<T>(p, s, s_step, nr, t0, 0, j * nr, count, t0, t0 + tiles.tiles);
       }
     });
   }
@@ -200,44 +247,44 @@ template <class T> void run_panels(const Plan<T>& p) {
 
 template <class T> void run(const Plan<T>& p) {
   const int64_t columns = round_up(p.k, kernels<T>().gemm_shape().nr);
-  if (p.tiles.planes() * p.x.channels * columns * int64_t(sizeof(T)) <= kKeptFilters)
-    run_blocks(p);
-  else
+  const bool plane = p.x.frames == 1 && p.filters.frames == 1;
+  if (plane && p.tiles.planes() * p.x.channels * columns * int64_t(sizeof(T)) > kKeptFilters)
     run_panels(p);
+  else
+    run_blocks(p);
 }
 
 // Filters whose taps are dense are read in place.
 template <class T> class DenseFilters {
  public:
   DenseFilters(const ConvShape& s, const Field<const T>& w)
-      : taps_(s.taps()),
-        in_place_(w.step[2] == 1 && w.step[1] == s.axis[2].kernel),
-        step_{in_place_ ? w.n : s.c * taps_, in_place_ ? w.c : taps_},
-        w_(w),
-        kernel_{1, s.axis[1].kernel, s.axis[2].kernel},
-        copy_(w, in_place_ ? 0 : s.k, s.c, kernel_, w.step, {0, 1, 2}) {}
-  Filters<T> forward() const { return {data(), step_[0], step_[1], false}; }
-  Filters<T> turned() const { return {data(), step_[1], step_[0], true}; }
+      : in_place_(w.step[2] == 1 && w.step[1] == s.axis[2].kernel),
+        taps_{s.axis[0].kernel, s.axis[1].kernel, s.axis[2].kernel},
+        copy_(w, in_place_ ? 0 : s.k, s.c, taps_, w.step, {0, 1, 2}),
+        filters_{w.p, w.n, w.c, w.step[0], taps_[0], false} {
+    if (!in_place_) filters_ = {copy_, s.c * s.taps(), s.taps(), taps_[1] * taps_[2], taps_[0], false};
+  }
+  Filters<T> forward() const { return filters_; }
+  Filters<T> turned() const {
+    const Filters<T>& f = filters_;
+    return {f.p, f.c_step, f.k_step, f.frame_step, f.frames, true};
+  }
 
  private:
-  const T* data() const { return in_place_ ? w_.p : static_cast<const T*>(copy_); }
-  int64_t taps_;
   bool in_place_;
-  int64_t step_[2];
-  Field<const T> w_;
-  int64_t kernel_[3];
+  int64_t taps_[3];
   TurnedFilter<T> copy_;
+  Filters<T> filters_;
 };
 
 }  // namespace
 
 bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
-  const ConvAxis *h = &s.axis[1], *w = &s.axis[2];
-  const int64_t taps = h->kernel;
-  return s.axes == 2 && s.groups == 1 && s.mode == PaddingMode::zeros && w->kernel == taps &&
-         (taps == 3 || (taps == 5 && a == ConvAlgorithm::winograd)) && h->stride == 1 && w->stride == 1 &&
-         h->dilation == 1 && w->dilation == 1 &&
-         std::max(std::max(h->low, h->high), std::max(w->low, w->high)) < taps;
+  const int64_t taps = s.axis[1].kernel;
+  for (const ConvAxis& x : s.axis)
+    if (x.stride != 1 || x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
+  return s.axes > 1 && s.groups == 1 && s.mode == PaddingMode::zeros && s.axis[2].kernel == taps &&
+         (taps == 3 || (taps == 5 && a == ConvAlgorithm::winograd));
 }
 
 WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
@@ -248,21 +295,24 @@ WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
 
 double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
   // In operations of the products: a transformed number of an image costs about 50 (small tiles of results:
-  // 40), of a filter 70.
-  const Tiles g(winograd_form(s, a), s.n, s.axis[1].out, s.axis[2].out);
-  const double c = double(s.c), k = double(s.k), tiles = double(g.count);
-  return g.planes() * (2 * tiles * c * k + (g.taps == 5 ? 40 : 50) * tiles * (c + k) + 70 * c * k);
+  // 40), of a filter 70, or 300 where it comes back from L3.
+  const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
+  const double c = double(s.c), k = double(s.k), tiles = double(g.count), frames = double(s.axis[0].kernel);
+  return g.planes() * ((2 * tiles + (s.axes == 3 ? 300 : 70)) * c * k * frames +
+                       (g.taps == 5 ? 40 : 50) * tiles * (c + k));
 }
 
 template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
   const DenseFilters<T> filters(s, p.w);
-  const ConvAxis &h = s.axis[1], &w = s.axis[2];
+  const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   run(Plan<T>{Tiles(form, s.n, h.out, w.out),
-              {p.x, s.c, h.in, w.in},
+              {p.x, s.c, d.in, h.in, w.in},
+              d.low,
               h.low,
               w.low,
               s.k,
+              d.out,
               filters.forward(),
               p.y,
               p.b,
@@ -273,12 +323,14 @@ template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
   const DenseFilters<T> filters(s, p.w);
-  const ConvAxis &h = s.axis[1], &w = s.axis[2];
+  const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   run(Plan<T>{Tiles(form, s.n, h.in, w.in),
-              {p.gy, s.k, h.out, w.out},
+              {p.gy, s.k, d.out, h.out, w.out},
+              d.kernel - 1 - d.low,
               h.kernel - 1 - h.low,
               w.kernel - 1 - w.low,
               s.c,
+              d.in,
               filters.turned(),
               p.gx,
               p.b,

@@ -22,7 +22,8 @@ struct WinogradSizes {
   int planes() const { return reach * reach; }
 };
 
-// The tiles of a batch of height x width results, row by row.
+// The tiles of a batch of height x width results, row by row. A volume is a pile of such images, its frames:
+// their tiles at one place belong together.
 struct Tiles : WinogradSizes {
   int64_t height, width, rows, cols, count;
   Tiles(WinogradForm f, int64_t n, int64_t h, int64_t w)
@@ -46,13 +47,18 @@ inline TileRun tile_run(const Tiles& g, int64_t t, int64_t end) {
 // An image with channels that is read pixel by pixel; outside it there are zeros.
 template <class T> struct Image {
   Field<const T> x;
-  int64_t channels, height, width;
+  int64_t channels, frames, height, width;
 };
 
 // Elements from one plane to the next: planes a multiple of 4 KB apart would share a few lines of the caches.
 template <class T> int64_t plane_step(int64_t elements) {
   return round_up(elements, int64_t(64 / sizeof(T))) + int64_t(64 / sizeof(T));
 }
+
+// Frames of an image.
+struct Frames {
+  int64_t first, last;
+};
 
 // Transformed tiles [c / deep][e][tile][c % deep]: products of a few channels read one straight line.
 template <class T> struct TileStore {
@@ -65,8 +71,8 @@ template <class T> struct TileStore {
   }
 };
 
-// out[i][j][c] = pixel (h0 + i, w0 + j), channel c0 + c.
-template <class T> void load_strip(const Image<T>& g, int64_t n, int64_t h0, int64_t w0, int64_t rows,
+// out[i][j][c] = pixel (h0 + i, w0 + j), channel c0 + c of the image at x.
+template <class T> void load_strip(const Image<T>& g, const T* x, int64_t h0, int64_t w0, int64_t rows,
                                    int64_t cols, int64_t c0, int64_t channels, T* out) {
   const int64_t first = std::min(std::max<int64_t>(0, -w0), cols),
                 last = std::max(first, std::min(cols, g.width - w0));
@@ -77,7 +83,7 @@ template <class T> void load_strip(const Image<T>& g, int64_t n, int64_t h0, int
     std::fill(out, out + a * channels, T(0));
     std::fill(out + b * channels, out + cols * channels, T(0));
     if (a == b) continue;
-    const T* row = g.x.p + n * g.x.n + c0 * g.x.c + h * g.x.step[1] + (w0 + a) * g.x.step[2];
+    const T* row = x + c0 * g.x.c + h * g.x.step[1] + (w0 + a) * g.x.step[2];
     if (g.x.c == 1)
       for (int64_t j = a; j < b; ++j)
         std::memcpy(out + j * channels, row + (j - a) * g.x.step[2], size_t(channels) * sizeof(T));
@@ -89,28 +95,30 @@ template <class T> void load_strip(const Image<T>& g, int64_t n, int64_t h0, int
   }
 }
 
-// The tiles [t0, t1) of an image, to `v` from its tile `first` on: patches of `reach` pixels, m apart, `low`
-// before the result's place. v.deep is a multiple of kStripChannels or holds all channels.
-template <class T, class Kernel> void transform_tiles(const Tiles& g, const Image<T>& x, int64_t t0,
-                                                      int64_t t1, int64_t reach, int64_t low_h, int64_t low_w,
-                                                      Kernel kernel, const TileStore<T>& v, int64_t first) {
+// Frame `frame` of the tiles [t0, t1), to v[place + t - t0][channel0 + c]: patches of `reach` pixels, m
+// apart, `low` before the result's place. v.deep is a multiple of kStripChannels or holds all channels.
+template <class T, class Kernel> void transform_tiles(const Tiles& g, const Image<T>& x, int64_t frame,
+                                                      int64_t t0, int64_t t1, int64_t reach, int64_t low_h,
+                                                      int64_t low_w, Kernel kernel, const TileStore<T>& v,
+                                                      int64_t place, int64_t channel0) {
   Workspace<T> strip(size_t(reach * ((g.cols - 1) * g.m + reach) * kStripChannels));
   for (int64_t t = t0; t < t1;) {
     const TileRun run = tile_run(g, t, t1);
     const int64_t h0 = run.h - low_h, w0 = run.w - low_w, cols = (run.length - 1) * g.m + reach;
     const bool inside = h0 >= 0 && h0 + reach <= x.height && w0 >= 0 && w0 + cols <= x.width;
     const bool direct = x.x.c == 1 && inside;
+    const T* image = x.x.p + run.n * x.x.n + frame * x.x.step[0];
     for (int64_t c = 0, some; c < x.channels; c += some) {
       some = std::min(direct ? v.deep : kStripChannels, x.channels - c);
       const T* from = strip;
       int64_t row = cols * some, col = some;
       if (direct) {
         row = x.x.step[1], col = x.x.step[2];
-        from = x.x.p + run.n * x.x.n + h0 * row + w0 * col + c;
+        from = image + h0 * row + w0 * col + c;
       } else {
-        load_strip(x, run.n, h0, w0, reach, cols, c, some, static_cast<T*>(strip));
+        load_strip(x, image, h0, w0, reach, cols, c, some, static_cast<T*>(strip));
       }
-      T* to = v.at(first + t - t0, c);
+      T* to = v.at(place + t - t0, channel0 + c);
       for (int64_t r = 0; r < run.length; ++r)
         kernel(g.form, from + r * g.m * col, row, col, some, to + r * v.deep, v.plane());
     }

@@ -2,8 +2,9 @@
 //
 //   gU[e] = sum over tiles V[e]^T Z[e]     V: transformed patches of x, Z: of gy; turned into gw at the end
 //
-// gU is made in squares of channels by filters that stay in L2 until they are turned; only where V and Z of
-// all tiles are too large for the cache, squares wait in memory for the next tiles.
+// Summed over frames of a volume, too, for each frame of the filters. gU is made in squares of channels by
+// filters that stay in L2 until they are turned; only where V and Z of all tiles are too large for the cache,
+// squares wait in memory for the next tiles.
 #include <algorithm>
 
 #include "../parallel.h"
@@ -15,50 +16,85 @@ namespace {
 constexpr int64_t kSide = 64;  // of a square: channels and filters
 template <class T> constexpr int64_t kSquareStep = kSide * kSide + 64 / int64_t(sizeof(T));  // see plane_step
 
+// The tiles at hand: rows [frame][tile] of V and Z, `tiles` a frame, frames of x and of gy.
 template <class T> struct Squares {
   const Tiles& g;
-  int64_t c, k;
+  const ConvShape& s;
   TileStore<T> v, z;
-  int64_t rows() const { return ceil_div(c, kSide); }
-  int64_t cols() const { return ceil_div(k, kSide); }
+  int64_t tiles;
+  Frames x, gy;
+  int64_t rows() const { return ceil_div(s.c, kSide); }
+  int64_t cols() const { return ceil_div(s.k, kSide); }
 };
 
-// u[e][channel][filter] (+)= the sum over the tiles at hand, of channels from c0 and filters from k0 on.
-template <class T> void add_products(const Squares<T>& q, int64_t c0, int64_t k0, bool accumulate, T* u) {
+// A square of one frame of the filters: channels from c0 and filters from k0 on.
+struct Square {
+  int64_t frame, c0, k0, c, k;
+  template <class T> Square(const Squares<T>& q, int64_t i)
+      : frame(i / (q.rows() * q.cols())),
+        c0(i % q.rows() * kSide),
+        k0(i / q.rows() % q.cols() * kSide),
+        c(std::min(kSide, q.s.c - c0)),
+        k(std::min(kSide, q.s.k - k0)) {}
+};
+
+// u[e][channel][filter] (+)= the sum over the tiles at hand.
+template <class T> void add_products(const Squares<T>& q, const Square& a, bool accumulate, T* u) {
   const Kernels<T>& kern = kernels<T>();
   const GemmShape shape = kern.gemm_shape();
-  const int64_t c = std::min(kSide, q.c - c0), k = std::min(kSide, q.k - k0);
-  const int64_t most = shape.max_rows[shape.vectors], rows = ceil_div(c, ceil_div(c, most));
-  const double flops = 2.0 * double(q.v.tiles * c * k);
+  const ConvAxis& d = q.s.axis[0];
+  // gy of frames [first, last) meets x in frames `ahead` of them
+  const int64_t ahead = a.frame - d.low, first = std::max(q.gy.first, -ahead),
+                last = std::max(first, std::min(q.gy.last, d.in - ahead)), depth = (last - first) * q.tiles;
+  const int64_t most = shape.max_rows[shape.vectors], rows = ceil_div(a.c, ceil_div(a.c, most));
+  const double flops = 2.0 * double((depth + 1) * a.c * a.k);
   parallel_for(q.g.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
     GemmTile<T> t = {};
-    t.k = q.v.tiles, t.a_row = 1, t.a_k = q.v.deep, t.b_k = q.z.deep, t.c_row = kSide;
+    t.k = depth, t.a_row = 1, t.a_k = q.v.deep, t.b_k = q.z.deep, t.c_row = kSide;
     t.accumulate = accumulate;
     for (int64_t e = begin; e < end; ++e)
-      for (int64_t j = 0; j < k; j += shape.nr) {
-        t.n = std::min<int64_t>(shape.nr, k - j);
+      for (int64_t j = 0; j < a.k; j += shape.nr) {
+        t.n = std::min<int64_t>(shape.nr, a.k - j);
         const int nv = int(ceil_div(t.n, shape.width));
-        for (int64_t i = 0; i < c; i += rows) {
-          t.a = q.v.at(0, c0 + i) + e * q.v.plane();
-          t.b = q.z.at(0, k0 + j) + e * q.z.plane();
+        for (int64_t i = 0; i < a.c; i += rows) {
+          t.a = q.v.at(depth ? (first + ahead - q.x.first) * q.tiles : 0, a.c0 + i) + e * q.v.plane();
+          t.b = q.z.at(depth ? (first - q.gy.first) * q.tiles : 0, a.k0 + j) + e * q.z.plane();
           t.c = u + e * kSquareStep<T> + i * kSide + j;
-          kern.gemm_tile(int(std::min(rows, c - i)), nv, t);
+          kern.gemm_tile(int(std::min(rows, a.c - i)), nv, t);
         }
       }
   });
 }
 
 // gw of a finished square.
-template <class T> void finish_square(const Squares<T>& q, int64_t c0, int64_t k0, const T* u, T* gw) {
+template <class T> void finish_square(const Squares<T>& q, const Square& a, const T* u, T* gw) {
   const Kernels<T>& kern = kernels<T>();
-  const int64_t taps = q.g.taps * q.g.taps, c = std::min(kSide, q.c - c0), k = std::min(kSide, q.k - k0);
-  parallel_for(c, 16, [&](int64_t begin, int64_t end) {
-    Workspace<T> turned(size_t((end - begin) * taps * k));
+  const int64_t taps = q.g.taps * q.g.taps, all = q.s.taps();
+  parallel_for(a.c, 16, [&](int64_t begin, int64_t end) {
+    Workspace<T> turned(size_t((end - begin) * taps * a.k));
     for (int64_t i = begin; i < end; ++i)
-      kern.winograd_filter_grad(q.g.form, u + i * kSide, kSquareStep<T>, k, turned + (i - begin) * taps * k,
-                                k);
-    kern.transpose_copy(turned, k, gw + k0 * q.c * taps + (c0 + begin) * taps, q.c * taps,
-                        (end - begin) * taps, k);
+      kern.winograd_filter_grad(q.g.form, u + i * kSide, kSquareStep<T>, a.k,
+                                turned + (i - begin) * taps * a.k, a.k);
+    T* to = gw + (a.k0 * q.s.c + a.c0 + begin) * all + a.frame * taps;
+    const int64_t together = all == taps ? end - begin : 1;  // channels whose taps lie side by side
+    for (int64_t i = 0; i < end - begin; i += together)
+      kern.transpose_copy(turned + i * taps * a.k, a.k, to + i * all, q.s.c * all, together * taps, a.k);
+  });
+}
+
+// V and Z of `tiles` tiles from t0 on.
+template <class T> void fill(Squares<T>& q, const Image<T>& x, const Image<T>& gy, int64_t t0) {
+  const Kernels<T>& kern = kernels<T>();
+  const ConvAxis &h = q.s.axis[1], &w = q.s.axis[2];
+  q.v.tiles = q.tiles * (q.x.last - q.x.first), q.z.tiles = q.tiles * (q.gy.last - q.gy.first);
+  const int64_t grain = std::max<int64_t>(q.g.cols, ceil_div(32768, q.g.planes() * (q.s.c + q.s.k)));
+  parallel_for(q.tiles, grain, [&](int64_t i, int64_t j) {
+    for (int64_t f = q.x.first; f < q.x.last; ++f)
+      transform_tiles(q.g, x, f, t0 + i, t0 + j, q.g.reach, h.low, w.low, kern.winograd_input, q.v,
+                      (f - q.x.first) * q.tiles + i, 0);
+    for (int64_t f = q.gy.first; f < q.gy.last; ++f)
+      transform_tiles(q.g, gy, f, t0 + i, t0 + j, q.g.m, 0, 0, kern.winograd_output_grad, q.z,
+                      (f - q.gy.first) * q.tiles + i, 0);
   });
 }
 
@@ -66,41 +102,42 @@ template <class T> void finish_square(const Squares<T>& q, int64_t c0, int64_t k
 
 template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
-  const Kernels<T>& kern = kernels<T>();
-  const ConvAxis &h = s.axis[1], &w = s.axis[2];
+  const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   const Tiles g(form, s.n, h.out, w.out);
-  const Image<T> x = {p.x, s.c, h.in, w.in}, gy = {p.gy, s.k, h.out, w.out};
+  const Image<T> x = {p.x, s.c, d.in, h.in, w.in}, gy = {p.gy, s.k, d.out, h.out, w.out};
   const int64_t planes = g.planes(), c_deep = std::min(s.c, kSide), k_deep = std::min(s.k, kSide);
   const int64_t c = round_up(s.c, c_deep), k = round_up(s.k, k_deep);
-  // Blocks don't depend on the number of threads: sums are made in the same order.
-  const int64_t per_tile = planes * (c + k) * int64_t(sizeof(T));
+  // Blocks of tiles and frames don't depend on the number of threads: sums are made in the same order.
   const bool small = s.c <= kSide && s.k <= kSide;  // one square, which waits in L2
-  int64_t block = std::max((int64_t(small ? 1 : 2) << 20) / per_tile, int64_t(64));
+  const int64_t fit = (int64_t(small ? 1 : 2) << 20) / (planes * (c + k) * int64_t(sizeof(T)));
+  const int64_t group = std::min(d.out, std::max(fit / g.cols, int64_t(8)));
+  int64_t block = std::max(fit / group, ceil_div(64, group));
+  if (d.out > 1) block = std::max(block, g.cols);
   block = ceil_div(g.count, ceil_div(g.count, block));
-  Workspace<T> v(TileStore<T>::size(planes, block, c_deep, c)),
-      z(TileStore<T>::size(planes, block, k_deep, k));
-  Squares<T> q = {g, s.c, s.k, {v, planes, 0, c_deep}, {z, planes, 0, k_deep}};
-  const int64_t squares = q.rows() * q.cols(), size = planes * kSquareStep<T>;
-  const bool once = block >= g.count;
+  Workspace<T> v(TileStore<T>::size(planes, block * std::min(d.in, group + d.kernel - 1), c_deep, c)),
+      z(TileStore<T>::size(planes, block * group, k_deep, k));
+  Squares<T> q = {g, s, {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
+  const int64_t squares = q.rows() * q.cols() * d.kernel, size = planes * kSquareStep<T>;
+  const bool once = block >= g.count && group >= d.out;
   Workspace<T> waiting(size_t(once ? 1 : squares * size));
-  for (int64_t t0 = 0; t0 < g.count; t0 += block) {
-    q.v.tiles = q.z.tiles = std::min(block, g.count - t0);
-    const int64_t grain = std::max<int64_t>(g.cols, ceil_div(32768, planes * (c + k)));
-    parallel_for(q.v.tiles, grain, [&](int64_t i, int64_t j) {
-      transform_tiles(g, x, t0 + i, t0 + j, g.reach, h.low, w.low, kern.winograd_input, q.v, i);
-      transform_tiles(g, gy, t0 + i, t0 + j, g.m, 0, 0, kern.winograd_output_grad, q.z, i);
-    });
-    const bool last = t0 + block >= g.count;
-    parallel_for(squares, squares >= 2 * num_threads() ? 1 : squares, [&](int64_t begin, int64_t end) {
-      Workspace<T> one(size_t(once ? size : 1));
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t c0 = i % q.rows() * kSide, k0 = i / q.rows() * kSide;
-        T* u = once ? one : waiting + i * size;
-        add_products<T>(q, c0, k0, t0 > 0, u);
-        if (last) finish_square<T>(q, c0, k0, u, p.gw);
-      }
-    });
-  }
+  for (int64_t t0 = 0; t0 < g.count; t0 += block)
+    for (int64_t d0 = 0; d0 < d.out; d0 += group) {
+      q.tiles = std::min(block, g.count - t0);
+      q.gy = {d0, std::min(d0 + group, d.out)};
+      q.x.first = std::min(std::max<int64_t>(0, d0 - d.low), d.in);
+      q.x.last = std::max(q.x.first, std::min(d.in, q.gy.last - 1 - d.low + d.kernel));
+      fill(q, x, gy, t0);
+      const bool before = t0 + d0 > 0, last = t0 + block >= g.count && q.gy.last == d.out;
+      parallel_for(squares, squares >= 2 * num_threads() ? 1 : squares, [&](int64_t begin, int64_t end) {
+        Workspace<T> one(size_t(once ? size : 1));
+        for (int64_t i = begin; i < end; ++i) {
+          const Square a(q, i);
+          T* u = once ? one : waiting + i * size;
+          add_products<T>(q, a, before, u);
+          if (last) finish_square<T>(q, a, u, p.gw);
+        }
+      });
+    }
 }
 
 template void conv_winograd(const ConvWeightGrad<float>&, WinogradForm);
