@@ -30,7 +30,7 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
     case ConvAlgorithm::automatic: {
       if (depthwise) return ConvAlgorithm::depthwise;
       ConvAlgorithm best = ConvAlgorithm::gemm;
-      double cost = 1.1 * s.flops();
+      double cost = s.flops() + 200.0 * double(s.k * (s.c / s.groups) * s.taps());  // of the others
       for (const ConvAlgorithm w : {ConvAlgorithm::winograd, ConvAlgorithm::winograd2})
         if (serves(w) && winograd_cost(s, w) < cost) best = w, cost = winograd_cost(s, w);
       if (best != ConvAlgorithm::gemm) return best;

@@ -294,12 +294,17 @@ WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
 }
 
 double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
-  // In operations of the products: a transformed number of an image costs about 50 (small tiles of results:
-  // 40), of a filter 70, or 300 where it comes back from L3.
+  // In operations of the products, as measured: what a transformed number of an image costs, and one of a
+  // filter; those of volumes come back from L3 for every frame.
   const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
-  const double c = double(s.c), k = double(s.k), tiles = double(g.count), frames = double(s.axis[0].kernel);
-  return g.planes() * ((2 * tiles + (s.axes == 3 ? 300 : 70)) * c * k * frames +
-                       (g.taps == 5 ? 40 : 50) * tiles * (c + k));
+  const bool volume = s.axes == 3;
+  const double number = g.taps == 5 ? 36 : 50, filter = g.planes() == 36 ? volume ? 500 : 45
+                                                        : volume         ? 2000
+                                                                         : 100;
+  const int64_t width = kernels<float>().gemm_shape().width, c = round_up(s.c, width),
+                k = round_up(s.k, width);
+  const double tiles = double(g.count), filters = double(s.c * s.k * s.axis[0].kernel);
+  return g.planes() * ((2 * tiles + filter) * filters + number * tiles * double(c + k));
 }
 
 template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
