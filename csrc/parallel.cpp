@@ -30,6 +30,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -64,13 +65,12 @@ template <class F> bool spin_until(F&& ready) {
   return ready();
 }
 
-// Keeps this thread off one of the cores that the process may use. Woken while all cores are busy (another
-// library's threads spin for up to 100 ms after their work), it would queue behind its caller and stay there.
-void keep_off(int core) {
+// Keeps a thread off one of the cores that the process may use.
+void keep_off(pthread_t thread, int core) {
   cpu_set_t cores;
   if (core < 0 || sched_getaffinity(getpid(), sizeof cores, &cores) != 0) return;
   CPU_CLR(core, &cores);
-  if (CPU_COUNT(&cores) > 0) sched_setaffinity(0, sizeof cores, &cores);
+  if (CPU_COUNT(&cores) > 0) pthread_setaffinity_np(thread, sizeof cores, &cores);
 }
 
 thread_local bool inside = false;  // this thread is running a chunk: nested calls are serial
@@ -80,8 +80,8 @@ struct Pool {
   std::atomic<int64_t> pending{0};
   std::atomic<int> sleepers{0};
   std::atomic<int> allowed{0};  // workers with a number below take part
-  std::atomic<int> home{-1};    // the core of the last caller
-  int workers = 0;
+  std::vector<pthread_t> workers;
+  int home = -1;  // the core of the last caller
 
   // The job. Written by the caller before `claims` says so, read only by those who hold a claim.
   ChunkFn f = nullptr;
@@ -137,8 +137,7 @@ struct Pool {
     inside = true;
     FlushDenormals flush;
     auto has_work = [&] { return uint32_t(claims.load()) != 0 && number < allowed.load(); };
-    for (int off = -1;;) {
-      if (const int core = home.load(std::memory_order_relaxed); core != off) keep_off(off = core);
+    for (;;) {
       if (!spin_until(has_work)) {
         std::unique_lock<std::mutex> lock(mutex);
         sleepers.fetch_add(1);
@@ -153,7 +152,7 @@ struct Pool {
   void run(int64_t n_, int64_t grain_, uint32_t chunks_, ChunkFn f_, void* context_) {
     f = f_, context = context_, n = n_, grain = grain_, chunks = chunks_;
     error = nullptr;
-    home.store(sched_getcpu(), std::memory_order_relaxed);
+    leave_core_to_caller();
     pending.store(chunks_);
     const uint64_t epoch = (claims.load() >> 32) + 1;
     claims.store(epoch << 32 | chunks_);
@@ -174,14 +173,30 @@ struct Pool {
     if (error) std::rethrow_exception(std::exchange(error, nullptr));
   }
 
+  // Woken while all cores are busy (another library's threads spin for up to 100 ms after their work), a
+  // worker would queue behind its caller and stay there. Told by the caller, before it wakes: a worker that
+  // still keeps off the core where its caller was last time would have none but the caller's.
+  void leave_core_to_caller() {
+    const int core = sched_getcpu();
+    if (core == home) return;
+    home = core;
+    for (const pthread_t w : workers) keep_off(w, core);
+  }
+
   // As many workers as the system gives, up to `count`; with none the caller works alone.
   void grow(int count) {
-    if (workers >= count) return;
+    if (int(workers.size()) >= count) return;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);  // signals belong to the user's threads
+    home = -1;
     try {
-      for (; workers < count; ++workers) std::thread([this, number = workers] { worker(number); }).detach();
+      workers.reserve(size_t(count));
+      while (int(workers.size()) < count) {
+        std::thread one([this, number = int(workers.size())] { worker(number); });
+        workers.push_back(one.native_handle());
+        one.detach();
+      }
     } catch (const std::system_error&) {
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
