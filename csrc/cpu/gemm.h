@@ -85,6 +85,11 @@ template <class T> struct Product {
   const T* residual = nullptr;  // walked like c
   Activation activation = Activation::none;
   const T* packed_b = nullptr;  // instead of b: pack_b's result
+  bool accumulate = false;      // to what c holds
+  // Two results side by side: c takes the columns before `own`, c2 (rows c2_row apart) those from `split` on,
+  // where a panel begins.
+  T* c2 = nullptr;
+  int64_t own = 0, split = 0, c2_row = 0;
 };
 
 template <class T> void multiply(const Product<T>& g);

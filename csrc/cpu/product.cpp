@@ -63,6 +63,10 @@ template <class T>
 void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t m, int nv) {
   t.bias = g.bias ? g.bias + j : nullptr;
   t.row_bias = g.row_bias ? g.row_bias + i : nullptr;
+  if (g.c2 && j >= g.split) {
+    t.c = g.c2 + i * g.c2_row + (j - g.split), t.c_row = g.c2_row;
+    return kernels<T>().gemm_tile(int(m), nv, t);
+  }
   if (g.cols.step[0] != 1 || g.cols.run(j) < t.n || g.rows.run(i) < m) {
     Bounce<T>(g, i, j, m, t.n).run(nv, t);
     return;
@@ -78,6 +82,7 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
   for (int64_t j = 0; j < columns; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, columns - j);
+    if (j0 + j < g.own) t.n = std::min(t.n, g.own - (j0 + j));
     const int nv = t.n <= s.width ? 1 : s.vectors;
     t.b = b + j * t.k;
     for (int64_t i = 0; i < rows; i += s.mr) {
@@ -137,7 +142,7 @@ template <class T> void multiply(const Product<T>& g) {
                      });
       GemmTile<T> t = first_tile(g);
       t.k = depth;
-      t.accumulate = p > 0;
+      t.accumulate = p > 0 || g.accumulate;
       t.last = p + depth == g.k;
       const int64_t parts = ceil_div(columns, n_part);
       parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {

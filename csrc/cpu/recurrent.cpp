@@ -14,10 +14,6 @@ namespace nn::cpu {
 namespace {
 
 constexpr const char* kNames[kCells] = {"rnn", "rnn", "lstm", "gru", "gru"};
-// Steps whose inputs' part is made at once: it should still lie in L2 when its
-// step comes, and the product needs rows.
-constexpr int64_t kChunkBytes = int64_t(512) << 10, kChunkRows = 256;
-
 std::string shape_text(std::initializer_list<int64_t> shape) {
   return text(View{nullptr, Dtype::f32, true, false, int(shape.size()), shape.begin(), shape.begin()});
 }
@@ -82,6 +78,13 @@ RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directio
   return s;
 }
 
+int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes) {
+  constexpr int64_t kBytes = int64_t(512) << 10, kRows = 256;
+  const int64_t rows = std::max(kRows, kBytes / row_bytes);
+  const int64_t steps = std::max<int64_t>(1, rows / std::max<int64_t>(s.batch, 1));
+  return 2 * steps > s.steps ? std::max<int64_t>(s.steps, 1) : steps;
+}
+
 namespace {
 
 // Arrays of one call; those that may be missing are null.
@@ -140,13 +143,9 @@ template <class T> class ForwardRows {
     if (f_.gates || before) q.gates = a + begin_ * a_row;
     q.used = from, q.used_row = h_row_, q.reset = middle_, q.reset_row = middle_row_;
     place(q, t);
-    const auto soon = [&](int64_t i, int64_t rows, int64_t unit, int64_t units) {
-      for (int64_t g = 0; g < s.gates; ++g) ask_for(q.a + i * a_row + g * s.units + unit, a_row, rows, units);
-    };
-    running_.product(product_, t, from, h_row_, finisher(before ? RecurrentPhase::reset : s.phase(), q),
-                     soon);
+    running_.product(product_, t, from, h_row_, finisher(before ? RecurrentPhase::reset : s.phase(), q));
     if (before)
-      running_.product(*second_, t, middle_, middle_row_, finisher(RecurrentPhase::gru_last, q), soon);
+      running_.product(*second_, t, middle_, middle_row_, finisher(RecurrentPhase::gru_last, q));
     else if (second_)
       running_.product(
           *second_, t, middle_, middle_row_,
@@ -155,8 +154,7 @@ template <class T> class ForwardRows {
               std::copy_n(sums, units, f_.y.at(t, begin_ + r) + unit);
               std::copy_n(sums, units, next_ + r * h_row_ + unit);
             }
-          },
-          [](int64_t, int64_t, int64_t, int64_t) {});
+          });
     running_.rest(t, [&](int64_t first, int64_t count) {
       for (int64_t r = first; r < first + count; ++r) hold(q, t, r);
     });
@@ -260,9 +258,7 @@ template <class T> void forward(const Forward<T>& f) {
   const T* bias = sum_biases(f, static_cast<T*>(sum));
   const T* inner = s.cell == kGru && f.b_hh ? f.b_hh + 2 * s.units : nullptr;
   const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  const int64_t chunk_rows = std::max(kChunkRows, kChunkBytes / (columns * int64_t(sizeof(T))));
-  int64_t chunk = std::max<int64_t>(1, chunk_rows / s.batch);
-  if (2 * chunk > s.steps) chunk = s.steps;
+  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)));
   const bool reuse = chunk < s.steps && s.inputs > 0;
   Workspace<T> w_ih(size_t(reuse ? packed_size<T>(columns, s.inputs) : 1));
   if (reuse) pack_b(Matrix<T>{f.w_ih, 1, s.inputs}, columns, s.inputs, static_cast<T*>(w_ih));
@@ -272,10 +268,12 @@ template <class T> void forward(const Forward<T>& f) {
   const int64_t weights = columns * s.out - (before ? s.units * s.units : 0) + in_second;
   const int64_t parts = once ? 1 : batch_parts(s.batch, s.steps, weights * int64_t(sizeof(T)), 2 * weights);
   const int64_t rows = (s.batch + parts - 1) / parts;
-  const StepProduct<T> product(f.w_hh, 1, s.out, s.out, before ? 2 : s.gates, s.units, rows, once);
+  const StepProduct<T> product(f.w_hh, 1, s.out, s.out, before ? 2 : s.gates, s.units, rows, parts == 1,
+                               once);
   std::optional<StepProduct<T>> second;
-  if (before) second.emplace(f.w_hh + 2 * s.units * s.out, 1, s.out, s.units, 1, s.units, rows, once);
-  if (f.w_hr) second.emplace(f.w_hr, 1, s.units, s.units, 1, s.out, rows, once);
+  if (before)
+    second.emplace(f.w_hh + 2 * s.units * s.out, 1, s.out, s.units, 1, s.units, rows, parts == 1, once);
+  if (f.w_hr) second.emplace(f.w_hr, 1, s.units, s.units, 1, s.out, rows, parts == 1, once);
 
   for (int64_t k = 0; k < s.steps; k += chunk) {
     const int64_t steps = std::min(chunk, s.steps - k), t0 = s.direction ? s.steps - k - steps : k;

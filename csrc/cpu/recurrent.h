@@ -32,6 +32,10 @@ RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directio
                                const OptView& peephole, const OptView& h0, const OptView& c0,
                                const OptView& lengths, const OptView& mask);
 
+// Steps whose part of a product over all steps is made at once: rows that long should still lie in L2 when
+// the other side takes them up, and the product needs rows.
+int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes);
+
 // Fails unless v is missing or a contiguous array of this shape.
 void demand_shape(const RecurrentShape& s, const char* name, const OptView& v,
                   std::initializer_list<int64_t> shape, bool contiguous = false);
@@ -83,12 +87,6 @@ class Ends {
 // set of L1.
 inline int64_t padded(int64_t columns) { return columns + 16; }
 
-// The caches fetch rows x n numbers: pieces of rows a page apart are no stream that they would see coming.
-template <class T> void ask_for(const T* p, int64_t row, int64_t rows, int64_t n) {
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(p + i * row + j);
-}
-
 // f(begin, end, key) for stretches of rows begin..end on which key(row) stays the same.
 template <class K, class F> void stretches(int64_t begin, int64_t end, K&& key, F&& f) {
   while (begin < end) {
@@ -101,43 +99,42 @@ template <class K, class F> void stretches(int64_t begin, int64_t end, K&& key, 
 }
 
 // rows x depth numbers times packed weights (depth x gates x units): the weights are packed once and met at
-// every step. A block is some units with all their gates, so that a tile of it is finished while it lies in
-// L1.
+// every step. A block is some units with all their gates. Blocks are finished by strips: as many as leave the
+// sums in L2, since what a strip reads besides comes from afar, and the caches see long rows coming.
 template <class T> class StepProduct {
  public:
   // Element (k, gate, unit) of the weights is w[k * depth_step + (gate * units + unit) * column_step].
-  // once: the product is wanted so few times that packing does not pay.
+  // shared: threads meet at every step. once: the product is wanted so few times that packing does not pay.
   StepProduct(const T* w, int64_t depth_step, int64_t column_step, int64_t depth, int64_t gates,
-              int64_t units, int64_t rows, bool once);
+              int64_t units, int64_t rows, bool shared, bool once);
 
   int64_t depth() const { return depth_; }
   int64_t units() const { return units_; }
 
-  // finish(sums, row step, gate step, first row, rows, first unit, units) for each tile of the product with
-  // a's rows, which must not change meanwhile; shares blocks among threads. soon(rows, first unit, units):
-  // these will be wanted.
-  template <class F, class S> void run(const T* a, int64_t a_row, int64_t rows, F&& finish, S&& soon) const {
+  // finish(sums, row step, gate step, first row, rows, first unit, units) for each strip of the product with
+  // a's rows, which must not change meanwhile; shares strips among threads.
+  template <class F> void run(const T* a, int64_t a_row, int64_t rows, F&& finish) const {
     if (direct_) return run_direct(a, a_row, rows, finish);
-    parallel_for(blocks_, grain(rows), [&](int64_t begin, int64_t end) {
-      alignas(64) T sums[kMaxSums];
-      const int64_t tiles = (rows + tile_rows_ - 1) / tile_rows_, m = (rows + tiles - 1) / tiles;
-      const int64_t groups = (tiles + kGroup - 1) / kGroup, group = (tiles + groups - 1) / groups * m;
-      for (int64_t b = begin; b < end; ++b)
-        for (int64_t i = 0; i < rows; i += group) {
-          const int64_t count = std::min(group, rows - i), unit = b * block_;
-          const int64_t units = std::min(block_, units_ - unit);
-          soon(i, count, unit, units);
-          multiply_rows(b, count, m, a + i * a_row, a_row, sums);
-          finish(sums, gates_ * block_, block_, i, count, unit, units);
-        }
+    const int64_t strip = strip_blocks(rows), strips = ceil_div(blocks_, strip);
+    parallel_for(strips, grain(rows, strip), [&](int64_t begin, int64_t end) {
+      const int64_t wide = strip * block_, row = gates_ * wide;
+      alignas(64) T few[1024];
+      std::optional<Workspace<T>> many;
+      if (rows * row > 1024) many.emplace(size_t(rows * row));
+      T* const sums = many ? static_cast<T*>(*many) : few;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i * strip, last = std::min(blocks_, first + strip);
+        multiply_blocks(first, last, rows, a, a_row, sums, row, wide);
+        finish(sums, row, wide, int64_t(0), rows, first * block_, std::min(wide, units_ - first * block_));
+      }
     });
   }
 
  private:
-  // Tiles that share a panel while it lies in L1, and the sums of that many.
-  static constexpr int64_t kGroup = 4, kMaxSums = kGroup * 16 * 128;
-  int64_t grain(int64_t rows) const;
-  void multiply_rows(int64_t block, int64_t rows, int64_t m, const T* a, int64_t a_row, T* sums) const;
+  int64_t strip_blocks(int64_t rows) const;
+  int64_t grain(int64_t rows, int64_t strip) const;
+  void multiply_blocks(int64_t first, int64_t last, int64_t rows, const T* a, int64_t a_row, T* sums,
+                       int64_t row, int64_t gate) const;
   template <class F> void run_direct(const T* a, int64_t a_row, int64_t rows, F&& finish) const {
     Workspace<T> sums(size_t(rows * gates_ * units_));
     Gemm<T> g = {};
@@ -151,7 +148,7 @@ template <class T> class StepProduct {
 
   const T* w_;
   int64_t depth_step_, column_step_, depth_, gates_, units_;
-  bool direct_, small_;
+  bool direct_, shared_, small_;
   GemmShape shape_;
   int64_t block_, tile_rows_, panel_, panels_, blocks_;  // units of a block, width and number of its panels
   std::optional<Workspace<T>> packed_;
@@ -169,9 +166,8 @@ template <class T> class Running {
         joined_(size_t(ends ? rows * step_ : 1)) {}
 
   // As w.run with those rows of `a` that run at time t.
-  template <class F, class S>
-  void product(const StepProduct<T>& w, int64_t t, const T* a, int64_t a_row, F&& finish, S&& soon) {
-    if (!ends_) return w.run(a, a_row, rows_, finish, soon);
+  template <class F> void product(const StepProduct<T>& w, int64_t t, const T* a, int64_t a_row, F&& finish) {
+    if (!ends_) return w.run(a, a_row, rows_, finish);
     int64_t count = 0;
     for (int64_t r = 0; r < rows_; ++r)
       if (ends_.active(t, begin_ + r)) {
@@ -180,17 +176,12 @@ template <class T> class Running {
       }
     if (count == 0) return;
     const auto shift = [&](int64_t i) { return which_[i] - i; };
-    w.run(
-        joined_, step_, count,
-        [&](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t n, int64_t unit, int64_t units) {
-          stretches(i, i + n, shift, [&](int64_t r, int64_t end, int64_t by) {
-            finish(sums + (r - i) * row, row, gate, r + by, end - r, unit, units);
+    w.run(joined_, step_, count,
+          [&](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t n, int64_t unit, int64_t units) {
+            stretches(i, i + n, shift, [&](int64_t r, int64_t end, int64_t by) {
+              finish(sums + (r - i) * row, row, gate, r + by, end - r, unit, units);
+            });
           });
-        },
-        [&](int64_t i, int64_t n, int64_t unit, int64_t units) {
-          stretches(i, i + n, shift,
-                    [&](int64_t r, int64_t end, int64_t by) { soon(r + by, end - r, unit, units); });
-        });
   }
 
   // f(first row, rows) for the others.

@@ -26,9 +26,11 @@ template <class T> class BackwardRows {
         joined_(size_t(f.s.cell == kGru ? rows_ * joined_row_ : 1)),
         running_(*f.ends, begin, rows_, f.s.gates * f.s.units) {}
 
-  void run() {
+  // The chunk's steps. later: d of the step behind them.
+  void run(const T* later) {
     const RecurrentShape& s = f_.s;
-    for (int64_t k = s.steps - 1; k >= 0; --k) {
+    later_ = later;
+    for (int64_t k = f_.first + f_.count - 1; k >= f_.first; --k) {
       RecurrentGrad<T> q = whole(k);
       const bool projected = f_.w_hr != nullptr;
       to_state(k + 1, [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
@@ -37,6 +39,7 @@ template <class T> class BackwardRows {
       if (projected) through_projection(q, k);
       if (s.cell == kGruBefore) through_reset(q, k);
     }
+    if (f_.first > 0) return;
     to_state(0, [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
       RecurrentGrad<T> q = state_only();
       tile(q, sums, row, i, count, unit, units);
@@ -45,13 +48,13 @@ template <class T> class BackwardRows {
   }
 
  private:
-  T* d_at(int64_t k) const { return f_.d + (f_.s.time(k) * f_.s.batch + begin_) * f_.d_row(); }
+  T* d_at(int64_t k) const { return f_.d + ((k - f_.first) * f_.s.batch + begin_) * f_.d_row(); }
 
   // Calls f for tiles of d_k w_hh; once without sums where there is no step k.
   template <class F> void to_state(int64_t k, F&& f) {
     const RecurrentShape& s = f_.s;
     if (k == s.steps) return f(nullptr, 0, 0, rows_, 0, s.out);
-    const T* d = d_at(k);
+    const T* d = k < f_.first + f_.count ? d_at(k) : later_ + begin_ * f_.d_row();
     int64_t row = f_.d_row();
     if (s.cell == kGru) {
       for (int64_t i = 0; i < rows_; ++i) {
@@ -60,31 +63,15 @@ template <class T> class BackwardRows {
       }
       d = joined_, row = joined_row_;
     }
-    product(products_.state, k, d, row, k - 1, f);
+    product(products_.state, k, d, row, f);
   }
 
-  // f for tiles of the rows of d_source times w (without sums: where these are 0), while what step k of them
-  // will read is fetched.
-  template <class F>
-  void product(const StepProduct<T>& w, int64_t source, const T* d, int64_t row, int64_t k, F&& f) {
-    const RecurrentShape& s = f_.s;
-    const RecurrentGrad<T> q = k < 0 ? RecurrentGrad<T>{} : whole(k);
-    const int64_t t = s.time(source);
-    running_.product(
-        w, t, d, row,
-        [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit, int64_t units) {
-          f(sums, row, i, count, unit, units);
-        },
-        [&](int64_t i, int64_t rows, int64_t unit, int64_t units) {
-          if (unit + units > s.units || k < 0) return;
-          for (int64_t g = 0; g < s.saved; ++g)
-            ask_for(q.gates + i * q.gates_row + g * q.gates_gate + unit, q.gates_row, rows, units);
-          for (int64_t g = 0; g < s.gates; ++g)
-            ask_for(q.d + i * q.d_row + g * q.d_gate + unit, q.d_row, rows, units);
-          if (q.gy) ask_for(q.gy + i * q.gy_row + unit, q.gy_row, rows, units);
-          if (s.states && k > 0)
-            ask_for(f_.cells.at(s.time(k - 1), begin_ + i) + unit, f_.cells.n, rows, units);
-        });
+  // f for tiles of the rows of d_source times w; without sums where these are 0.
+  template <class F> void product(const StepProduct<T>& w, int64_t source, const T* d, int64_t row, F&& f) {
+    const int64_t t = f_.s.time(source);
+    running_.product(w, t, d, row,
+                     [&](const T* sums, int64_t row, int64_t, int64_t i, int64_t count, int64_t unit,
+                         int64_t units) { f(sums, row, i, count, unit, units); });
     running_.rest(t, [&](int64_t i, int64_t count) { f(nullptr, 0, i, count, 0, w.units()); });
   }
 
@@ -108,7 +95,7 @@ template <class T> class BackwardRows {
     q.c = f_.cells.at(t, begin_), q.c_row = f_.cells.n;
     if (s.states) q.dc = f_.dc + begin_ * s.units, q.dc_row = s.units;
     q.peephole = f_.peephole, q.peephole_gate = s.units;
-    q.d = f_.d + at * f_.d_row(), q.d_row = f_.d_row(), q.d_gate = s.units;
+    q.d = d_at(k), q.d_row = f_.d_row(), q.d_gate = s.units;
     q.before = s.cell == kGruBefore;
     return q;
   }
@@ -153,7 +140,7 @@ template <class T> class BackwardRows {
   void through_projection(RecurrentGrad<T> q, int64_t k) {
     const RecurrentShape& s = f_.s;
     const int64_t t = s.time(k);
-    T* dout = f_.dout + (t * s.batch + begin_) * s.out;
+    T* dout = f_.dout + ((k - f_.first) * s.batch + begin_) * s.out;
     for (int64_t r = 0; r < rows_; ++r) {
       T* dh = f_.dh + (begin_ + r) * s.out;
       const bool on = f_.ends->active(t, begin_ + r);
@@ -161,14 +148,14 @@ template <class T> class BackwardRows {
       if (on) std::fill_n(dh, s.out, T(0));
     }
     q.projected = true, q.mask = nullptr, q.gy = nullptr;
-    product(*products_.second, k, dout, s.out, k,
+    product(*products_.second, k, dout, s.out,
             [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
               finish(s.phase(), q, k, sums, row, i, count, unit, units);
             });
   }
 
   void through_reset(const RecurrentGrad<T>& q, int64_t k) {
-    product(*products_.second, k, d_at(k) + 2 * f_.s.units, f_.d_row(), k,
+    product(*products_.second, k, d_at(k) + 2 * f_.s.units, f_.d_row(),
             [&](const T* sums, int64_t row, int64_t i, int64_t count, int64_t unit, int64_t units) {
               finish(RecurrentPhase::reset, q, k, sums, row, i, count, unit, units);
             });
@@ -176,26 +163,41 @@ template <class T> class BackwardRows {
 
   const Backward<T>& f_;
   const Products<T>& products_;
+  const T* later_ = nullptr;
   int64_t begin_, rows_, joined_row_;
   Workspace<T> joined_;  // gru: the parts of d that meet w_hh side by side
   Running<T> running_;
 };
 
-template <class T> void gate_gradients(const Backward<T>& f) {
+template <class T> void backward(Backward<T>& f, const Gradients<T>& to, bool add_x) {
   const RecurrentShape& s = f.s;
-  const int64_t h = s.units;
+  const int64_t h = s.units, columns = s.gates * h, step = s.batch * f.d_row();
   const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  const int64_t depth = before ? 2 * h : s.gates * h;
-  const int64_t weights = s.gates * h * s.out + (f.w_hr ? s.out * h : 0);
+  const int64_t weights = columns * s.out + (f.w_hr ? s.out * h : 0);
   const int64_t parts = once ? 1 : batch_parts(s.batch, s.steps, weights * int64_t(sizeof(T)), 2 * weights);
   const int64_t rows = (s.batch + parts - 1) / parts;
-  Products<T> products = {StepProduct<T>(f.w_hh, s.out, 1, depth, 1, s.out, rows, once), {}};
-  if (before) products.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, rows, once);
-  if (f.w_hr) products.second.emplace(f.w_hr, h, 1, s.out, 1, h, rows, once);
-  parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part)
-      BackwardRows<T>(f, products, part * rows, std::min(s.batch, (part + 1) * rows)).run();
-  });
+  Products<T> products = {
+      StepProduct<T>(f.w_hh, s.out, 1, before ? 2 * h : columns, 1, s.out, rows, parts == 1, once), {}};
+  if (before) products.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, rows, parts == 1, once);
+  if (f.w_hr) products.second.emplace(f.w_hr, h, 1, s.out, 1, h, rows, parts == 1, once);
+
+  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)));
+  const bool reuse = f.gx && chunk < s.steps;
+  Workspace<T> w_ih(size_t(reuse ? packed_size<T>(s.inputs, columns) : 1));
+  if (reuse) pack_b(Matrix<T>{f.w_ih, s.inputs, 1}, s.inputs, columns, static_cast<T*>(w_ih));
+  Workspace<T> d(size_t(chunk * step)), dout(size_t(f.w_hr ? chunk * s.batch * s.out : 1));
+  Workspace<T> later(size_t(chunk < s.steps ? step : 1));
+  f.d = d, f.dout = dout, f.first = s.steps;
+  do {  // once even without steps: gradients of weights are then zero
+    f.count = f.first > 0 ? (f.first - 1) % chunk + 1 : 0, f.first -= f.count;
+    parallel_for(f.rows() > 0 ? parts : 0, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part)
+        BackwardRows<T>(f, products, part * rows, std::min(s.batch, (part + 1) * rows)).run(later);
+    });
+    weight_gradients(f, to);
+    if (f.gx) input_gradient(f, reuse ? static_cast<const T*>(w_ih) : nullptr, add_x);
+    if (f.first > 0) std::copy_n(f.d, step, static_cast<T*>(later));
+  } while (f.first > 0);
 }
 
 // Steps of a gradient whose features may lie anywhere: read in place, or as a contiguous copy.
@@ -293,13 +295,11 @@ Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& g
     f.w_ih = w_i.as<T>(), f.w_hh = w_h.as<T>(), f.w_hr = w_r.as<T>(), f.peephole = peep.as<T>();
     f.mask = m.as<T>(), f.gates = gates.as<const T>(), f.ends = &ends;
     f.dh = begin_grad<T>(s, out_h, gh, s.out), f.dc = begin_grad<T>(s, out_c, gc, s.states);
-    Workspace<T> d(size_t(s.rows() * f.d_row())), dout(size_t(w_hr ? s.rows() * s.out : 1));
-    f.d = d, f.dout = dout, f.gx = out_x.as<T>();
-    if (s.rows() > 0) gate_gradients(f);
-    weight_gradients(
-        f, Gradients<T>{gw_ih.as<T>(), gw_hh.as<T>(), gb_ih.as<T>(), cell == kGru ? gb_hh.as<T>() : nullptr,
-                        w_hr ? gw_hr.as<T>() : nullptr, peephole ? gp.as<T>() : nullptr});
-    if (needs_x) input_gradient(f, bool(gx));
+    f.gx = needs_x ? out_x.as<T>() : nullptr;
+    backward(f,
+             Gradients<T>{gw_ih.as<T>(), gw_hh.as<T>(), gb_ih.as<T>(), cell == kGru ? gb_hh.as<T>() : nullptr,
+                          w_hr ? gw_hr.as<T>() : nullptr, peephole ? gp.as<T>() : nullptr},
+             bool(gx));
   });
   return {out_x, out_h, out_c, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp};
 }

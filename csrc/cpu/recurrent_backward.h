@@ -5,6 +5,7 @@
 
 namespace nn::cpu {
 
+// Steps are walked in chunks, last ones first: a chunk's d still lies in cache when the products read it.
 template <class T> struct Backward {
   RecurrentShape s;
   Sequence<const T> gy, gcells, y, cells;
@@ -12,13 +13,16 @@ template <class T> struct Backward {
   int64_t x_time;
   const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
   const Ends* ends;
-  T *dh, *dc;  // gradients of the states, at last of h0 and c0
-  T* d;        // (T, N, columns()), rows d_row() apart
-  T* dout;     // (T, N, P) gradient of the projection's result
-  T* gx;       // (T, N, I) in x's order, or null
+  T *dh, *dc;            // gradients of the states, at last of h0 and c0
+  T* gx;                 // (T, N, I) in x's order, or null
+  int64_t first, count;  // the chunk: steps k from first on
+  T* d;                  // its gates' gradients (count, N, columns()), rows d_row() apart
+  T* dout;               // (count, N, P) gradient of the projection's result
 
   int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
   int64_t d_row() const { return padded(columns()); }
+  int64_t rows() const { return count * s.batch; }       // of the chunk
+  bool more() const { return first + count < s.steps; }  // sums go on from later chunks
   // c and h before step k, of rows that were active then (or not): the array, or the states at the start
   Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
                            bool was) const {
@@ -32,10 +36,11 @@ template <class T> struct Gradients {
   T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gpeephole;
 };
 
-// gw = d^T [x, h_(t-1)], and the sums of d.
+// The chunk's part of gw = d^T [x, h_(t-1)], and of the sums of d.
 template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to);
 
-// gx = d w_ih, in x's order of axes; added to what is there if `add`.
-template <class T> void input_gradient(const Backward<T>& f, bool add);
+// gx = d w_ih of the chunk's steps, in x's order of axes; added to what is there if `add`. packed: w_ih's
+// panels, or null.
+template <class T> void input_gradient(const Backward<T>& f, const T* packed, bool add);
 
 }  // namespace nn::cpu

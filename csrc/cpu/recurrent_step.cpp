@@ -9,14 +9,16 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kDepth = 256;                   // of a tile: its panels stay in L1
-constexpr int64_t kStepFlops = int64_t(2) << 20;  // some 10 us of one thread
+constexpr int64_t kDepth = 256;                      // of a tile: its panels stay in L1
+constexpr int64_t kGroup = 4;                        // tiles that share a panel while it lies there
+constexpr int64_t kStripBytes = int64_t(128) << 10;  // of sums
+constexpr int64_t kStepFlops = int64_t(2) << 20;     // some 10 us of one thread
 
 }  // namespace
 
 template <class T>
 StepProduct<T>::StepProduct(const T* w, int64_t depth_step, int64_t column_step, int64_t depth, int64_t gates,
-                            int64_t units, int64_t rows, bool once)
+                            int64_t units, int64_t rows, bool shared, bool once)
     : w_(w),
       depth_step_(depth_step),
       column_step_(column_step),
@@ -24,6 +26,7 @@ StepProduct<T>::StepProduct(const T* w, int64_t depth_step, int64_t column_step,
       gates_(gates),
       units_(units),
       direct_(once),
+      shared_(shared),
       shape_(kernels<T>().gemm_shape()) {
   if (direct_) return;
   const int vectors = gates == 3 ? 3 : 4;
@@ -46,34 +49,46 @@ StepProduct<T>::StepProduct(const T* w, int64_t depth_step, int64_t column_step,
   });
 }
 
-template <class T> int64_t StepProduct<T>::grain(int64_t rows) const {
-  const int64_t weights = gates_ * block_ * depth_;
+// Panels of few rows hold all gates of a block: strips are single blocks there.
+template <class T> int64_t StepProduct<T>::strip_blocks(int64_t rows) const {
+  if (small_) return 1;
+  const int64_t fitting = kStripBytes / (rows * gates_ * block_ * int64_t(sizeof(T)));
+  const int64_t sharers = shared_ ? num_threads() : 1;
+  return std::max<int64_t>(1, std::min(fitting, sharers > 1 ? blocks_ / (4 * sharers) : blocks_));
+}
+
+template <class T> int64_t StepProduct<T>::grain(int64_t rows, int64_t strip) const {
+  const int64_t weights = gates_ * block_ * depth_ * strip;
   const int64_t work =
       std::max(2 * rows * weights, 4 * weights * int64_t(sizeof(T)));  // flops, or bytes from L3
   return std::max<int64_t>(1, kStepFlops / work);
 }
 
-// sums = rows times a block of weights, in tiles of m rows that share each panel.
-template <class T> void StepProduct<T>::multiply_rows(int64_t block, int64_t rows, int64_t m, const T* a,
-                                                      int64_t a_row, T* sums) const {
+// sums = rows times blocks of weights, in equal tiles that share each panel.
+template <class T> void StepProduct<T>::multiply_blocks(int64_t first, int64_t last, int64_t rows, const T* a,
+                                                        int64_t a_row, T* sums, int64_t row,
+                                                        int64_t gate) const {
   const int64_t piece = ceil_div(depth_, ceil_div(depth_, kDepth));
+  const int64_t tiles = ceil_div(rows, tile_rows_), m = ceil_div(rows, tiles);
+  const int64_t group = ceil_div(tiles, ceil_div(tiles, kGroup)) * m;
   GemmTile<T> t = {};
   t.panel = !small_;
   t.a_row = a_row, t.a_k = 1, t.b_k = panel_;
-  t.c_row = gates_ * block_;
+  t.c_row = row;
   t.n = panel_;
-  const T* w = *packed_ + block * gates_ * block_ * depth_;
-  for (int64_t p = 0; p < panels_; ++p)
-    for (int64_t k = 0; k < depth_; k += piece) {
-      t.k = std::min(piece, depth_ - k);
-      t.b = w + (p * depth_ + k) * panel_;
-      t.accumulate = k > 0;
-      for (int64_t i = 0; i < rows; i += m) {
-        t.a = a + i * a_row + k;
-        t.c = sums + i * t.c_row + p * panel_;
-        kernels<T>().gemm_tile(int(std::min(m, rows - i)), int(panel_ / shape_.width), t);
-      }
-    }
+  for (int64_t b = first; b < last; ++b)
+    for (int64_t i0 = 0; i0 < rows; i0 += group)
+      for (int64_t p = 0; p < panels_; ++p)
+        for (int64_t k = 0; k < depth_; k += piece) {
+          t.k = std::min(piece, depth_ - k);
+          t.b = *packed_ + (b * gates_ * block_ + p * panel_) * depth_ + k * panel_;
+          t.accumulate = k > 0;
+          for (int64_t i = i0; i < std::min(rows, i0 + group); i += m) {
+            t.a = a + i * a_row + k;
+            t.c = sums + i * row + p * gate + (b - first) * block_;
+            kernels<T>().gemm_tile(int(std::min(m, rows - i)), int(panel_ / shape_.width), t);
+          }
+        }
 }
 
 int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row) {

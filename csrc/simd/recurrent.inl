@@ -96,40 +96,38 @@ template <class T> NN_INLINE void gru_last_unit(const RecurrentStep<T>& t, int64
   put(t.y, r * t.y_row + j, h, k);
 }
 
-template <class T, class F> NN_INLINE void each_unit(int64_t rows, int64_t units, F&& f) {
+template <class T, bool Relu>
+NN_INLINE void rnn_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
+  const vec<T> v = load(t.a + r * t.a_row + j, k) + load(t.s + r * t.s_row + j, k);
+  const vec<T> h = Relu ? max(set1(T(0)), v) : gate_tanh(v);
+  store(t.next + r * t.next_row + j, h, k);
+  put(t.y, r * t.y_row + j, h, k);
+}
+
+// Unit(t, row, first unit, units) for each register of t's rows; t: a step or its gradient.
+template <auto Unit, template <class> class Tile, class T> NN_INLINE void each_unit(const Tile<T>& t) {
   constexpr int w = vec<T>::width;
-  for (int64_t r = 0; r < rows; ++r) {
+  for (int64_t r = 0; r < t.rows; ++r) {
     int64_t j = 0;
-    for (; j + w <= units; j += w) f(r, j, w);
-    if (j < units) f(r, j, int(units - j));
+    for (; j + w <= t.units; j += w) Unit(t, r, j, w);
+    if (j < t.units) Unit(t, r, j, int(t.units - j));
   }
 }
 
 template <class T> void recurrent_step(RecurrentPhase phase, const RecurrentStep<T>& t) {
   switch (phase) {
     case RecurrentPhase::lstm:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        lstm_unit(t, r, j, k);
-      });
+      return each_unit<lstm_unit<T>>(t);
     case RecurrentPhase::gru:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        gru_unit(t, r, j, k);
-      });
+      return each_unit<gru_unit<T>>(t);
     case RecurrentPhase::reset:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        reset_unit(t, r, j, k);
-      });
+      return each_unit<reset_unit<T>>(t);
     case RecurrentPhase::gru_last:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        gru_last_unit(t, r, j, k);
-      });
+      return each_unit<gru_last_unit<T>>(t);
+    case RecurrentPhase::relu:
+      return each_unit<rnn_unit<T, true>>(t);
     default:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        const vec<T> v = load(t.a + r * t.a_row + j, k) + load(t.s + r * t.s_row + j, k);
-        const vec<T> h = phase == RecurrentPhase::tanh ? gate_tanh(v) : max(set1(T(0)), v);
-        store(t.next + r * t.next_row + j, h, k);
-        put(t.y, r * t.y_row + j, h, k);
-      });
+      return each_unit<rnn_unit<T, false>>(t);
   }
 }
 
@@ -190,36 +188,32 @@ template <class T> NN_INLINE void reset_grad_unit(const RecurrentGrad<T>& t, int
   store(dh, fma(du * reset, mask, load(dh, k)), k);
 }
 
-template <class T>
-NN_INLINE void rnn_grad_unit(bool relu, const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+template <class T, bool Relu>
+NN_INLINE void rnn_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
   const vec<T> h = load(t.y + r * t.y_row + j, k), dh = state_grad(t, r, j, k);
-  store(t.d + r * t.d_row + j, relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * fnma(h, h, set1(T(1))),
+  store(t.d + r * t.d_row + j, Relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * fnma(h, h, set1(T(1))),
         k);
   store(t.dh + r * t.dh_row + j, set1(T(0)), k);
+}
+
+template <class T> NN_INLINE void carry_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
+  store(t.dh + r * t.dh_row + j, state_grad(t, r, j, k), k);
 }
 
 template <class T> void recurrent_grad(RecurrentPhase phase, const RecurrentGrad<T>& t) {
   switch (phase) {
     case RecurrentPhase::lstm:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        lstm_grad_unit(t, r, j, k);
-      });
+      return each_unit<lstm_grad_unit<T>>(t);
     case RecurrentPhase::gru:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        gru_grad_unit(t, r, j, k);
-      });
+      return each_unit<gru_grad_unit<T>>(t);
     case RecurrentPhase::reset:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        reset_grad_unit(t, r, j, k);
-      });
+      return each_unit<reset_grad_unit<T>>(t);
     case RecurrentPhase::carry:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        store(t.dh + r * t.dh_row + j, state_grad(t, r, j, k), k);
-      });
+      return each_unit<carry_unit<T>>(t);
+    case RecurrentPhase::relu:
+      return each_unit<rnn_grad_unit<T, true>>(t);
     default:
-      return each_unit<T>(t.rows, t.units, [&](int64_t r, int64_t j, int k) __attribute__((always_inline)) {
-        rnn_grad_unit(phase == RecurrentPhase::relu, t, r, j, k);
-      });
+      return each_unit<rnn_grad_unit<T, false>>(t);
   }
 }
 

@@ -51,7 +51,7 @@ class Recurrent(Function):
     def forward(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
         kernel, cell, directions, save = self.kernels.recurrent_forward, self.cell, self.directions, self.save
         y, h_n, c_n, cells, *gates = kernel(
-            x, h0, c0, *weights[:6], self.lengths, self.mask, None, None, None, None, cell, 0, directions,
+            x, h0, c0, *(weights if directions == 1 else weights[:6]), self.lengths, self.mask, None, None, None, None, cell, 0, directions,
             self.batch_first, save,
         )  # fmt: skip
         if directions == 2:
@@ -125,7 +125,7 @@ class RecurrentCell(Recurrent):
 def _taped(inputs: Any) -> bool:
     if grad_mode.enabled:
         for x in inputs:
-            if isinstance(x, Tensor) and x.requires_grad:
+            if x is not None and type(x) is not np.ndarray and isinstance(x, Tensor) and x.requires_grad:
                 return True
     return False
 
