@@ -33,7 +33,9 @@
 
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
-#include "pool_grad.inl"   // stands on pool.inl
+#include "pool_parts.inl"  // stands on pool.inl
+
+#include "pool_grad.inl"  // stands on pool_parts.inl
 
 #include "depthwise.inl"  // stands on pool_grad.inl
 

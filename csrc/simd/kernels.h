@@ -375,7 +375,7 @@ template <class T> struct ClassTargets {
   NN_KERNEL(winograd_filter, void, (WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
   NN_KERNEL(winograd_filter_grad, void, (WinogradForm form, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
 
-/* pool.inl, pool_grad.inl */
+/* pool.inl, pool_parts.inl, pool_grad.inl */
 #define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(pool_average, void, (const PoolRows<T>& p))                                                                        \
   NN_KERNEL(pool_extreme, void, (bool smallest, const PoolRows<T>& p))                                                         \

@@ -1,11 +1,13 @@
 // Pooling of rows: maximum, minimum and average of windows, and the taps of the winners.
 //
-// What a run of windows meets stands in slots of scratch, between neutral elements, so that no lane needs a
-// mask: without winners one slot per row, into which the rows of a window are folded, down the columns; with
-// winners a copy of each of these rows. Then windows are folded along the slots. A stride of two takes every
-// other lane of two registers. Some rows' slots are filled before the first is read, since loads that
-// straddle two stores wait for both. Winners: taps are visited in their order, since ties go to the first one
-// and NaN to the last one (PyTorch's rule). Bound by bytes for windows up to about 3 x 3.
+// Windows of two or three elements, one or two apart, are put together from registers of the rows, where
+// these lie (pool_parts.inl). Else what a run of windows meets stands in slots of scratch, between neutral
+// elements, so that no lane needs a mask: without winners one slot per row, into which the rows of a window
+// are folded, down the columns; with winners a copy of each of these rows. Then windows are folded along the
+// slots. A stride of two takes every other lane of two registers. Some rows' slots are filled before the
+// first is read, since loads that straddle two stores wait for both. Winners: taps are visited in their
+// order, since ties go to the first one and NaN to the last one (PyTorch's rule). Bound by bytes for windows
+// up to about 3 x 3.
 namespace nn {
 namespace {
 
@@ -106,11 +108,11 @@ template <int stride, class T> NN_INLINE int64_t window_reach(const PoolRows<T>&
   return stride * ((s.n + vec<T>::width - 1) & -vec<T>::width) + p.dilation * (p.kernel - 1);
 }
 
-// put(j, a, m) for n windows of a slot. K: their size if it is known (and the dilation 1), or 0.
-template <int op, int stride, int K, class T, class F>
+// put(j, a, m) for n windows of a slot
+template <int op, int stride, class T, class F>
 NN_INLINE void slide(const PoolRows<T>& p, const T* v, int64_t n, F&& put) {
   constexpr int w = vec<T>::width;
-  const int64_t d = K ? 1 : p.dilation, kernel = K ? K : p.kernel;
+  const int64_t d = p.dilation, kernel = p.kernel;
   for (int64_t j = 0; j < n; j += w) {
     const T* q = v + j * stride;
     vec<T> a = load(q);
@@ -129,7 +131,7 @@ NN_INLINE void slide(const PoolRows<T>& p, const T* v, int64_t n, F&& put) {
   }
 }
 
-template <int op, int stride, int K, class T> NN_INLINE void fold_rows(const PoolRows<T>& p) {
+template <int op, int stride, class T> NN_INLINE void fold_rows(const PoolRows<T>& p) {
   const T rest = neutral<op, T>();
   each_span(p, p.out, stride, -p.low, p.dilation * (p.kernel - 1) + 1, p.in, [&](const Span& s) {
     blank(p, s, p.rows, window_reach<stride>(p, s), rest);
@@ -141,19 +143,11 @@ template <int op, int stride, int K, class T> NN_INLINE void fold_rows(const Poo
       }
       for (int64_t i = from; i < to; ++i) {
         fetch_rows(p, i);
-        slide<op, stride, K, T>(p, slot(p, s, i - from), s.n, [&](int64_t j, vec<T> a, int m) {
-          put_pooled<op, T>(p, i, s.first + j, a, m);
-        });
+        slide<op, stride, T>(p, slot(p, s, i - from), s.n,
+                             [&](int64_t j, vec<T> a, int m) { put_pooled<op, T>(p, i, s.first + j, a, m); });
       }
     });
   });
-}
-
-// f(count_of<K>): the sizes that networks use are worth code of their own
-template <class T, class F> NN_INLINE void by_kernel(const PoolRows<T>& p, F&& f) {
-  if (p.dilation == 1 && p.kernel == 3) return f(count_of<3>());
-  if (p.dilation == 1 && p.kernel == 2) return f(count_of<2>());
-  f(count_of<0>());
 }
 
 // Windows that lie anywhere.
@@ -172,26 +166,6 @@ template <int op, class T> NN_INLINE void fold_anywhere(const PoolRows<T>& p) {
     each_vector<vec<T>::width>(p.out,
                                [&](int64_t j, int m) { put_pooled<op, T>(p, i, j, load(r + j, m), m); });
   }
-}
-
-template <int op, class T> NN_INLINE void pool_rows(const PoolRows<T> p) {
-  if (is_plain(p)) {
-    for (int64_t i = 0; i < p.rows; ++i) {
-      fetch_rows(p, i);
-      fold_columns<op, T>(p.x, p.offset + p.begin[i], p.begin[i + 1] - p.begin[i], p.in,
-                          [&](int64_t j, vec<T> a, int m) { put_pooled<op, T>(p, i, j, a, m); });
-    }
-  } else if (p.stride == 1) {
-    by_kernel(p, [&](auto k) { fold_rows<op, 1, decltype(k)::value, T>(p); });
-  } else if (p.stride == 2) {
-    by_kernel(p, [&](auto k) { fold_rows<op, 2, decltype(k)::value, T>(p); });
-  } else {
-    fold_anywhere<op, T>(p);
-  }
-}
-template <class T> void pool_average(const PoolRows<T>& p) { pool_rows<kSum, T>(p); }
-template <class T> void pool_extreme(bool smallest, const PoolRows<T>& p) {
-  smallest ? pool_rows<kMin, T>(p) : pool_rows<kMax, T>(p);
 }
 
 // Lanes that no element won hold nothing but the worst value (and NaN, if that is ignored): the first tap
@@ -227,10 +201,10 @@ NN_INLINE void challenge(vec<T> v, vec<T> tap, vec<T>& best, vec<T>& at) {
 
 // The winners of windows whose first elements are `row`'s slots' q, and their taps. Returns a sum that is NaN
 // if any element is.
-template <bool smallest, bool nan, int stride, int K, class T>
+template <bool smallest, bool nan, int stride, class T>
 NN_INLINE vec<T> contest(const PoolRows<T>& p, int64_t row, const T* q, vec<T>& best, vec<T>& at) {
   constexpr int w = vec<T>::width;
-  const int64_t d = K ? 1 : p.dilation, kernel = K ? K : p.kernel;
+  const int64_t d = p.dilation, kernel = p.kernel;
   const bool dense = stride == 2 && d == 1;
   const vec<T> one = set1(T(1));
   vec<T> seen = set1(T(0));
@@ -266,8 +240,7 @@ NN_INLINE void put_winners(const PoolRows<T>& p, int64_t row, int64_t o, vec<T> 
   if (p.y_winner) store_winners(p, row * p.out + o, at, m);
 }
 
-template <bool smallest, bool ignore, int stride, int K, class T>
-NN_INLINE void winner_rows(const PoolRows<T>& p) {
+template <bool smallest, bool ignore, int stride, class T> NN_INLINE void winner_rows(const PoolRows<T>& p) {
   constexpr int w = vec<T>::width;
   const T rest = neutral<smallest ? kMin : kMax, T>();
   each_span(p, p.out, stride, -p.low, p.dilation * (p.kernel - 1) + 1, p.in, [&](const Span& s) {
@@ -284,9 +257,9 @@ NN_INLINE void winner_rows(const PoolRows<T>& p) {
         fetch_rows(p, i);
         each_vector<w>(s.n, [&](int64_t j, int m) {
           vec<T> best, at;
-          const vec<T> seen = contest<smallest, false, stride, K, T>(p, i, q + j * stride, best, at);
+          const vec<T> seen = contest<smallest, false, stride, T>(p, i, q + j * stride, best, at);
           if (!ignore && any(is_nan(seen)))
-            contest<smallest, true, stride, 0, T>(p, i, q + j * stride, best, at);
+            contest<smallest, true, stride, T>(p, i, q + j * stride, best, at);
           put_winners(p, i, s.first + j, best, at, m);
         });
       }
@@ -342,24 +315,6 @@ NN_INLINE void winner_plain(const PoolRows<T>& p, int64_t row) {
     if (!ignore && any(is_nan(seen))) contest_plain<smallest, true, k, T>(p, row, j, m, best, at);
     for (int l = 0; l < k; ++l) put_winners(p, row, j + l * w, best[l], at[l], m);
   });
-}
-
-template <bool smallest, bool ignore, class T> NN_INLINE void pool_winner_of(const PoolRows<T> p) {
-  if (!is_plain(p) && p.stride == 1)
-    return by_kernel(p, [&](auto k) { winner_rows<smallest, ignore, 1, decltype(k)::value, T>(p); });
-  if (p.stride == 2)
-    return by_kernel(p, [&](auto k) { winner_rows<smallest, ignore, 2, decltype(k)::value, T>(p); });
-  for (int64_t i = 0; i < p.rows; ++i)
-    if (is_plain(p))
-      winner_plain<smallest, ignore, T>(p, i);
-    else
-      for (int64_t o = 0; o < p.out; ++o) winner_scalar<smallest, ignore, T>(p, i, o);
-}
-template <class T> void pool_winner(bool smallest, bool ignore_nan, const PoolRows<T>& p) {
-  if (ignore_nan)
-    smallest ? pool_winner_of<true, true, T>(p) : pool_winner_of<false, true, T>(p);
-  else
-    smallest ? pool_winner_of<true, false, T>(p) : pool_winner_of<false, false, T>(p);
 }
 
 }  // namespace
