@@ -38,6 +38,13 @@ struct Square {
         k(std::min(kSide, q.s.k - k0)) {}
 };
 
+// Asks for a part of rows of n numbers.
+template <class T>
+void ask_for(const T* x, int64_t rows, int64_t step, int64_t n, int64_t part, int64_t parts) {
+  for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i)
+    for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + i * step + j, 0, 2);
+}
+
 // u[e][channel][filter] (+)= the sum over the tiles at hand.
 template <class T> void add_products(const Squares<T>& q, const Square& a, bool accumulate, T* u) {
   const Kernels<T>& kern = kernels<T>();
@@ -47,22 +54,32 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
   const int64_t ahead = a.frame - d.low, first = std::max(q.gy.first, -ahead),
                 last = std::max(first, std::min(q.gy.last, d.in - ahead)), depth = (last - first) * q.tiles;
   const int64_t most = shape.max_rows[shape.vectors], rows = ceil_div(a.c, ceil_div(a.c, most));
+  const int64_t planes = q.g.planes(), parts = ceil_div(a.k, shape.nr) * ceil_div(a.c, rows);
+  const T *v = q.v.at(depth ? (first + ahead - q.x.first) * q.tiles : 0, a.c0),
+          *z = q.z.at(depth ? (first - q.gy.first) * q.tiles : 0, a.k0);
   const double flops = 2.0 * double((depth + 1) * a.c * a.k);
-  parallel_for(q.g.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
+  parallel_for(planes, std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
     GemmTile<T> t = {};
     t.k = depth, t.a_row = 1, t.a_k = q.v.deep, t.b_k = q.z.deep, t.c_row = kSide;
     t.accumulate = accumulate;
-    for (int64_t e = begin; e < end; ++e)
+    for (int64_t e = begin; e < end; ++e) {
+      int64_t part = 0;
       for (int64_t j = 0; j < a.k; j += shape.nr) {
         t.n = std::min<int64_t>(shape.nr, a.k - j);
         const int nv = int(ceil_div(t.n, shape.width));
-        for (int64_t i = 0; i < a.c; i += rows) {
-          t.a = q.v.at(depth ? (first + ahead - q.x.first) * q.tiles : 0, a.c0 + i) + e * q.v.plane();
-          t.b = q.z.at(depth ? (first - q.gy.first) * q.tiles : 0, a.k0 + j) + e * q.z.plane();
+        for (int64_t i = 0; i < a.c; i += rows, ++part) {
+          if (e + 1 < end) {  // the next plane comes from L3 while this one is summed
+            ask_for(v + (e + 1) * q.v.plane(), depth, q.v.deep, a.c, part, parts);
+            ask_for(z + (e + 1) * q.z.plane(), depth, q.z.deep, a.k, part, parts);
+            if (accumulate) ask_for(u + (e + 1) * kSquareStep<T>, a.c, kSide, a.k, part, parts);
+          }
+          t.a = v + e * q.v.plane() + i;
+          t.b = z + e * q.z.plane() + j;
           t.c = u + e * kSquareStep<T> + i * kSide + j;
           kern.gemm_tile(int(std::min(rows, a.c - i)), nv, t);
         }
       }
+    }
   });
 }
 
