@@ -176,7 +176,9 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(scatter_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),      \
         "x", "index", "source", "axis", "out")                                                                                 \
   NN_OP(scatter_add_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, const OptView& out),  \
-        "x", "index", "source", "axis", "out")
+        "x", "index", "source", "axis", "out")                                                                                 \
+  NN_OP(scatter_reduce_forward, Array, (const View& x, const View& index, const View& source, int64_t axis, int64_t reduce,    \
+        bool include_self), "x", "index", "source", "axis", "reduce", "include_self")
 
 // axes: () is all of them. Sums and products of integers are int64.
 #define NN_REDUCE_OPS(NN_OP)                                                                                                   \

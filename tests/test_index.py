@@ -47,6 +47,11 @@ def test_gather_and_scatter_kernels(axis):
         check_kernels("gather_forward", x, index[::-1, :, ::2].astype(np.int32), axis, kind="exact")
         source = randn(12, 12, 12)
         check_kernels("scatter_add_forward", x, index, source, axis, n=11)
+        for reduce in range(3):
+            for include_self in (False, True):
+                check_kernels(
+                    "scatter_reduce_forward", x, index, source, axis, reduce, include_self, kind="sum", n=11
+                )
         unique = np.argsort(randn(*x.shape), axis=axis)
         check_kernels("scatter_forward", x, unique, source, axis, kind="exact")
 
@@ -142,6 +147,9 @@ CASES = [
     ("scatter", lambda x, s: nn.scatter(x, 1, U, s), lambda x, s: x.scatter(1, TU, s), [(3, 4), (2, 3)]),
     ("scatter_add", lambda x, s: nn.scatter_add(x, 1, I, s), lambda x, s: x.scatter_add(1, TI, s),
      [(3, 4), (2, 3)]),
+    *[(f"scatter_reduce {reduce} {own}", partial(lambda r, o, x, s: nn.scatter_reduce(x, 1, I, s, r, o), reduce, own),
+       partial(lambda r, o, x, s: x.scatter_reduce(1, TI, s, r, include_self=o), reduce, own), [(3, 4), (2, 3)])
+      for reduce in ("sum", "prod", "mean", "amax", "amin") for own in (True, False)],
     ("take_along_dim", lambda x: nn.take_along_dim(x, I[:, :1], 1), lambda x: x.take_along_dim(TI[:, :1], 1),
      [(2, 4)]),
 ]  # fmt: skip
@@ -154,6 +162,36 @@ def test_equals_torch_and_differentiates(name, f, torch_f, shapes):
     check_gradient(f, *arrays)
     t = [nn.Tensor(a.astype(np.float64), requires_grad=True) for a in arrays]
     check_gradient(lambda gy: nn.grad(f(*t), t, gy, create_graph=True)[0], randn(*f(*arrays).shape))
+
+
+@pytest.mark.parametrize("reduce", ["prod", "amax", "amin"])
+@pytest.mark.parametrize("own", [True, False])
+def test_scatter_reduce_beside_zeros_and_ties(reduce, own):
+    x = np.array([[0.0, 2.0, 3.0], [1.0, 5.0, 0.0]])
+    src = np.array([[0.0, 4.0, 0.0, 2.0], [0.0, 0.0, 7.0, 5.0]])
+    index = np.array([[1, 1, 2, 0], [0, 0, 2, 1]])
+    if reduce != "prod" and not own:
+        x += 0.25  # PyTorch gives a share to numbers of x that are left out but equal the result
+    check_torch(
+        lambda a, s: nn.scatter_reduce(a, 1, index, s, reduce, own),
+        lambda a, s: a.scatter_reduce(1, torch.from_numpy(index), s, reduce, include_self=own),
+        x, src, dtypes=[np.float64],
+    )  # fmt: skip
+
+
+def test_scatter_reduce_of_special_numbers_and_integers():
+    special = np.array([np.nan, np.inf, 1.0], np.float32)
+    y = nn.scatter_reduce(np.zeros(2, np.float32), 0, [0, 1, 1], special, "amax", False)
+    assert np.isnan(y[0]) and y[1] == np.inf
+    whole = np.array([3, 9], np.int32)
+    assert nn.scatter_reduce(whole, 0, [0, 0], np.array([-5, -7], np.int32), "amax", False).tolist() == [
+        -5,
+        9,
+    ]
+    with pytest.raises(ValueError, match="reduce must be sum, prod, mean, amax or amin, got 'max'"):
+        nn.scatter_reduce(whole, 0, [0, 0], whole, "max")
+    with pytest.raises(TypeError, match="mean needs floating point, x is int32"):
+        nn.scatter_reduce(whole, 0, [0, 0], whole, "mean")
 
 
 def test_scatter_from_a_longer_source():

@@ -1,15 +1,17 @@
 // Reading and writing by integer index, along one axis.
 //
-//   take       y[a.., i.., b..] = x[a.., index[i..], b..]              rows of x, as embedding and
-//   index_select index_add  y = x; y[a.., index[i..], b..] += source[a.., i.., b..]  its gradient gather
-//   y[..i..] = x[.., index[..i..], ..]                       an index for every element scatter(_add)  y = x;
-//   y[.., index[..i..], ..] = (+=) source[..i..]
+//   take      y[a.., i.., b..] = x[a.., index[i..], b..]               index_select: rows of x
+//   index_add y = x; y[a.., index[i..], b..] += source[a.., i.., b..]  its gradient
+//   gather    y[..i..] = x[.., index[..i..], ..]                       an index for every element
+//   scatter   y = x; y[.., index[..i..], ..] = source[..i..]           scatter_add: +=
+//   scatter_reduce: the same with products, the largest, the smallest
 //
 // Indices are int64 or int32 and may be negative, as in NumPy; one out of range is an IndexError and nothing
 // has been written then. Sums run in the order of the index whatever the number of threads: threads share out
 // the rows that are written, never the additions to one row. Bound by bytes (and by cache misses).
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "../memory.h"
 #include "../ops.h"
@@ -373,6 +375,35 @@ Array scatter_add_forward(const View& x, const View& index, const View& source, 
   return scatter("scatter_add", x, index, source, axis, out, [](auto* to, const auto* from) {
     *to = std::remove_reference_t<decltype(*to)>(*to + *from);
   });
+}
+
+// reduce: 0 product, 1 largest, 2 smallest (NaN wins). Without x itself, its places start from what changes
+// nothing.
+Array scatter_reduce_forward(const View& x, const View& index, const View& source, int64_t axis,
+                             int64_t reduce, bool include_self) {
+  const char* op = "scatter_reduce";
+  if (reduce < 0 || reduce > 2) fail(op, "reduce must be 0 to 2", {{"x", x}});
+  const auto fold = [=](auto* to, const auto* from) {
+    using T = std::remove_reference_t<decltype(*to)>;
+    if (reduce == 0)
+      *to = T(*to * *from);
+    else if (*from != *from || (reduce == 1 ? *from > *to : *from < *to))
+      *to = *from;
+  };
+  if (include_self) return scatter(op, x, index, source, axis, OptView(), fold);
+  const Array y = scatter(op, x, index, source, axis, OptView(), [=](auto* to, const auto*) {
+    using L = std::numeric_limits<std::remove_reference_t<decltype(*to)>>;
+    if (reduce == 0)
+      *to = 1;
+    else if (L::has_infinity)
+      *to = reduce == 1 ? -L::infinity() : L::infinity();
+    else
+      *to = reduce == 1 ? L::lowest() : L::max();
+  });
+  OptView here;
+  static_cast<View&>(here) = y.view(), here.given = true;
+  scatter(op, here, index, source, axis, here, fold);
+  return y;
 }
 
 }  // namespace nn::cpu

@@ -46,7 +46,7 @@ matmul mm bmm mv outer
 chunk clone contiguous diag_embed diagonal flatten movedim narrow roll split squeeze swapaxes transpose tril triu unbind unflatten unsqueeze
 all amax amin any argmax argmin cumprod cumsum logsumexp max mean min prod std sum var
 log_softmax softmax
-argsort gather index_add index_select kthvalue masked_fill masked_select median repeat_interleave scatter scatter_add sort take_along_dim topk
+argsort gather index_add index_select kthvalue masked_fill masked_select median repeat_interleave scatter scatter_add scatter_reduce sort take_along_dim topk
 """
 
 # Methods that take a list of numbers or the numbers themselves: x.reshape(2, 3), x.reshape((2, 3)).

@@ -38,6 +38,18 @@ def scatter_forward(x, index, source, axis, out=None):
     return y
 
 
+def scatter_reduce_forward(x, index, source, axis, reduce, include_self):
+    """reduce: 0 product, 1 largest, 2 smallest."""
+    fold = (np.multiply, np.maximum, np.minimum)[reduce]
+    y, places = x.copy(), _places(index, axis)
+    if not include_self:
+        exact = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
+        low, high = (exact.min, exact.max) if exact else (0, 1) if x.dtype == bool else (-np.inf, np.inf)
+        y[places] = (1, low, high)[reduce]
+    fold.at(y, places, source[tuple(map(slice, index.shape))])
+    return y
+
+
 def scatter_add_forward(x, index, source, axis, out=None):
     y = _start_from(x, out)
     np.add.at(y, _places(index, axis), source[tuple(map(slice, index.shape))])
