@@ -122,13 +122,14 @@ def _friendly(function: _Any) -> _Any:
     return wrapper
 
 
-# Methods have a Tensor already, and elementwise functions ask themselves; these look at shapes before anything else does.
+# Methods have a Tensor already; elementwise functions, matmul and linear ask themselves, and their calls are the shortest.
+# These look at shapes before anything else does.
 for _family in (
     "einsum", "grid_sample", "interpolate", "pad", "sort",
     "conv", "fold", "gate", "index", "join", "loss", "loss_ctc", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
-        if not isinstance(globals()[_name], type):
+        if not isinstance(globals()[_name], type) and _name not in ("matmul", "linear"):
             globals()[_name] = _friendly(globals()[_name])
 globals()["astype"] = _friendly(globals()["astype"])
