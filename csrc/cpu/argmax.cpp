@@ -25,8 +25,10 @@ void arg_rows(bool smallest, const T* x, int64_t step, int64_t results, int64_t 
   const int op = int(smallest ? Fold::min : Fold::max);
   if (n <= kRowLeaf) {
     parallel_for(results, std::max<int64_t>(1, kGrain / (n + 8)), [&](int64_t begin, int64_t end) {
-      k.reduce_rows(op, x + begin * step, step, end - begin, n, nullptr, 0, value + begin);
-      for (int64_t i = begin; i < end; ++i) index[i] = k.find_first(x + i * step, n, value[i]);
+      for (int64_t i = begin; i < end; ++i) {  // the search finds the row in the L1 cache
+        k.reduce_rows(op, x + i * step, 0, 1, n, nullptr, 0, value + i);
+        index[i] = k.find_first(x + i * step, n, value[i]);
+      }
     });
     return;
   }

@@ -336,18 +336,4 @@ Array norm_forward(const View& x, const Ints& axes, bool keepdims) {
   return y;
 }
 
-// Two passes: the mean, then the squares about it, so that a large mean costs no digits.
-Array2 var_mean_forward(const View& x, const Ints& axes, double correction, bool keepdims) {
-  const Reduction r = reduction("var", x, axes, keepdims);
-  Array mean = fold_floats("var", x, r, Fold::sum, true);
-  Array var = output("var", mean.dtype, r.ndim, r.shape);
-  dispatch(mean.dtype, [&](auto t) {
-    using T = decltype(t);
-    fold<T>(x, r, Fold::squares, mean.as<T>(), var.as<T>());
-    const T divisor = T(std::max(0.0, double(r.count) - correction));
-    for (int64_t i = 0; i < r.results; ++i) var.as<T>()[i] /= divisor;
-  });
-  return {var, mean};
-}
-
 }  // namespace nn::cpu

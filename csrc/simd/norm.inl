@@ -52,27 +52,30 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
 template <class T>
 void moments_cols(const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares) {
   constexpr int w = vec<T>::width;
-  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
-    constexpr int k = decltype(wide)::value;
-    vec<T> a[k], b[k], c[k];
-    for (int i = 0; i < k; ++i) a[i] = b[i] = c[i] = set1(T(0));
-    for (int64_t r = 0; r < rows; ++r)
-      for (int i = 0; i < k; ++i) c[i] = c[i] + load(x + r * step + j + i * w, m);
-    for (int i = 0; i < k; ++i) c[i] = c[i] / set1(T(rows));
-    for (int64_t r = 0; r < rows; ++r)
-      for (int i = 0; i < k; ++i) {
-        const vec<T> d = load(x + r * step + j + i * w, m) - c[i];
-        a[i] = a[i] + d, b[i] = fma(d, d, b[i]);
-      }
-    T centre[k * w], rest[k * w], square[k * w];
-    for (int i = 0; i < k; ++i)
-      store(centre + i * w, c[i]), store(rest + i * w, a[i]), store(square + i * w, b[i]);
-    const double count = double(rows);
-    for (int i = 0; i < (k == 1 ? m : k * w); ++i) {
-      const double d = double(rest[i]);
-      mean[j + i] = double(centre[i]) + d / count, squares[j + i] = double(square[i]) - d * d / count;
+  constexpr int64_t strip = 512;  // columns: long pieces of rows, and their sums stay in the L1 cache
+  T centre[strip], rest[strip], square[strip];
+  const double count = double(rows);
+  for (int64_t j0 = 0; j0 < cols; j0 += strip, x += strip) {
+    const int64_t some = cols - j0 < strip ? cols - j0 : strip;
+    reduce_cols_of<kSum>(x, step, rows, some, x, centre);
+    for (int64_t j = 0; j < some; ++j) centre[j] /= T(rows);
+    for (int64_t r = 0; r < rows; r += kBlock) {
+      const int64_t end = rows - r < kBlock ? rows : r + kBlock;
+      each_vector<w>(some, [&](int64_t j, int k) {
+        const vec<T> c = load(centre + j, k);
+        vec<T> a = r ? load(rest + j, k) : set1(T(0)), b = r ? load(square + j, k) : set1(T(0));
+        for (int64_t i = r; i < end; ++i) {
+          const vec<T> d = load(x + i * step + j, k) - c;
+          a = a + d, b = fma(d, d, b);
+        }
+        store(rest + j, a, k), store(square + j, b, k);
+      });
     }
-  });
+    for (int64_t j = 0; j < some; ++j) {
+      const double d = double(rest[j]);
+      mean[j0 + j] = double(centre[j]) + d / count, squares[j0 + j] = double(square[j]) - d * d / count;
+    }
+  }
 }
 
 // A coefficient: one number for a row, or one for each column.

@@ -92,22 +92,24 @@ template <int op, class T> NN_INLINE void reduce_rows_of(const T* x, int64_t row
     y[r] = reduce_row<op, T>(x + r * row_step, n, op == kSquares ? centre[r * centre_step] : T(0));
 }
 
-// Sixteen rows are folded in a tree before they meet the running result in y.
+// Columns are folded in blocks of rows, which are read side by side.
+constexpr int64_t kBlock = 16;
+
+// The rows of a block are folded in a tree before they meet the running result in y.
 template <int op, class T> NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows,
                                                          int64_t cols, const T* centre, T* y) {
   constexpr int w = vec<T>::width;
-  constexpr int64_t tree = 16;
-  for (int64_t r = 0; r < rows; r += tree) {
-    const int64_t k = rows - r < tree ? rows - r : tree;
+  for (int64_t r = 0; r < rows; r += kBlock) {
+    const int64_t k = rows - r < kBlock ? rows - r : kBlock;
     const T* p = x + r * row_step;
     for (int64_t j = 0; j < cols; j += w) {
       const int n = cols - j < w ? int(cols - j) : w;
       const vec<T> c = op == kSquares ? load(centre + j, n) : set1(T(0)), none = set1(neutral<op, T>());
       vec<T> a[4] = {none, none, none, none};
-      if (k == tree && n == w) {
+      if (k == kBlock && n == w) {
         const T* q = p + j;
 #pragma GCC unroll 16
-        for (int i = 0; i < tree; ++i, q += row_step) a[i % 4] = fold<op, T>(a[i % 4], load(q), c);
+        for (int i = 0; i < kBlock; ++i, q += row_step) a[i % 4] = fold<op, T>(a[i % 4], load(q), c);
       } else {
         for (int64_t i = 0; i < k; ++i) a[0] = fold<op, T>(a[0], load(p + i * row_step + j, n), c);
       }
@@ -201,21 +203,30 @@ template <int w, class F> NN_INLINE void each_strip(int64_t cols, F&& f) {
 template <class T>
 void arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index) {
   constexpr int w = vec<T>::width;
-  each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
-    constexpr int k = decltype(wide)::value;
-    vec<T> best[k], at[k];
-    for (int i = 0; i < k; ++i) best[i] = load(x + j + i * w, m), at[i] = set1(T(0));
-    for (int64_t r = 1; r < rows; ++r) {
-      const vec<T> row = set1(T(r));
+  for (int64_t start = 0; start < rows; start += kBlock) {
+    const int64_t end = rows - start < kBlock ? rows : start + kBlock;
+    each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
+      constexpr int k = decltype(wide)::value;
+      const T* p = x + start * row_step + j;
+      vec<T> best[k], at[k];
       for (int i = 0; i < k; ++i) {
-        const vec<T> v = load(x + r * row_step + j + i * w, m);
-        // v wins unless best is at least as good or NaN
-        const mask<T> better = ~(smallest ? ge(v, best[i]) : le(v, best[i])) & ~is_nan(best[i]);
-        best[i] = select(better, v, best[i]), at[i] = select(better, row, at[i]);
+        best[i] = load(start ? value + j + i * w : p + i * w, m);
+        at[i] = start ? load(index + j + i * w, m) : set1(T(0));
       }
-    }
-    for (int i = 0; i < k; ++i) store(value + j + i * w, best[i], m), store(index + j + i * w, at[i], m);
-  });
+      for (int64_t r = start; r < end; ++r, p += row_step) {
+        const vec<T> row = set1(T(r));
+#pragma GCC unroll 4
+        for (int i = 0; i < k; ++i) {
+          if (w > 1) __builtin_prefetch(p + (i + 4 * k) * w);  // sixteen streams at once are not foreseen
+          const vec<T> v = load(p + i * w, m);
+          // v wins unless best is at least as good or NaN
+          const mask<T> better = ~(smallest ? ge(v, best[i]) : le(v, best[i])) & ~is_nan(best[i]);
+          best[i] = select(better, v, best[i]), at[i] = select(better, row, at[i]);
+        }
+      }
+      for (int i = 0; i < k; ++i) store(value + j + i * w, best[i], m), store(index + j + i * w, at[i], m);
+    });
+  }
 }
 
 }  // namespace
