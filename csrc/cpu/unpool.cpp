@@ -4,7 +4,6 @@
 // Places are those of PyTorch: d H W + h W + w in the flattened image of one channel. Work is split over
 // images and channels, so that two windows with the same winner add up in order.
 #include <algorithm>
-#include <limits>
 
 #include "../ops.h"
 #include "../parallel.h"
@@ -131,26 +130,28 @@ void fractional_starts(T sample, int64_t in, int64_t out, int64_t kernel, int64_
 }
 
 template <class T> struct Winner {
-  T value = -std::numeric_limits<T>::infinity();
-  int64_t place = -1;
-  bool only_nan = true;
+  T value;
+  int64_t place;
 };
 
-template <class T> Winner<T> strongest(const T* x, int64_t unit, const int64_t (&size)[3],
-                                       const int64_t (&start)[3], const int64_t (&kernel)[3],
-                                       bool ignore_nan) {
-  Winner<T> best;
-  for (int64_t d = start[0]; d < start[0] + kernel[0]; ++d)
-    for (int64_t h = start[1]; h < start[1] + kernel[1]; ++h)
-      for (int64_t w = start[2]; w < start[2] + kernel[2]; ++w) {
-        const int64_t p = (d * size[1] + h) * size[2] + w;
-        const T v = x[p * unit];
-        const bool nan = v != v, wins = (v > best.value) | (best.place < 0) | (nan & !ignore_nan);
-        best.value = wins & !(nan & ignore_nan) ? v : best.value;
-        best.place = wins ? p : best.place;
-        best.only_nan &= nan;
+// Of equal elements the first one wins; NaN beats all, the last one, or is seen only where nothing else is.
+template <bool ignore_nan, class T> Winner<T> strongest(const T* x, int64_t unit, const int64_t (&size)[3],
+                                                        const int64_t (&start)[3],
+                                                        const int64_t (&kernel)[3]) {
+  const int64_t first = (start[0] * size[1] + start[1]) * size[2] + start[2];
+  Winner<T> best = {x[first * unit], first};
+  for (int64_t d = 0; d < kernel[0]; ++d)
+    for (int64_t h = 0; h < kernel[1]; ++h) {
+      int64_t place = first + (d * size[1] + h) * size[2];
+      const T* row = x + place * unit;
+      for (int64_t w = 0; w < kernel[2]; ++w, ++place, row += unit) {
+        const T v = *row;
+        // without branches, which would be taken at random
+        const bool wins = (v > best.value) | (ignore_nan ? best.value != best.value && v == v : v != v);
+        best.value = wins ? v : best.value;
+        best.place = wins ? place : best.place;
       }
-  if (best.only_nan) best.value = std::numeric_limits<T>::quiet_NaN();
+    }
   return best;
 }
 
@@ -202,7 +203,8 @@ Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const
       for (const int64_t d : starts[0])
         for (const int64_t h : starts[1])
           for (const int64_t w : starts[2]) {
-            const Winner<T> best = strongest(g, unit, in, {d, h, w}, kernel, ignore_nan);
+            const Winner<T> best = ignore_nan ? strongest<true>(g, unit, in, {d, h, w}, kernel)
+                                              : strongest<false>(g, unit, in, {d, h, w}, kernel);
             *to = best.value, *places = best.place;
             to += unit, places += unit;
           }
