@@ -1,6 +1,7 @@
 // Gradients of pooling. They collect: an element of x adds up what the windows that meet it send, so rows are
 // independent. What pooled rows send stands in slots, as in pool.inl, between zeros; elements of a stride of
-// two are collected in pairs. Bound by bytes for windows up to about 3 x 3.
+// two are collected in pairs. Pooled rows of one register need no slots. Bound by bytes for windows up to
+// about 3 x 3.
 namespace nn {
 namespace {
 
@@ -55,7 +56,66 @@ NN_INLINE void scaled_columns(const PoolRows<T>& p, int64_t i, int64_t at, int64
   });
 }
 
+// Pooled rows of one register (pool_parts.inl), from the nearest window that an element meets.
+template <class T> NN_INLINE bool is_narrow(const PoolRows<T>& p) {
+  constexpr int w = vec<T>::width;
+  return w > 1 && p.farthest - p.nearest <= 2 && p.out - p.nearest <= w && p.in <= p.stride * w;
+}
+// What lies 0 to 2 windows behind the nearest one.
+template <class T> struct Meeting {
+  vec<T> v[3];
+  NN_INLINE Meeting(const Parts<T>& parts, vec<T> a)
+      : v{a, permute(a, set1(T(0)), parts.next), permute(a, set1(T(0)), parts.after)} {}
+  NN_INLINE vec<T> at(int64_t k) const { return k == 0 ? v[0] : k == 1 ? v[1] : v[2]; }
+};
+template <int stride, class T> NN_INLINE void store_phases(T* y, int64_t n, const vec<T> (&sum)[2]) {
+  if constexpr (stride == 2)
+    store_pairs(y, 0, n, sum[0], sum[1]);
+  else
+    store(y, sum[0], int(n));
+}
+
+template <int stride, class T> NN_INLINE void average_grad_narrow(const PoolRows<T>& p) {
+  const Parts<T> parts(p.nearest, p.out);
+  for (int64_t i = 0; i < p.rows; ++i) {
+    T* y = p.y + i * p.in;
+    fetch<1>(y, p.in);
+    vec<T> a = set1(T(0)), sum[2] = {a, a};
+    for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
+      a = fma(parts.get(p.x + p.offset[e], 0), set1(p.scale[e]), a);
+    if (p.divisor) a = a * parts.get(p.divisor, 0);
+    const Meeting<T> met(parts, a);
+#pragma GCC unroll 2
+    for (int phase = 0; phase < stride; ++phase)
+      for (int k = 0; k < p.meets[phase].count; ++k)
+        sum[phase] = sum[phase] + met.at(p.meets[phase].shift[k] - p.nearest);
+    store_phases<stride>(y, p.in, sum);
+  }
+}
+
+template <int stride, class T> NN_INLINE void winner_grad_narrow(const PoolRows<T>& p) {
+  const Parts<T> parts(p.nearest, p.out);
+  for (int64_t i = 0; i < p.rows; ++i) {
+    T* y = p.y + i * p.in;
+    fetch<1>(y, p.in);
+    vec<T> sum[2] = {set1(T(0)), set1(T(0))};
+    for (int e = p.begin[i]; e < p.begin[i + 1]; ++e) {
+      const vec<T> won = load_u8<T>(p.winner + p.offset[e] + parts.at, int(-parts.at), int(p.out - parts.at));
+      const Meeting<T> taps(parts, won - set1(T(p.tap[e]))), met(parts, parts.get(p.x + p.offset[e], 0));
+#pragma GCC unroll 2
+      for (int phase = 0; phase < stride; ++phase)
+        for (int k = 0; k < p.meets[phase].count; ++k) {
+          const int64_t away = p.meets[phase].shift[k] - p.nearest;
+          const mask<T> here = eq(taps.at(away), set1(p.meets[phase].tap[k]));
+          sum[phase] = select(here, sum[phase] + met.at(away), sum[phase]);
+        }
+    }
+    store_phases<stride>(y, p.in, sum);
+  }
+}
+
 template <int stride, class T> NN_INLINE void average_grad_rows(const PoolRows<T>& p) {
+  if (is_narrow(p)) return average_grad_narrow<stride>(p);
   each_meeting<stride>(p, [&](const Span& s) {
     blank(p, s, p.rows, meeting_reach(p, s), T(0));
     each_rows(p, true, p.slots / 2, [&](int64_t from, int64_t to) {
@@ -97,6 +157,7 @@ template <class T> void pool_average_grad(const PoolRows<T>& given) {
 // Each source has two slots: its numbers, and by how many taps the winners lie behind the source's first one.
 template <int stride, class T> NN_INLINE void winner_grad_rows(const PoolRows<T>& p) {
   constexpr int w = vec<T>::width;
+  if (is_narrow(p)) return winner_grad_narrow<stride>(p);
   each_meeting<stride>(p, [&](const Span& s) {
     blank(p, s, 2 * (p.begin[p.rows] - p.begin[0]), meeting_reach(p, s), T(0));
     each_rows(p, false, p.slots / 2, [&](int64_t from, int64_t to) {
