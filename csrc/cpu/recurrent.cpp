@@ -78,9 +78,8 @@ RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directio
   return s;
 }
 
-int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes) {
-  constexpr int64_t kBytes = int64_t(512) << 10, kRows = 256;
-  const int64_t rows = std::max(kRows, kBytes / row_bytes);
+int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes, int64_t bytes) {
+  const int64_t rows = std::max(int64_t(256), bytes / row_bytes);
   const int64_t steps = std::max<int64_t>(1, rows / std::max<int64_t>(s.batch, 1));
   return 2 * steps > s.steps ? std::max<int64_t>(s.steps, 1) : steps;
 }
@@ -258,7 +257,7 @@ template <class T> void forward(const Forward<T>& f) {
   const T* bias = sum_biases(f, static_cast<T*>(sum));
   const T* inner = s.cell == kGru && f.b_hh ? f.b_hh + 2 * s.units : nullptr;
   const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)));
+  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)), int64_t(512) << 10);
   const bool reuse = chunk < s.steps && s.inputs > 0;
   Workspace<T> w_ih(size_t(reuse ? packed_size<T>(columns, s.inputs) : 1));
   if (reuse) pack_b(Matrix<T>{f.w_ih, 1, s.inputs}, columns, s.inputs, static_cast<T*>(w_ih));

@@ -32,9 +32,9 @@ RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directio
                                const OptView& peephole, const OptView& h0, const OptView& c0,
                                const OptView& lengths, const OptView& mask);
 
-// Steps whose part of a product over all steps is made at once: rows that long should still lie in L2 when
-// the other side takes them up, and the product needs rows.
-int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes);
+// Steps whose part of a product over all steps is made at once: so many bytes of rows should still lie in
+// cache when the other side takes them up, but the product needs rows.
+int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes, int64_t bytes);
 
 // Fails unless v is missing or a contiguous array of this shape.
 void demand_shape(const RecurrentShape& s, const char* name, const OptView& v,

@@ -181,7 +181,8 @@ template <class T> void backward(Backward<T>& f, const Gradients<T>& to, bool ad
   if (before) products.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, rows, parts == 1, once);
   if (f.w_hr) products.second.emplace(f.w_hr, h, 1, s.out, 1, h, rows, parts == 1, once);
 
-  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)));
+  // In L3: threads meet at the products of each chunk, and with busy neighbours each meeting costs.
+  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)), int64_t(4) << 20);
   const bool reuse = f.gx && chunk < s.steps;
   Workspace<T> w_ih(size_t(reuse ? packed_size<T>(s.inputs, columns) : 1));
   if (reuse) pack_b(Matrix<T>{f.w_ih, s.inputs, 1}, s.inputs, columns, static_cast<T*>(w_ih));
