@@ -4,8 +4,7 @@
 //
 // Axes are taken in memory's order, so that an image in channels-last order stays one. A row is the last
 // padded axis with all behind it: the middles of a plane's rows are copied, then their ends go by the map.
-// The gradient adds, for each row of x, the rows of y that map to it, in order. Work is split over rows.
-// Bound by bytes. Any dtype.
+// Work is split over rows. Bound by bytes. Any dtype. The gradient: pad_grad.cpp.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -15,30 +14,15 @@
 #include "../parallel.h"
 #include "../simd/kernels.h"
 #include "copy.h"
+#include "pad.h"
 #include "pool.h"
 
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrainBytes = 128 << 10;
 constexpr int64_t kRowBytes =
     1 << 10;  // of rows copied before their ends: few enough to be still on their way
-enum PadMode { kConstant, kReflect, kReplicate, kCircular };
 constexpr const char* kModes[] = {"constant", "reflect", "replicate", "circular"};
-
-struct PadAxis {
-  int64_t in, out, low;
-  std::vector<int64_t> map;  // the place in x of each of y's; -1: none
-};
-
-struct PadShape {
-  int ndim;
-  int64_t shape[kMaxDims];  // of y, as the user counts axes
-  int order[kMaxDims];      // the user's axes as they lie in memory
-  PadAxis axis[kMaxDims];   // in this order
-  int row = 0;              // the last padded axis (in this order); behind it `inner` numbers
-  int64_t inner = 1, outer = 1;
-};
 
 PadAxis pad_axis(int mode, int64_t n, int64_t low, int64_t high) {
   PadAxis a{n, n + low + high, low, {}};
@@ -80,7 +64,8 @@ void widen(PadAxis& a, int64_t& inner) {
   inner = 1;
 }
 
-// like: the array whose memory order counts; size: x's shape.
+}  // namespace
+
 PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int64_t mode) {
   const int ndim = like.ndim;
   if (mode < kConstant || mode > kCircular) fail("pad", "mode must be 0 to 3", {{"x", like}});
@@ -107,46 +92,36 @@ PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int6
   return s;
 }
 
-// v in the order of memory, its rows side by side: its own memory or a copy's.
-class Rows {
- public:
-  Rows(const View& v, const PadShape& s) {
-    int64_t shape[kMaxDims], dense = itemsize(v.dtype);
-    for (int i = 0; i < s.ndim; ++i) shape[i] = v.shape[s.order[i]], strides_[i] = v.strides[s.order[i]];
-    bool here = true;
-    for (int i = s.ndim - 1; i >= s.row; --i) {
-      here &= shape[i] == 1 || strides_[i] == dense;
-      dense *= shape[i];
-    }
-    p = v.as<char>();
-    if (here || s.ndim == 0) return;
-    const View turned{v.data, v.dtype, false, false, s.ndim, shape, strides_};
-    int64_t packed[kMaxDims], step = itemsize(v.dtype);
-    for (int i = s.ndim - 1; i >= 0; --i) packed[i] = step, step *= shape[i];
-    block_ = allocate(size_t(v.bytes()));
-    copy(turned, View{block_, v.dtype, true, false, s.ndim, shape, packed});
-    std::copy(packed, packed + s.ndim, strides_);
-    p = static_cast<char*>(block_);
+Array pad_output(Dtype dtype, const PadShape& s, const int64_t* shape) {
+  Array y = output("pad", dtype, s.ndim, shape);
+  int64_t step = itemsize(dtype);
+  for (int i = s.ndim - 1; i >= 0; --i) y.strides[s.order[i]] = step, step *= shape[s.order[i]];
+  return y;
+}
+
+PadRows::PadRows(const View& v, const PadShape& s) {
+  int64_t shape[kMaxDims], dense = itemsize(v.dtype);
+  for (int i = 0; i < s.ndim; ++i) shape[i] = v.shape[s.order[i]], strides_[i] = v.strides[s.order[i]];
+  bool here = true;
+  for (int i = s.ndim - 1; i >= s.row; --i) {
+    here &= shape[i] == 1 || strides_[i] == dense;
+    dense *= shape[i];
   }
-  ~Rows() { release(block_); }
-  Rows(const Rows&) = delete;
-  int64_t step(int i) const { return strides_[i]; }
-  char* p;
+  p = v.as<char>();
+  if (here || s.ndim == 0) return;
+  const View turned{v.data, v.dtype, false, false, s.ndim, shape, strides_};
+  int64_t packed[kMaxDims], step = itemsize(v.dtype);
+  for (int i = s.ndim - 1; i >= 0; --i) packed[i] = step, step *= shape[i];
+  block_ = allocate(size_t(v.bytes()));
+  copy(turned, View{block_, v.dtype, true, false, s.ndim, shape, packed});
+  std::copy(packed, packed + s.ndim, strides_);
+  p = static_cast<char*>(block_);
+}
 
- private:
-  int64_t strides_[kMaxDims];
-  void* block_ = nullptr;
-};
-
-// Where of a row the middle lies, which is copied as it is; the map says the ends.
-struct Middle {
-  int64_t begin, end;
-  explicit Middle(const PadAxis& a)
-      : begin(std::clamp<int64_t>(a.low, 0, a.out)), end(std::clamp<int64_t>(a.low + a.in, begin, a.out)) {}
-};
+namespace {
 
 template <class U>
-inline void pad_ends(const PadAxis& a, const Middle& m, int64_t inner, const U* x, U value, U* y) {
+inline void pad_ends(const PadAxis& a, const PadMiddle& m, int64_t inner, const U* x, U value, U* y) {
   const int64_t* map = a.map.data();
   const auto place = [=](int64_t o) {
     const int64_t i = map[o];
@@ -208,7 +183,7 @@ template <class U> void pad_middle(const Ends<U>& ends, int64_t inner, const U* 
       return kernels<T>().surround_rows(p, reinterpret_cast<const T*>(x), step, at, reinterpret_cast<T*>(y),
                                         rows);
     }
-  const Middle m(a);
+  const PadMiddle m(a);
   const int64_t n = a.out * inner;
   const bool whole = m.begin == 0 && m.end == a.out;
   const int64_t some = whole ? rows : std::max<int64_t>(1, kRowBytes / (n * int64_t(sizeof(U))));
@@ -255,18 +230,18 @@ template <class U> void pad_plane(const PadAxis& b, const Ends<U>& a, int64_t in
   const int64_t n = a.a.out * inner;
   if (std::all_of(b.map.begin() + begin, b.map.begin() + end, [](int64_t i) { return i >= 0; }))
     return pad_middle(a, inner, x, step, b.map.data() + begin, end - begin, value, y);
-  const Middle m(b);
+  const PadMiddle m(b);
   const int64_t low = std::clamp(m.begin, begin, end), high = std::clamp(m.end, low, end);
   std::fill_n(y, (low - begin) * n, value);
   pad_middle<U>(a, inner, x + (low - b.low) * step, step, nullptr, high - low, value, y + (low - begin) * n);
   std::fill_n(y + (high - begin) * n, (end - high) * n, value);
 }
 
-template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y) {
+template <class U> void pad_rows(const PadShape& s, const PadRows& x, U value, U* y) {
   const PadAxis &a = s.axis[s.row], one = pad_axis(kConstant, 1, 0, 0), &b = s.row ? s.axis[s.row - 1] : one;
   const Ends<U> ends(a, s.inner);
   const int64_t n = a.out * s.inner, step = s.row ? x.step(s.row - 1) / int64_t(sizeof(U)) : 0;
-  parallel_for(s.outer, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(U)))),
+  parallel_for(s.outer, std::max<int64_t>(1, kPadGrain / (n * int64_t(sizeof(U)))),
                [&](int64_t begin, int64_t end) {
                  for (int64_t r = begin, next; r < end; r = next) {
                    next = std::min(end, (r / b.out + 1) * b.out);
@@ -286,94 +261,6 @@ template <class U> void pad_rows(const PadShape& s, const Rows& x, U value, U* y
                });
 }
 
-// Which of y's places map to each of x's, in order.
-struct Sources {
-  std::vector<int64_t> first, place;
-  explicit Sources(const PadAxis& a) : first(size_t(a.in) + 1), place(size_t(a.out)) {
-    for (const int64_t i : a.map) ++first[size_t(i) + 1];
-    for (int64_t i = 0; i < a.in; ++i) first[size_t(i + 1)] += first[size_t(i)];
-    std::vector<int64_t> next = first;
-    for (int64_t o = 0; o < a.out; ++o) place[size_t(next[size_t(a.map[size_t(o)])]++)] = o;
-  }
-};
-
-template <class T> struct PadGrad {
-  const PadShape& s;
-  const Rows& gy;
-  std::vector<Sources> sources;  // of the axes before the row
-
-  void add_ends(const PadAxis& a, const Middle& m, const T* g, T* gx) const {
-    const auto add = [&](int64_t o) {
-      const int64_t i = a.map[size_t(o)];
-      if (s.inner == 1)
-        gx[i] += g[o];
-      else
-        kernels<T>().add_to(g + o * s.inner, gx + i * s.inner, s.inner);
-    };
-    for (int64_t o = 0; o < m.begin; ++o) add(o);
-    for (int64_t o = m.end; o < a.out; ++o) add(o);
-  }
-  void add_row(const T* g, T* gx, bool& fresh) const {
-    const PadAxis& a = s.axis[s.row];
-    const Middle m(a);
-    const int64_t low = (m.begin - a.low) * s.inner, n = (m.end - m.begin) * s.inner;
-    if (fresh && n == 0) {
-      std::fill_n(gx, a.in * s.inner, T(0));
-    } else if (fresh) {
-      std::fill_n(gx, low, T(0));
-      kernels<T>().copy_rows(g + m.begin * s.inner, 0, nullptr, gx + low, 0, 1, n);
-      std::fill_n(gx + low + n, a.in * s.inner - low - n, T(0));
-    } else {
-      kernels<T>().add_to(g + m.begin * s.inner, gx + low, n);
-    }
-    fresh = false;
-    add_ends(a, m, g, gx);
-  }
-  // Rows of gx from `at` on, at most `left` of a plane, that one row of gy maps to each, side by side as
-  // well: done at once. Returns their number.
-  int64_t add_rows(const int64_t* at, int64_t left, T* gx) const {
-    const PadAxis& a = s.axis[s.row];
-    const Middle m(a);
-    if (s.row == 0 || m.end - m.begin != a.in) return 0;
-    const char* g = gy.p;
-    const auto count = [&](int i, int64_t place) {
-      return sources[size_t(i)].first[size_t(place + 1)] - sources[size_t(i)].first[size_t(place)];
-    };
-    const auto source = [&](int i, int64_t place) {
-      return sources[size_t(i)].place[size_t(sources[size_t(i)].first[size_t(place)])];
-    };
-    for (int i = 0; i < s.row; ++i) {
-      if (count(i, at[i]) != 1) return 0;
-      g += source(i, at[i]) * gy.step(i);
-    }
-    const int b = s.row - 1;
-    int64_t rows = 1;
-    left = std::min(left, s.axis[b].in - at[b]);
-    while (rows < left && count(b, at[b] + rows) == 1 && source(b, at[b] + rows) == source(b, at[b]) + rows)
-      ++rows;
-    const T* from = reinterpret_cast<const T*>(g);
-    const int64_t n = a.in * s.inner, step = gy.step(b) / int64_t(sizeof(T));
-    kernels<T>().copy_rows(from + m.begin * s.inner, step, nullptr, gx, n, rows, n);
-    for (int64_t r = 0; r < rows; ++r) add_ends(a, m, from + r * step, gx + r * n);
-    return rows;
-  }
-  // All rows of gy whose places map to `at`, axis by axis; fresh: gx holds nothing yet.
-  void collect(int axis, const int64_t* at, const char* g, T* gx, bool& fresh) const {
-    if (axis == s.row) return add_row(reinterpret_cast<const T*>(g), gx, fresh);
-    const Sources& from = sources[size_t(axis)];
-    for (int64_t e = from.first[size_t(at[axis])]; e < from.first[size_t(at[axis] + 1)]; ++e)
-      collect(axis + 1, at, g + from.place[size_t(e)] * gy.step(axis), gx, fresh);
-  }
-};
-
-// y (or gx) with the axes of `order` dense in memory.
-Array pad_output(Dtype dtype, const PadShape& s, const int64_t* shape) {
-  Array y = output("pad", dtype, s.ndim, shape);
-  int64_t step = itemsize(dtype);
-  for (int i = s.ndim - 1; i >= 0; --i) y.strides[s.order[i]] = step, step *= shape[s.order[i]];
-  return y;
-}
-
 }  // namespace
 
 Array pad_forward(const View& x, const Ints& pads, int64_t mode, double value) {
@@ -384,7 +271,7 @@ Array pad_forward(const View& x, const Ints& pads, int64_t mode, double value) {
     copy(x, y.view());
     return y;
   }
-  const Rows from(x, s);
+  const PadRows from(x, s);
   const auto rows = [&](auto u) {
     using U = decltype(u);
     pad_rows<U>(s, from, bits<U>(x.dtype, value), y.as<U>());
@@ -396,46 +283,6 @@ Array pad_forward(const View& x, const Ints& pads, int64_t mode, double value) {
   else
     rows(uint8_t());
   return y;
-}
-
-Array pad_backward(const View& gy, const Ints& input_size, const Ints& pads, int64_t mode) {
-  const Dtype dt = common_dtype("pad_backward", {{"gy", gy}});
-  if (gy.ndim != input_size.count || gy.ndim == 0 || mode == kConstant)
-    fail("pad_backward", "input_size must have a length for each dim of gy, and mode be 1 to 3",
-         {{"gy", gy}});
-  for (int d = 0; d < gy.ndim; ++d)
-    if (input_size[d] < 0) fail("pad_backward", "input_size must not be negative", {{"gy", gy}});
-  const PadShape s = pad_shape(gy, input_size.items, pads, mode);
-  if (!std::equal(s.shape, s.shape + s.ndim, gy.shape))
-    fail("pad_backward", "gy must have the shape of the padded array", {{"gy", gy}});
-  Array gx = pad_output(dt, s, input_size.items);
-  if (gx.size() == 0) return gx;
-  const Rows from(gy, s);
-  dispatch(dt, [&](auto t) {
-    using T = decltype(t);
-    PadGrad<T> job{s, from, {}};
-    int64_t rows = 1;
-    for (int i = 0; i < s.row; ++i) job.sources.emplace_back(s.axis[i]), rows *= s.axis[i].in;
-    const int64_t n = s.axis[s.row].in * s.inner;
-    parallel_for(rows, std::max<int64_t>(1, kGrainBytes / (n * int64_t(sizeof(T)))),
-                 [&](int64_t begin, int64_t end) {
-                   int64_t at[kMaxDims], rest = begin;
-                   for (int i = s.row - 1; i >= 0; --i) at[i] = rest % s.axis[i].in, rest /= s.axis[i].in;
-                   for (int64_t r = begin, done; r < end; r += done) {
-                     T* to = gx.as<T>() + r * n;
-                     done = gy.size() > 0 ? job.add_rows(at, end - r, to) : 0;
-                     if (done == 0) {
-                       bool fresh = true;
-                       if (gy.size() > 0) job.collect(0, at, from.p, to, fresh);
-                       if (fresh) std::fill_n(to, n, T(0));
-                       done = 1;
-                     }
-                     if (s.row > 0) at[s.row - 1] += done;
-                     for (int i = s.row - 1; i > 0 && at[i] == s.axis[i].in; --i) at[i] = 0, ++at[i - 1];
-                   }
-                 });
-  });
-  return gx;
 }
 
 }  // namespace nn::cpu
