@@ -5,6 +5,7 @@ import sys as _sys
 from typing import Any as _Any
 
 from ..tensor import Tensor
+from ._scatter_reduce import *
 from .activation import *
 from .arithmetic import *
 from .attention import *
@@ -125,7 +126,7 @@ def _friendly(function: _Any) -> _Any:
 # Methods have a Tensor already; elementwise functions, matmul and linear ask themselves, and their calls are the shortest.
 # These look at shapes before anything else does.
 for _family in (
-    "einsum", "grid_sample", "interpolate", "pad", "sort",
+    "_scatter_reduce", "einsum", "grid_sample", "interpolate", "pad", "sort",
     "conv", "fold", "gate", "index", "join", "loss", "loss_ctc", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip
