@@ -6,6 +6,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,7 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float) -> dict[s
             once = min(once, _sample(f, 1), _sample(f, 1))
         repeats[name] = max(1, int(SAMPLE_SECONDS / max(once, 1e-8)))
     samples: dict[str, list[float]] = {name: [] for name in candidates}
+    order, turns = list(candidates), Random(0)
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -118,8 +120,10 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float) -> dict[s
             late = time.perf_counter() - end
             if late > 0 and (round_ >= ROUNDS[0] or (round_ >= FEWEST and late > 3 * seconds)):
                 break
-            for name, f in candidates.items():
-                samples[name].append(_undisturbed(f, repeats[name]))
+            # In a new order each time: what runs after a relative of its own finds memory warm that others find cold.
+            turns.shuffle(order)
+            for name in order:
+                samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
         if enabled:
             gc.enable()
