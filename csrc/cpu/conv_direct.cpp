@@ -229,9 +229,9 @@ template <class T> double tiles_filled(const Direct<T>& p) {
   return wanted / std::max(done, 1.0);
 }
 template <class T> double lines_filled(const Direct<T>& p, int64_t rows) {
-  const int64_t width = p.patches.axis[2].count(), tile = 4 * kernels<T>().gemm_shape().width,
+  const int64_t width = p.patches.axis[2].count(), wide = kernels<T>().gemm_shape().width,
                 row = PlaneShape<T>(p.patches, rows, Lines<T>::kOrder).row_step();
-  return 0.95 * double(rows * width) / double(round_up((rows - 1) * row + width, tile));
+  return 0.95 * double(rows * width) / double(round_up((rows - 1) * row + width, wide));
 }
 
 }  // namespace

@@ -189,40 +189,48 @@ NN_INLINE void conv_line_store(const ConvLine<T>& l, const vec<T> (&acc)[F][NV],
     }
 }
 
+// NV vectors of pixels from `i` on, which begin at a column of a row.
+template <class T, int F, int NV>
+NN_INLINE void conv_line_tile(const ConvLine<T>& l, int64_t i, int64_t& row, int64_t& col) {
+  constexpr int W = vec<T>::width;
+  vec<T> acc[F][NV];
+#pragma GCC unroll 8
+  for (int f = 0; f < F; ++f)
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      acc[f][j] = set1(l.bias ? l.bias[f] : T(0));
+      // results far apart arrive in the meantime
+      __builtin_prefetch(l.y + f * l.y_filter + row * l.y_row + (col + j * W) * l.y_pixel, 1);
+    }
+  const T* w = l.w;
+  for (int64_t d = 0; d < l.k; ++d, w += F) {
+    const T* x = l.x + l.offset[d] + i;
+    vec<T> xv[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) xv[j] = load(x + j * W);
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) {
+      const vec<T> wv = set1(w[f]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) acc[f][j] = fma(wv, xv[j], acc[f][j]);
+    }
+  }
+  const vec<T> floor = set1(l.floor);
+#pragma GCC unroll 8
+  for (int f = 0; f < F; ++f)
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) acc[f][j] = max(floor, acc[f][j]);
+  conv_line_store(l, acc, row, col);
+  for (col += NV * W; col >= l.x_row; col -= l.x_row) ++row;
+}
+
 template <class T, int F> void conv_line_body(const ConvLine<T>& l) {
   constexpr int W = vec<T>::width, NV = F <= TileLimit<T>::rows[4] ? 4 : 3;
   const int64_t n = (l.rows - 1) * l.x_row + l.width;
-  for (int64_t i = 0, row = 0, col = 0; i < n; i += NV * W) {
-    vec<T> acc[F][NV];
-#pragma GCC unroll 8
-    for (int f = 0; f < F; ++f)
-#pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) {
-        acc[f][j] = set1(l.bias ? l.bias[f] : T(0));
-        // results far apart arrive in the meantime
-        __builtin_prefetch(l.y + f * l.y_filter + row * l.y_row + (col + j * W) * l.y_pixel, 1);
-      }
-    const T* w = l.w;
-    for (int64_t d = 0; d < l.k; ++d, w += F) {
-      const T* x = l.x + l.offset[d] + i;
-      vec<T> xv[NV];
-#pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) xv[j] = load(x + j * W);
-#pragma GCC unroll 8
-      for (int f = 0; f < F; ++f) {
-        const vec<T> wv = set1(w[f]);
-#pragma GCC unroll 4
-        for (int j = 0; j < NV; ++j) acc[f][j] = fma(wv, xv[j], acc[f][j]);
-      }
-    }
-    const vec<T> floor = set1(l.floor);
-#pragma GCC unroll 8
-    for (int f = 0; f < F; ++f)
-#pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) acc[f][j] = max(floor, acc[f][j]);
-    conv_line_store(l, acc, row, col);
-    for (col += NV * W; col >= l.x_row; col -= l.x_row) ++row;
-  }
+  int64_t i = 0, row = 0, col = 0;
+  for (; n - i > (NV - 1) * W; i += NV * W) conv_line_tile<T, F, NV>(l, i, row, col);
+  if (n - i > W) conv_line_tile<T, F, 2>(l, i, row, col), i += 2 * W;
+  if (n - i > 0) conv_line_tile<T, F, 1>(l, i, row, col);
 }
 
 // Most filters of one conv_line.
