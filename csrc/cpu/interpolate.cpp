@@ -300,7 +300,7 @@ template <class T> void resample(const View& x, Axis<T>* axis, bool last, Array&
   const int64_t row_first = out * (rows_in * (table.cost + 1) + rows_out * sums.taps),
                 column_first = rows_out * (in * (sums.taps + 1) + out * table.cost),
                 at_once = rows_out * out * table.cost * sums.taps;
-  Way way = row_first <= column_first ? kRowFirst : kColumnFirst;
+  Way way = row_first < column_first ? kRowFirst : kColumnFirst;
   if (table.inner > 1 && at_once <= std::min(row_first, column_first)) way = kAtOnce;
   if (axis[2].same) way = kColumnOnly;
   if (axis[0].same && axis[1].same) way = kRowOnly;

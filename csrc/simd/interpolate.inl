@@ -230,7 +230,9 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
         }
         from[found] = x[r] + index[at] * inner, factor[found++] = row_weight[r] * weight[at];
       }
-    if (found == 4)
+    if (found == 2)
+      combine_few<T, 2>(from, factor, inner, y);
+    else if (found == 4)
       combine_few<T, 4>(from, factor, inner, y);
     else
       combine_row(from, factor, found, inner, y);
