@@ -5,6 +5,7 @@ import inspect
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ def test_layers_touch_no_backend():
     for folder in ("nn", "models", "training", "data"):
         for path in (PACKAGE / folder).rglob("*.py"):
             assert not {"backends", "_cpu"} & set(imported_parts(path)), path
+
+
+def test_import_loads_no_reference():
+    code = "import sys, nnkern; sys.exit(any('reference' in name for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_reference_knows_numpy_alone():

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.reference.loss import coefficients
 from ..function import Function
 from ..tensor import Tensor
 from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
@@ -35,6 +34,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _coefficients(arrays: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
+    """(q w, rows that count) for second derivatives. The reference is loaded for them alone: it makes imports slow."""
+    from ..backends.reference.loss import coefficients
+
+    return coefficients(*arrays, ignore_index, smoothing)  # type: ignore[call-arg,no-untyped-call]
+
+
 class CrossEntropy(Function):
     def __init__(self, ignore_index: int, reduction: int, label_smoothing: float) -> None:
         self.options = (ignore_index, reduction, label_smoothing)
@@ -53,7 +59,7 @@ class CrossEntropy(Function):
         ignore_index, reduction, smoothing = self.options
         dim = 0 if x.ndim == 1 else 1
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
-        qw, counted = coefficients(*raw, ignore_index, smoothing)  # type: ignore[call-arg,no-untyped-call]
+        qw, counted = _coefficients(raw, ignore_index, smoothing)
         qw = qw.astype(x.dtype)
         g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
         if not self.needs_input_grad[1]:
@@ -107,7 +113,7 @@ class NLLLoss(Function):
             return self.kernels.nll_loss_backward(gy, x, target, weight, *self.options), None, None
         dim, (ignore_index, reduction) = 0 if x.ndim == 1 else 1, self.options
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
-        qw, counted = coefficients(*raw, ignore_index, 0)  # type: ignore[call-arg,no-untyped-call]
+        qw, counted = _coefficients(raw, ignore_index, 0)
         g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
         return mul(g, -qw.astype(x.dtype)), None, None
 
