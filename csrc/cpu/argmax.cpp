@@ -25,9 +25,11 @@ void arg_rows(bool smallest, const T* x, int64_t step, int64_t results, int64_t 
   const int op = int(smallest ? Fold::min : Fold::max);
   if (n <= kRowLeaf) {
     parallel_for(results, std::max<int64_t>(1, kGrain / (n + 8)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {  // the search finds the row in the L1 cache
-        k.reduce_rows(op, x + i * step, 0, 1, n, nullptr, 0, value + i);
-        index[i] = k.find_first(x + i * step, n, value[i]);
+      // A few rows at a time: the search finds them in the L1 cache.
+      for (int64_t i = begin, stop; i < end; i = stop) {
+        stop = std::min(end, i + kRowLeaf / n);
+        k.reduce_rows(op, x + i * step, step, stop - i, n, value + i);
+        for (int64_t r = i; r < stop; ++r) index[r] = k.find_first(x + r * step, n, value[r]);
       }
     });
     return;
@@ -38,9 +40,8 @@ void arg_rows(bool smallest, const T* x, int64_t step, int64_t results, int64_t 
     const T* row = x + i * step;
     parallel_for(leaves, kGrain / kRowLeaf, [&](int64_t begin, int64_t end) {
       const int64_t full = end * kRowLeaf <= n ? end : end - 1;
-      k.reduce_rows(op, row + begin * kRowLeaf, kRowLeaf, full - begin, kRowLeaf, nullptr, 0, parts + begin);
-      if (full < end)
-        k.reduce_rows(op, row + full * kRowLeaf, 0, 1, n - full * kRowLeaf, nullptr, 0, parts + full);
+      k.reduce_rows(op, row + begin * kRowLeaf, kRowLeaf, full - begin, kRowLeaf, parts + begin);
+      if (full < end) k.reduce_rows(op, row + full * kRowLeaf, 0, 1, n - full * kRowLeaf, parts + full);
     });
     int64_t best = 0;
     for (int64_t leaf = 1; leaf < leaves; ++leaf)

@@ -121,7 +121,7 @@ template <class T> void by_lines(const WeightGrad<T>& p) {
         }
       });
   add_shares<T>(sums, shares, size);
-  kern.reduce_rows(int(Fold::sum), sums, wide, p.filters * p.lanes, wide, nullptr, 0, p.gw);
+  kern.reduce_rows(int(Fold::sum), sums, wide, p.filters * p.lanes, wide, p.gw);
 }
 
 // Lines if filters fill no vector, which in tiles waits for its broadcasts, but pixels do.

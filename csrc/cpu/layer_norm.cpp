@@ -147,7 +147,7 @@ Array3 layer_norm_backward(const View& gy, const View& x, const OptView& w, cons
       }
     });
     const auto add_parts = [&](const T* from, T* to) {
-      kernels<T>().reduce_cols(int(Fold::sum), from, width, chunks, size.n, nullptr, to);
+      kernels<T>().reduce_cols(int(Fold::sum), from, width, chunks, size.n, to);
     };
     add_parts(parts, gw.as<T>());
     if (!rms) add_parts(parts + size.n, gb.as<T>());

@@ -57,8 +57,8 @@ template <class T> void multiply(const T* w, T* y, int64_t n) {
 template <class T>
 void check_unit(const char* op, const char* name, const View& v, const T* p, int64_t first, int64_t n) {
   T low, high;
-  kernels<T>().reduce_rows(3, p, n, 1, n, nullptr, 0, &low);
-  kernels<T>().reduce_rows(2, p, n, 1, n, nullptr, 0, &high);
+  kernels<T>().reduce_rows(3, p, n, 1, n, &low);
+  kernels<T>().reduce_rows(2, p, n, 1, n, &high);
   if (low >= 0 && high <= 1) return;
   int64_t i = 0;
   while (p[i] >= 0 && p[i] <= 1) ++i;
@@ -95,7 +95,7 @@ Array pointwise_loss_forward(const View& x, const View& target, const OptView& w
       kernels<T>().loss(int(kind), px + at, pt + at, losses, n, T(a));
       if (pw) multiply(pw + at, losses, n);
       if (reduction == kNone) return;
-      kernels<T>().reduce_rows(0, losses, n, 1, n, nullptr, 0, &sum);
+      kernels<T>().reduce_rows(0, losses, n, 1, n, &sum);
       part[b] = double(sum);
     });
     if (reduction == kNone) return;

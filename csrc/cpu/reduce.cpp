@@ -97,9 +97,9 @@ bool make_plan(const View& x, const Reduction& r, Plan& p, int* order) {
 
 namespace {
 
-template <class T> void run(Plan p, Fold op, const T* x, const T* centre, T* y);
+template <class T> void run(Plan p, Fold op, const T* x, T* y);
 
-template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* centre, T* y) {
+template <class T> void fold_rows(const Plan& p, Fold op, const T* x, T* y) {
   Axis axes[2 * kMaxDims + 2];
   int n = p.kept + p.folded;
   std::copy(p.axis, p.axis + n, axes);
@@ -108,16 +108,15 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
   if (blocks > 1) axes[n++] = {blocks, leaf * p.run_step};
   const int64_t results = product(axes, p.kept), leaves = product(axes + p.kept, n - p.kept);
   const auto dense = kernels<T>().reduce_rows;
-  const auto kernel = [&](int fold, const T* from, int64_t step, int64_t rows, int64_t length, const T* c,
-                          int64_t c_step, T* to) {
-    if (p.run_step == 1) return dense(fold, from, step, rows, length, c, c_step, to);
+  const auto kernel = [&](int fold, const T* from, int64_t step, int64_t rows, int64_t length, T* to) {
+    if (p.run_step == 1) return dense(fold, from, step, rows, length, to);
     T row[kPackedLeaf];
     for (int64_t r = 0; r < rows; ++r, from += step) {
       if (p.run_step == 2)  // shuffles
         for (int64_t i = 0; i < length; ++i) row[i] = from[i * 2];
       else
         for (int64_t i = 0; i < length; ++i) row[i] = from[i * p.run_step];
-      dense(fold, row, 0, 1, length, c ? c + r * c_step : nullptr, 0, to + r);
+      dense(fold, row, 0, 1, length, to + r);
     }
   };
   const auto leaf_fold = [&](T* to) {
@@ -125,13 +124,11 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
     parallel_for(results * leaves, std::max<int64_t>(1, kGrain / (length + 8)),
                  [&](int64_t begin, int64_t end) {
                    walk(axes, n, begin, end, [&](int64_t u, int64_t offset, int64_t count, int64_t step) {
-                     const T* c = centre ? centre + u / leaves : nullptr;
-                     const int64_t c_step = leaves == 1 ? 1 : 0;
                      const bool has_tail =
                          blocks > 1 && (u + count) % blocks == 0;  // count never passes the end of a run
                      const int64_t full = has_tail ? count - 1 : count;
-                     kernel(int(op), x + offset, step, full, length, c, c_step, to + u);
-                     if (has_tail) kernel(int(op), x + offset + full * step, 0, 1, tail, c, 0, to + u + full);
+                     kernel(int(op), x + offset, step, full, length, to + u);
+                     if (has_tail) kernel(int(op), x + offset + full * step, 0, 1, tail, to + u + full);
                    });
                  });
   };
@@ -141,10 +138,10 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, const T* c
   Plan rest;
   rest.axis[rest.kept++] = {results, leaves};
   rest.run = leaves;
-  run<T>(rest, op == Fold::squares ? Fold::sum : op, parts, nullptr, y);
+  run<T>(rest, op == Fold::squares ? Fold::sum : op, parts, y);
 }
 
-template <class T> void fold_columns(const Plan& p, Fold op, const T* x, const T* centre, T* y) {
+template <class T> void fold_columns(const Plan& p, Fold op, const T* x, T* y) {
   Axis axes[2 * kMaxDims + 2];
   int n = p.kept + p.folded;
   std::copy(p.axis, p.axis + n, axes);
@@ -162,8 +159,7 @@ template <class T> void fold_columns(const Plan& p, Fold op, const T* x, const T
         for (int64_t i = u; i < u + count; ++i, offset += kColumnTile) {
           const int64_t leaf = i / tiles, column = i % tiles * kColumnTile, row = leaf % chunks * kColumnLeaf;
           kernel(int(op), x + offset, rows.step, std::min(kColumnLeaf, rows.n - row),
-                 std::min(kColumnTile, p.run - column),
-                 centre ? centre + leaf / leaves * p.run + column : nullptr, to + leaf * p.run + column);
+                 std::min(kColumnTile, p.run - column), to + leaf * p.run + column);
         }
       });
     });
@@ -176,15 +172,15 @@ template <class T> void fold_columns(const Plan& p, Fold op, const T* x, const T
   rest.run = p.run;
   rest.axis[rest.kept++] = {results, leaves * p.run};
   rest.axis[rest.kept + rest.folded++] = {leaves, p.run};
-  run<T>(rest, op == Fold::squares ? Fold::sum : op, parts, nullptr, y);
+  run<T>(rest, op == Fold::squares ? Fold::sum : op, parts, y);
 }
 
-template <class T> void run(Plan p, Fold op, const T* x, const T* centre, T* y) {
-  (p.columns ? fold_columns<T> : fold_rows<T>)(p, op, x, centre, y);
+template <class T> void run(Plan p, Fold op, const T* x, T* y) {
+  (p.columns ? fold_columns<T> : fold_rows<T>)(p, op, x, y);
 }
 
-// y = fold of x, C-contiguous over the kept axes; centre (for squares) has y's shape.
-template <class T> void fold(const View& x, const Reduction& r, Fold op, const T* centre, T* y) {
+// y = fold of x, C-contiguous over the kept axes.
+template <class T> void fold(const View& x, const Reduction& r, Fold op, T* y) {
   if (r.results == 0) return;
   if (r.count == 0) {
     std::fill(y, y + r.results, op == Fold::prod ? T(1) : T(0));
@@ -195,17 +191,17 @@ template <class T> void fold(const View& x, const Reduction& r, Fold op, const T
   for (int i = 0; i < x.ndim; ++i)
     if (!r.reduced[i] && x.shape[i] != 1) kept[n++] = i;
   const bool planned = make_plan(x, r, p, order);
-  if (planned && std::is_sorted(order, order + n)) return run<T>(p, op, x.as<const T>(), centre, y);
-  if (!planned || centre) {  // squares of a turned array: rare, and packing keeps the centres in order
+  if (planned && std::is_sorted(order, order + n)) return run<T>(p, op, x.as<const T>(), y);
+  if (!planned) {
     Packed packed(x, r);
     Plan rows;
     rows.axis[rows.kept++] = {r.results, r.count};
     rows.run = r.count;
-    return run<T>(rows, op, packed.as<T>(), centre, y);
+    return run<T>(rows, op, packed.as<T>(), y);
   }
   // Results come in the order of x's strides: turn them.
   Workspace<T> turned(size_t(r.results));
-  run<T>(p, op, x.as<const T>(), nullptr, turned);
+  run<T>(p, op, x.as<const T>(), turned);
   int64_t shape[kMaxDims], from[kMaxDims], to[kMaxDims], stride_of[kMaxDims], bytes = sizeof(T);
   for (int i = n - 1; i >= 0; --i) stride_of[order[i]] = bytes, bytes *= x.shape[order[i]];
   bytes = sizeof(T);
@@ -222,7 +218,7 @@ Array fold_floats(const char* name, const View& x, const Reduction& r, Fold op, 
   Array y = output(name, dt, r.ndim, r.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    fold<T>(x, r, op, nullptr, y.as<T>());
+    fold<T>(x, r, op, y.as<T>());
     if (divide)
       for (int64_t i = 0; i < r.results; ++i) y.as<T>()[i] /= T(r.count);
   });
@@ -328,9 +324,7 @@ Array norm_forward(const View& x, const Ints& axes, bool keepdims) {
   Array y = output("norm", dt, r.ndim, r.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    const Workspace<T> centre(size_t(r.results));
-    std::fill_n(static_cast<T*>(centre), r.results, T(0));
-    fold<T>(x, r, Fold::squares, centre, y.as<T>());
+    fold<T>(x, r, Fold::squares, y.as<T>());
     for (int64_t i = 0; i < r.results; ++i) y.as<T>()[i] = std::sqrt(y.as<T>()[i]);
   });
   return y;

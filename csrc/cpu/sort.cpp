@@ -160,7 +160,7 @@ T bound_by_groups(const T* x, int64_t n, int64_t k, int64_t groups, bool descend
   uint64_t keys[kGroups];
   const Fold fold = descending ? Fold::max : Fold::min;
   const int64_t rows = n / groups;  // the rest of the row can only make the bound too generous
-  kernels<T>().reduce_cols(int(fold), x, groups, rows, groups, nullptr, best);
+  kernels<T>().reduce_cols(int(fold), x, groups, rows, groups, best);
   for (int64_t i = 0; i < groups; ++i) keys[i] = key(best[i]);
   T bound = best[0];
   std::nth_element(keys, keys + k - 1, keys + groups);

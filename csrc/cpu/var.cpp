@@ -28,21 +28,23 @@ template <class T> class Leaves {
     if (p.columns) along = p.folded ? axes_[--n_] : Axis{1, 0};
     leaf_ = p.columns ? kTallLeaf : p.run_step == 1 ? kRowLeaf : kPackedLeaf;
     length_ = along.n, step_ = along.step, blocks_ = ceil_div(length_, leaf_);
-    axes_[n_++] = {blocks_, leaf_ * step_};
+    if (blocks_ > 1) axes_[n_++] = {blocks_, leaf_ * step_};
     results_ = product(axes_, p.kept), leaves_ = product(axes_ + p.kept, n_ - p.kept);
     tiles_ = ceil_div(width_, kTile);
+    if (tiles_ > 1) axes_[n_++] = {tiles_, kTile};
   }
 
-  // each(place, mean, squares, count) for every result
+  // each(place, mean, squares) for every result
   template <class F> void fold(F&& each) const {
     const int64_t units = results_ * leaves_, size = std::min(leaf_, length_) * std::min(width_, kTile);
     Workspace<double> mean(size_t(units * width_)), squares(size_t(units * width_));
     parallel_for(units * tiles_, std::max<int64_t>(1, kGrain / (size + 64)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        walk(axes_, n_, i / tiles_, i / tiles_ + 1, [&](int64_t u, int64_t offset, int64_t, int64_t) {
-          const int64_t at = i % tiles_ * kTile, to = u * width_ + at;
-          leaf(x_ + offset + at, count(u), std::min(kTile, width_ - at), mean + to, squares + to);
-        });
+      walk(axes_, n_, begin, end, [&](int64_t i, int64_t offset, int64_t some, int64_t step) {
+        for (const int64_t stop = i + some; i < stop; ++i, offset += step) {
+          const int64_t column = i % tiles_ * kTile, to = i / tiles_ * width_ + column;
+          leaf(x_ + offset, count(i / tiles_), std::min(kTile, width_ - column), mean + to, squares + to);
+        }
+      });
     });
     const int64_t grain = std::max<int64_t>(1, kGrain / (leaves_ * std::min(width_, kTile) + 8));
     parallel_for(results_ * tiles_, grain, [&](int64_t begin, int64_t end) {
@@ -71,6 +73,11 @@ template <class T> class Leaves {
   }
   template <class F> void merge(int64_t o, int64_t at, int64_t columns, const double* mean,
                                 const double* squares, F&& each) const {
+    if (leaves_ == 1) {
+      const int64_t from = o * width_ + at;
+      for (int64_t j = from; j < from + columns; ++j) each(j, mean[j], squares[j]);
+      return;
+    }
     double m[kTile], s[kTile], total = 0;
     std::fill_n(m, columns, 0.0), std::fill_n(s, columns, 0.0);
     for (int64_t u = o * leaves_; u < (o + 1) * leaves_; ++u) {

@@ -37,7 +37,7 @@ template <class T> void query_scores(const T* q, const T* k, int64_t step, int64
 
 // s = exp(s - top) with the maximum, and its sum
 template <class T> T query_weights(T* s, int64_t n, T* top) {
-  *top = reduce_row<kMax, T>(s, n, T(0));
+  *top = reduce_row<kMax, T>(s, n);
   return exp_row<T>(s, n, *top, s);
 }
 

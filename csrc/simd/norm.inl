@@ -68,7 +68,7 @@ void moments_cols(const T* x, int64_t step, int64_t rows, int64_t cols, double* 
   const double count = double(rows);
   for (int64_t j0 = 0; j0 < cols; j0 += strip, x += strip) {
     const int64_t some = cols - j0 < strip ? cols - j0 : strip;
-    reduce_cols_of<kSum>(x, step, rows, some, x, centre);
+    reduce_cols_of<kSum>(x, step, rows, some, centre);
     for (int64_t j = 0; j < some; ++j) centre[j] /= T(rows);
     for (int64_t r = 0; r < rows; r += kBlock) {
       const int64_t end = rows - r < kBlock ? rows : r + kBlock;

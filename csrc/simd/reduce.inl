@@ -1,4 +1,4 @@
-// Folds of rows and columns: sum, product, maximum, minimum, and the sum of squared deviations from a centre.
+// Folds of rows and columns: sum, product, maximum, minimum, and the sum of squares.
 //
 // Eight accumulators hide the latency of the adds and shorten the chains of rounding errors: a leaf of 4096
 // floats adds 32 numbers per lane. NaN comes through max and min. Bound by bytes.
@@ -24,17 +24,15 @@ template <int op, class T> NN_INLINE vec<T> combine(vec<T> a, vec<T> b) {
     return a + b;
 }
 // a, folded with one more element x.
-template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x, vec<T> centre) {
-  if constexpr (op == kSquares) {
-    const vec<T> d = x - centre;
-    return fma(d, d, a);
-  } else {
+template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x) {
+  if constexpr (op == kSquares)
+    return fma(x, x, a);
+  else
     return combine<op, T>(x, a);
-  }
 }
 // The same for the first n lanes; the others keep a.
-template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x, vec<T> centre, int n) {
-  return select(first<T>(n), fold<op, T>(a, x, centre), a);
+template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x, int n) {
+  return select(first<T>(n), fold<op, T>(a, x), a);
 }
 
 template <int op, class T> NN_INLINE T across(vec<T> a) {
@@ -55,10 +53,9 @@ template <int op, class T> NN_INLINE T across(vec<T> a) {
 // Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead.
 constexpr int64_t kFar = 3000, kAhead = 2048;
 
-template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n, T centre) {
+template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n) {
   constexpr int w = vec<T>::width;
   const bool far = w > 1 && n >= kFar;
-  const vec<T> c = set1(centre);
   vec<T> a0 = set1(neutral<op, T>()), a1 = a0, a2 = a0, a3 = a0;
   int64_t i = 0;
   if (n >= 8 * w) {
@@ -67,51 +64,49 @@ template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n, T centr
       if (far)
 #pragma GCC unroll 8
         for (int k = 0; k < 8; ++k) __builtin_prefetch(x + i + k * w + kAhead);
-      a0 = fold<op, T>(a0, load(x + i), c), a1 = fold<op, T>(a1, load(x + i + w), c);
-      a2 = fold<op, T>(a2, load(x + i + 2 * w), c), a3 = fold<op, T>(a3, load(x + i + 3 * w), c);
-      a4 = fold<op, T>(a4, load(x + i + 4 * w), c), a5 = fold<op, T>(a5, load(x + i + 5 * w), c);
-      a6 = fold<op, T>(a6, load(x + i + 6 * w), c), a7 = fold<op, T>(a7, load(x + i + 7 * w), c);
+      a0 = fold<op, T>(a0, load(x + i)), a1 = fold<op, T>(a1, load(x + i + w));
+      a2 = fold<op, T>(a2, load(x + i + 2 * w)), a3 = fold<op, T>(a3, load(x + i + 3 * w));
+      a4 = fold<op, T>(a4, load(x + i + 4 * w)), a5 = fold<op, T>(a5, load(x + i + 5 * w));
+      a6 = fold<op, T>(a6, load(x + i + 6 * w)), a7 = fold<op, T>(a7, load(x + i + 7 * w));
     }
     a0 = combine<op, T>(a0, a4), a1 = combine<op, T>(a1, a5);
     a2 = combine<op, T>(a2, a6), a3 = combine<op, T>(a3, a7);
   }
   if (i + 4 * w <= n) {
-    a0 = fold<op, T>(a0, load(x + i), c), a1 = fold<op, T>(a1, load(x + i + w), c);
-    a2 = fold<op, T>(a2, load(x + i + 2 * w), c), a3 = fold<op, T>(a3, load(x + i + 3 * w), c);
+    a0 = fold<op, T>(a0, load(x + i)), a1 = fold<op, T>(a1, load(x + i + w));
+    a2 = fold<op, T>(a2, load(x + i + 2 * w)), a3 = fold<op, T>(a3, load(x + i + 3 * w));
     i += 4 * w;
   }
-  for (; i + w <= n; i += w) a1 = fold<op, T>(a1, load(x + i), c);
-  if (i < n) a2 = fold<op, T>(a2, load(x + i, int(n - i)), c, int(n - i));
+  for (; i + w <= n; i += w) a1 = fold<op, T>(a1, load(x + i));
+  if (i < n) a2 = fold<op, T>(a2, load(x + i, int(n - i)), int(n - i));
   return across<op, T>(combine<op, T>(combine<op, T>(a0, a1), combine<op, T>(a2, a3)));
 }
 
-template <int op, class T> NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows,
-                                                         int64_t n, const T* centre, int64_t centre_step,
-                                                         T* y) {
-  for (int64_t r = 0; r < rows; ++r)
-    y[r] = reduce_row<op, T>(x + r * row_step, n, op == kSquares ? centre[r * centre_step] : T(0));
+template <int op, class T>
+NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows, int64_t n, T* y) {
+  for (int64_t r = 0; r < rows; ++r) y[r] = reduce_row<op, T>(x + r * row_step, n);
 }
 
 // Columns are folded in blocks of rows, which are read side by side.
 constexpr int64_t kBlock = 16;
 
 // The rows of a block are folded in a tree before they meet the running result in y.
-template <int op, class T> NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows,
-                                                         int64_t cols, const T* centre, T* y) {
+template <int op, class T>
+NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows, int64_t cols, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; r += kBlock) {
     const int64_t k = rows - r < kBlock ? rows - r : kBlock;
     const T* p = x + r * row_step;
     for (int64_t j = 0; j < cols; j += w) {
       const int n = cols - j < w ? int(cols - j) : w;
-      const vec<T> c = op == kSquares ? load(centre + j, n) : set1(T(0)), none = set1(neutral<op, T>());
+      const vec<T> none = set1(neutral<op, T>());
       vec<T> a[4] = {none, none, none, none};
       if (k == kBlock && n == w) {
         const T* q = p + j;
 #pragma GCC unroll 16
-        for (int i = 0; i < kBlock; ++i, q += row_step) a[i % 4] = fold<op, T>(a[i % 4], load(q), c);
+        for (int i = 0; i < kBlock; ++i, q += row_step) a[i % 4] = fold<op, T>(a[i % 4], load(q));
       } else {
-        for (int64_t i = 0; i < k; ++i) a[0] = fold<op, T>(a[0], load(p + i * row_step + j, n), c);
+        for (int64_t i = 0; i < k; ++i) a[0] = fold<op, T>(a[0], load(p + i * row_step + j, n));
       }
       a[0] = combine<op, T>(combine<op, T>(a[0], a[1]), combine<op, T>(a[2], a[3]));
       store(y + j, r ? combine<op, T>(load(y + j, n), a[0]) : a[0], n);
@@ -119,37 +114,35 @@ template <int op, class T> NN_INLINE void reduce_cols_of(const T* x, int64_t row
   }
 }
 
-// y[r] = fold of x[r * row_step + 0..n); squares are taken about centre[r * centre_step]
-template <class T> void reduce_rows(int op, const T* x, int64_t row_step, int64_t rows, int64_t n,
-                                    const T* centre, int64_t centre_step, T* y) {
+// y[r] = fold of x[r * row_step + 0..n)
+template <class T> void reduce_rows(int op, const T* x, int64_t row_step, int64_t rows, int64_t n, T* y) {
   switch (op) {
     case kSum:
-      return reduce_rows_of<kSum>(x, row_step, rows, n, centre, centre_step, y);
+      return reduce_rows_of<kSum>(x, row_step, rows, n, y);
     case kProd:
-      return reduce_rows_of<kProd>(x, row_step, rows, n, centre, centre_step, y);
+      return reduce_rows_of<kProd>(x, row_step, rows, n, y);
     case kMax:
-      return reduce_rows_of<kMax>(x, row_step, rows, n, centre, centre_step, y);
+      return reduce_rows_of<kMax>(x, row_step, rows, n, y);
     case kMin:
-      return reduce_rows_of<kMin>(x, row_step, rows, n, centre, centre_step, y);
+      return reduce_rows_of<kMin>(x, row_step, rows, n, y);
     default:
-      return reduce_rows_of<kSquares>(x, row_step, rows, n, centre, centre_step, y);
+      return reduce_rows_of<kSquares>(x, row_step, rows, n, y);
   }
 }
 
-// y[j] = fold over r < rows of x[r * row_step + j], for j < cols; squares are taken about centre[j]
-template <class T>
-void reduce_cols(int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, const T* centre, T* y) {
+// y[j] = fold over r < rows of x[r * row_step + j], for j < cols
+template <class T> void reduce_cols(int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* y) {
   switch (op) {
     case kSum:
-      return reduce_cols_of<kSum>(x, row_step, rows, cols, centre, y);
+      return reduce_cols_of<kSum>(x, row_step, rows, cols, y);
     case kProd:
-      return reduce_cols_of<kProd>(x, row_step, rows, cols, centre, y);
+      return reduce_cols_of<kProd>(x, row_step, rows, cols, y);
     case kMax:
-      return reduce_cols_of<kMax>(x, row_step, rows, cols, centre, y);
+      return reduce_cols_of<kMax>(x, row_step, rows, cols, y);
     case kMin:
-      return reduce_cols_of<kMin>(x, row_step, rows, cols, centre, y);
+      return reduce_cols_of<kMin>(x, row_step, rows, cols, y);
     default:
-      return reduce_cols_of<kSquares>(x, row_step, rows, cols, centre, y);
+      return reduce_cols_of<kSquares>(x, row_step, rows, cols, y);
   }
 }
 

@@ -52,7 +52,7 @@ template <class T, class F> NN_INLINE void write_row(bool streamed, T* y, int64_
 template <class T> void softmax_rows(bool is_log, bool streamed, const T* x, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    const T top = reduce_row<kMax, T>(x, n, T(0));
+    const T top = reduce_row<kMax, T>(x, n);
     if (is_log) {
       const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr)));
       write_row(streamed, y, n, [&](int64_t i, int k) { return load(x + i, k) - t - l; });
@@ -70,7 +70,7 @@ template <class T> void softmax_backward_rows(bool is_log, bool streamed, const 
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, gy += n, y += n, gx += n) {
     if (is_log) {
-      const vec<T> s = set1(reduce_row<kSum, T>(gy, n, T(0)));
+      const vec<T> s = set1(reduce_row<kSum, T>(gy, n));
       write_row(streamed, gx, n,
                 [&](int64_t i, int k) { return fnma(exp(load(y + i, k)), s, load(gy + i, k)); });
     } else {
@@ -164,7 +164,7 @@ template <class T> void softmax_backward_cols(bool is_log, const T* gy, const T*
 // top[r] = max of row r; log_sum[r] = log(sum(exp(row - top)))
 template <class T> void log_sum_exp_rows(const T* x, int64_t rows, int64_t n, T* top, T* log_sum) {
   for (int64_t r = 0; r < rows; ++r, x += n) {
-    top[r] = reduce_row<kMax, T>(x, n, T(0));
+    top[r] = reduce_row<kMax, T>(x, n);
     log_sum[r] = log_of(exp_row<T>(x, n, top[r], nullptr));
   }
 }
