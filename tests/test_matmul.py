@@ -69,6 +69,22 @@ def test_batches(s, t):
     check_torch(nnkern.matmul, torch.matmul, randn(*s), randn(*t, seed=1), n=s[-1] * 8 + 8)
 
 
+def test_axes_of_length_one_may_have_any_stride():
+    """They stand between axes that do not lie one behind the other, or that are broadcast."""
+    x = randn(18, 2, 8, 7)
+    for a in (
+        x[::2, :1],
+        x[:, ::2],
+        x[:1, ::2, ::3],
+        x[::3, :1, :1],
+        np.broadcast_to(x[:1, :1], (5, 1, 8, 7)),
+    ):
+        for order in ((0, 1, 2, 3), (1, 0, 2, 3), (0, 2, 1, 3)):
+            turned = a.transpose(order)
+            check_kernels("linear_forward", turned, randn(9, 7), None, None, 0, 1.0, 1.0, n=7)
+            check_kernels("matmul_forward", turned, randn(7, 9), n=7)
+
+
 @pytest.mark.parametrize("activation", range(7))
 @pytest.mark.parametrize(
     ("m", "n", "k"), [(1, 9, 20), (4, 9, 20), (40, 50, 30), (3, 100, 500), (64, 33, 400), (5, 1, 9)]
@@ -98,6 +114,9 @@ def test_linear_shapes_and_torch():
             randn(4, 7, seed=1),
             n=60,
         )
+    check_torch(nnkern.linear, torch.nn.functional.linear, randn(3, 2, 0), randn(4, 0), randn(4))
+    for x in (randn(7), randn(2, 5, 7)):
+        check_torch(nnkern.linear, torch.nn.functional.linear, x, randn(7, seed=1), randn(seed=2), n=60)
 
 
 def test_nan_and_inf():

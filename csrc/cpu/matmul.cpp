@@ -55,15 +55,17 @@ template <class T> Matrix<T> right(const View& w) {
   return {w.as<const T>(), w.step(w.ndim > 1 ? w.ndim - 2 : 0), w.ndim > 1 ? w.step(w.ndim - 1) : 1};
 }
 
-// Batch axes that x walks like one long axis of rows (and w does not have) become rows.
+// Batch axes that x walks like one long axis of rows (and w does not have) become rows. None is empty.
 bool fold_batches(MatmulShape& s, int64_t& x_row) {
-  int64_t expect = s.m * x_row, rows = s.m;
+  int64_t rows = s.m;
   for (int i = s.batch_dims - 1; i >= 0; --i) {
-    if (s.w_step[i] != 0 && s.shape[i] != 1) return false;
-    if (s.m == 1 && i == s.batch_dims - 1) x_row = s.x_step[i], expect = x_row;
-    if (s.shape[i] != 1 && s.x_step[i] != expect) return false;
+    if (s.shape[i] == 1) continue;  // its step means nothing
+    if (s.w_step[i] != 0) return false;
+    if (rows == 1)
+      x_row = s.x_step[i];
+    else if (s.x_step[i] != rows * x_row)
+      return false;
     rows *= s.shape[i];
-    expect = s.x_step[i] * s.shape[i];
   }
   s.m = rows;
   s.batch_dims = 0;

@@ -157,9 +157,10 @@ class Linear(Function):
         need_x, need_w, need_b = self.needs_input_grad
         if rest:
             gy = relu_grad(gy, rest[0])
-        flat = gy if gy.ndim == 2 else gy.reshape(-1, gy.shape[-1])
+        rows = gy.shape[0] if gy.ndim == 2 else math.prod(gy.shape[:-1])  # -1 does not go with 0 features
+        flat = gy if gy.ndim == 2 else gy.reshape(rows, gy.shape[-1])
         gx = matmul(gy, w) if need_x else None
-        gw = matmul(flat.T, x if x.ndim == 2 else x.reshape(-1, x.shape[-1])) if need_w else None
+        gw = matmul(flat.T, x if x.ndim == 2 else x.reshape(rows, x.shape[-1])) if need_w else None
         gb = _sum(flat, 0) if need_b else None
         return gx, gw, gb
 
@@ -168,7 +169,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     """activation(x @ weight.T + bias), bias and activation fused into the product.
 
     x: (..., in_features) or (in_features,); weight: (out_features, in_features), or
-    PackedMatrix(weight.T); bias: (out_features,) or None.
+    PackedMatrix(weight.T), or (in_features,) for one feature without its axis; bias: (out_features,), () or None.
     activation: None, 'relu', 'sigmoid', 'tanh', 'gelu', 'gelu_tanh' or 'silu' (beyond PyTorch, for inference;
     gradients exist for None and 'relu'). Returns (..., out_features). Semantics: torch.nn.functional.linear.
 
@@ -181,7 +182,13 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
         return activations.gelu(y, approximate="tanh") if tanh else getattr(activations, name)(y)
     if type(weight) is PackedMatrix:
         return PackedProduct(weight, activation)(x, bias)
-    return Linear(activation)(x, weight, bias)
+    try:
+        return Linear(activation)(x, weight, bias)
+    except ValueError:
+        if len(weight.shape) != 1 or len(getattr(bias, "shape", ())) != 0:
+            raise
+    y = linear(x, reshape(weight, (1, -1)), None if bias is None else reshape(bias, (1,)), activation)
+    return reshape(y, tuple(y.shape[:-1]))
 
 
 def _taped(*inputs: Any) -> bool:
