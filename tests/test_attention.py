@@ -454,3 +454,12 @@ def test_multi_head_without_batch_and_its_errors():
         call(x, 3)
     with pytest.raises(ValueError, match=r"attn_mask must have the shape \(5, 5\)"):
         call(x, attn_mask=np.zeros((4, 5), bool))
+
+
+def test_no_batch_and_a_mask_with_a_gradient():
+    q, k, v = (Tensor(a, requires_grad=True) for a in qkv(0, 4, 2, 3, 5, 4, 6))
+    mask = Tensor(randn(3, 5), requires_grad=True)
+    y = sdpa(q, k, v, mask, enable_gqa=True)
+    assert y.shape == (0, 4, 3, 6)
+    y.sum().backward()
+    assert not mask.grad.data.any()

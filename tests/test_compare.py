@@ -1,5 +1,6 @@
 """Comparisons, logic and choice: kernels on every ISA, layouts, integers, bools, NaN, gradients, PyTorch, errors."""
 
+import itertools
 import operator
 
 import numpy as np
@@ -83,8 +84,14 @@ def test_bools():
     np.testing.assert_array_equal(nnkern.logical_xor(a, b), a ^ b)
     np.testing.assert_array_equal((~Tensor(a) & Tensor(b)).numpy(), ~a & b)
     np.testing.assert_array_equal(nnkern.eq(a, b), a == b)
-    with pytest.raises(TypeError, match="logical_and"):
-        nnkern.logical_and(randn(3), randn(3))
+    for n, m in itertools.product((np.array([0.0, -2.0, np.nan]), np.array([0, 1, 7], np.uint8)), repeat=2):
+        np.testing.assert_array_equal(nnkern.logical_and(n, m), np.logical_and(n, m))
+        np.testing.assert_array_equal(nnkern.logical_or(n, Tensor(m)).data, np.logical_or(n, m))
+        np.testing.assert_array_equal(nnkern.logical_xor(n, m), np.logical_xor(n, m))
+        np.testing.assert_array_equal(nnkern.logical_not(n), np.logical_not(n))
+    for bits in (lambda x: x & x, lambda x: 1 | x, lambda x: x ^ 1, lambda x: ~x):
+        with pytest.raises(TypeError, match="logical_.*bool"):
+            bits(Tensor(np.array([1, 2])))
 
 
 def test_errors():

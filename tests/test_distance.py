@@ -220,3 +220,21 @@ def test_norm_equals_torch(p, dim, keepdim):
         gradients=p != 0,
     )  # fmt: skip
     assert isinstance(Tensor(randn(3)).norm(), Tensor)
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("s", "t", "dim"), [((8,), (), 0), ((3, 4), (3, 1), 1), ((2, 3), (3,), -2), ((5, 4, 3), (4, 1), -1)]
+)
+def test_cosine_similarity_is_of_what_broadcasting_gives(s, t, dim):
+    check_torch(
+        lambda x, y: F.cosine_similarity(x, y, dim), lambda x, y: torch.cosine_similarity(x, y, dim),
+        randn(*s), randn(*t, seed=1), kind="chain", n=8, gradients=False,
+    )  # fmt: skip
+
+
+def test_counting_has_no_slope():
+    x = Tensor(np.array([[1.0, 0.0, np.inf]]), requires_grad=True)
+    y = F.vector_norm(x, 0)
+    y.backward()
+    assert y.item() == 2 and x.grad.tolist() == [[0, 0, 0]]

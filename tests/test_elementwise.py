@@ -149,3 +149,9 @@ ERRORS = [
 def test_errors(x, text):
     with pytest.raises(TypeError, match=text):
         nnkern.exp(x)
+
+
+def test_the_power_0_is_flat_everywhere():
+    x = Tensor(np.array([0.0, -2.0, np.inf, np.nan]), requires_grad=True)
+    (x**0).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0, 0]

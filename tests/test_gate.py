@@ -123,3 +123,9 @@ def test_errors():
     ):
         with pytest.raises(error, match=message):
             call()
+
+
+def test_second_derivatives_of_nothing():
+    x = Tensor(np.zeros((2, 0)), requires_grad=True)
+    (gx,) = nnkern.grad(nnkern.glu(x).sum(), (x,), create_graph=True)
+    assert nnkern.grad(gx.sum(), (x,), allow_unused=True)[0].shape == (2, 0)

@@ -279,3 +279,13 @@ def test_masked_select_and_repeat_interleave_equal_torch():
         nn.masked_select(x, x)
     with pytest.raises(ValueError, match="one for each of the 3 elements along dim 0"):
         nn.repeat_interleave(x, [1, 2], 0)
+
+
+def test_index_add_scales_its_source():
+    y = nn.index_add(np.zeros(3), 0, [0, 2, 0], np.array([1.0, 2.0, 3.0]), alpha=-2)
+    assert y.tolist() == [-8, 0, -4]
+
+
+def test_scatter_reduce_takes_an_index_that_is_a_tensor():
+    x, index, src = np.array([2.0, 4.0]), nn.Tensor(np.array([0, 0])), np.array([1.0, 3.0])
+    assert nn.scatter_reduce(x, 0, index, src, "mean").tolist() == [2, 4]

@@ -117,3 +117,15 @@ def test_what_is_no_array_is_named(f):
 def test_errors_say_what_is_wrong(f, error, message):
     with pytest.raises(error, match=message):
         f(randn(3, 4))
+
+
+def test_a_negative_start_counts_from_the_end():
+    assert nn.narrow(np.arange(5), 0, -2, 2).tolist() == [3, 4]
+    with pytest.raises(IndexError, match="narrow"):
+        nn.narrow(np.arange(5), 0, -6, 1)
+    with pytest.raises(IndexError, match="narrow"):
+        nn.narrow(np.arange(5), 0, -2, 3)
+
+
+def test_chunks_of_nothing():
+    assert [c.shape for c in nn.chunk(np.zeros((2, 0)), 3, 1)] == [(2, 0)] * 3

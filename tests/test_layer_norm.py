@@ -250,3 +250,9 @@ def test_errors():
         _cpu.layer_norm_backward(x[..., :2], x, None, randn(2, 6), None, 4, False)
     with pytest.raises(ValueError, match="statistics must be two numbers per row"):
         _cpu.layer_norm_backward(x, x, None, randn(2, 5), None, 4, False)
+
+
+def test_second_derivatives_of_nothing():
+    x = Tensor(np.zeros((2, 0)), requires_grad=True)
+    (gx,) = F.grad(F.layer_norm(x, 0).sum(), (x,), create_graph=True)
+    assert F.grad(gx.sum(), (x,), allow_unused=True)[0].shape == (2, 0)

@@ -259,3 +259,12 @@ def test_no_rows_equal_torch(name, shape, reduction):
     target = np.zeros((shape[0], *shape[2:]), int)
     check_torch(lambda a: getattr(F, name)(a, target, reduction=reduction),
                 lambda a: getattr(f, name)(a, f.torch.tensor(target), reduction=reduction), randn(*shape))  # fmt: skip
+
+
+def test_where_nothing_counts_there_is_no_slope():
+    for f in (F.cross_entropy, F.nll_loss):
+        x = Tensor(randn(2, 3), requires_grad=True)
+        loss = f(x, np.array([1, 1]), ignore_index=1)
+        assert np.isnan(loss.item())
+        (gx,) = F.grad(loss, (x,), create_graph=True)
+        assert not gx.data.any()

@@ -251,3 +251,8 @@ def test_layers_are_the_functions():
         made, expected = layer(reduction="sum", **options), function(*arrays, reduction="sum", **options)
         assert_close(np.asarray(made(*arrays)), expected, "exact", note=layer.__name__)
         assert np.isfinite(np.asarray(layer()(*arrays)))
+
+
+def test_batchmean_of_nothing_is_nan():
+    x = np.zeros((0, 3), np.float32)
+    assert np.isnan(F.kl_div(x, x, reduction="batchmean")) and np.isnan(F.mse_loss(x, x))

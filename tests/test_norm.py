@@ -334,3 +334,20 @@ def test_errors():
         nn.GroupNorm(2, 3)
     with pytest.raises(ValueError, match="gy must have the shape of input"):
         _cpu.batch_norm_backward(x[..., :2], x, None, randn(3), randn(3), None, True, EPS, False)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3, 5), (2, 3, 4, 4)])
+def test_gradients_of_inference_do_not_see_x(shape):
+    x = randn(*shape)
+    x[0, 1] = np.nan
+    t = Tensor(x, requires_grad=True)
+    y = F.batch_norm(t, np.zeros(3, np.float32), np.full(3, 0.25, np.float32), eps=0.0)
+    y.backward(np.ones(shape, np.float32))
+    np.testing.assert_array_equal(t.grad.data, np.full(shape, 2, np.float32))
+
+
+def test_second_derivatives_of_nothing():
+    for f in (lambda x: F.group_norm(x, 2), lambda x: F.batch_norm(x, None, None, training=True)):
+        x = Tensor(np.zeros((0, 4, 3)), requires_grad=True)
+        (gx,) = F.grad(f(x).sum(), (x,), create_graph=True)
+        assert F.grad(gx.sum(), (x,), allow_unused=True)[0].shape == (0, 4, 3)

@@ -260,3 +260,18 @@ def test_sum_to_undoes_broadcasting():
     np.testing.assert_allclose(F.sum_to(g, x), g.sum((0, 1, 3), keepdims=True)[0], rtol=1e-5)
     assert F.sum_to(x, x) is x
     assert F.sum_to(g, np.float32(0)).shape == ()
+
+
+def test_logsumexp_of_nothing():
+    assert F.logsumexp(np.zeros((2, 0)), 1).tolist() == [-np.inf, -np.inf]
+    assert F.logsumexp(np.zeros((0, 2)), 1).shape == (0,)
+
+
+def test_gradients_of_one_number_and_of_none():
+    for f in (F.amax, F.amin, F.max, F.min):
+        x = Tensor(np.array(2.0), requires_grad=True)
+        f(x).backward()
+        assert x.grad.item() == 1
+    x = Tensor(np.zeros((2, 0)), requires_grad=True)
+    F.var_mean(x, 1)[1].sum().backward()
+    assert x.grad.shape == (2, 0)

@@ -177,14 +177,16 @@ template <class T> void backward(NormTiles g, const View& vgy, const View& vx, c
         a += weight * s[0], b += weight * s[fold.apart()];
         g_sum[set * statistics * n + c] = s[0], gx_sum[set * statistics * n + c] = s[fold.apart()] * rstd;
       }
+      if (!training) a = b = 0;  // x has no part in it, even if it is NaN
       for (int64_t k = statistic * n; k < (statistic + 1) * n; ++k)
         to.shift[k] = T(-rstd * share * a), to.slope[k] = T(-rstd * rstd * rstd * share * b);
     }
   };
   g.two_phases([&](int64_t set, int64_t block) { fold.tile(set, block, tile(set, block)); }, finish,
                [&](int64_t set, int64_t block) {
-                 g.columns ? kernels<T>().norm_grad_cols(tile(set, block))
-                           : kernels<T>().norm_grad_rows(tile(set, block));
+                 NormTile<T> t = tile(set, block);
+                 if (!training) t.x = t.gy;
+                 g.columns ? kernels<T>().norm_grad_cols(t) : kernels<T>().norm_grad_rows(t);
                });
   for (int64_t c = 0; c < g.c; ++c) {
     double s = 0, sx = 0;

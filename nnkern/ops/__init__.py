@@ -10,6 +10,7 @@ from .activation import *
 from .arithmetic import *
 from .attention import *
 from .compare import *
+from .compare import Compare as _Compare
 from .conv import *
 from .distance import *
 from .dropout import *
@@ -56,16 +57,22 @@ broadcast_to expand flip permute repeat reshape tile view
 """
 
 _OPERATORS = {
-    "__neg__": "neg", "__abs__": "abs", "__invert__": "logical_not", "__getitem__": "getitem",
+    "__neg__": "neg", "__abs__": "abs", "__getitem__": "getitem",
     "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
     "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__pow__": "pow", "__matmul__": "matmul",
-    "norm": "vector_norm", "__and__": "logical_and", "__or__": "logical_or", "__xor__": "logical_xor",
+    "norm": "vector_norm",
 }  # fmt: skip
 
 # 2 - x is sub(2, x).
 _REFLECTED_OPERATORS = {
     "__radd__": "add", "__rsub__": "sub", "__rmul__": "mul", "__rtruediv__": "div", "__rpow__": "pow",
-    "__rmatmul__": "matmul", "__rand__": "logical_and", "__ror__": "logical_or", "__rxor__": "logical_xor",
+    "__rmatmul__": "matmul",
+}  # fmt: skip
+
+# Of bool alone: what they do with integers elsewhere, bit by bit, is not logic.
+_LOGIC = {
+    "__invert__": "not", "__and__": "and", "__or__": "or", "__xor__": "xor", "__rand__": "and", "__ror__": "or",
+    "__rxor__": "xor",
 }  # fmt: skip
 
 
@@ -80,6 +87,13 @@ def _spreading(function: _Any) -> _Any:
 def _reflected(function: _Any) -> _Any:
     def operator(self: Tensor, other: _Any) -> _Any:
         return function(other, self)
+
+    return operator
+
+
+def _logic(kernel: str) -> _Any:
+    def operator(self: Tensor, *other: _Any) -> _Any:
+        return _Compare(kernel)(self, *other)
 
     return operator
 
@@ -100,6 +114,8 @@ def _attach() -> None:
         setattr(Tensor, operator, globals()[name])
     for operator, name in _REFLECTED_OPERATORS.items():
         setattr(Tensor, operator, _reflected(globals()[name]))
+    for operator, name in _LOGIC.items():
+        setattr(Tensor, operator, _logic(f"logical_{name}_forward"))
     Tensor.__eq__ = _equality(globals()["eq"], False)  # type: ignore[method-assign]
     Tensor.__ne__ = _equality(globals()["ne"], True)  # type: ignore[method-assign]
 

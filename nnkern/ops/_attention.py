@@ -58,7 +58,7 @@ def _without_unseen(q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any,
     seen = _allowed((*q.shape[:3], k.shape[2]), raw, o)
     if seen is None:
         return q, k, v
-    keys = seen.any(2).reshape(*k.shape[:2], -1, k.shape[2]).any(2)[..., None]
+    keys = _grouped(seen.any(2)[..., None], k.shape[1]).any(2)
     return where(seen.any(3)[..., None], q, 0.0), where(keys, k, 0.0), where(keys, v, 0.0)
 
 

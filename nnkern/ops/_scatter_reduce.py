@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..function import Function
+from ..tensor import Tensor
 from .arithmetic import div, mul
 from .compare import eq, where
 from .elementwise import astype
@@ -82,8 +83,8 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     dtype = np.dtype(x.dtype)
     if dtype.kind != "f":
         raise TypeError(f"scatter_reduce: mean needs floating point, x is {dtype}")
-    ones = np.ones(tuple(x.shape), dtype)
+    ones, at = np.ones(tuple(x.shape), dtype), index.data if isinstance(index, Tensor) else index
     count = scatter_add(
-        ones if include_self else scatter(ones, dim, index, 0.0), dim, index, np.ones(index.shape, dtype)
+        ones if include_self else scatter(ones, dim, at, 0.0), dim, at, np.ones(index.shape, dtype)
     )
     return y / np.maximum(count, 1)

@@ -78,24 +78,29 @@ def isfinite(x: Any) -> Any:
     return Compare("isfinite_forward")(x)
 
 
+def _truth(x: Any) -> Any:
+    """Numbers as bool: whether they are not 0 (NaN is not)."""
+    return ne(x, 0) if getattr(x, "dtype", np.bool_) != np.bool_ else x
+
+
 def logical_and(x: Any, y: Any) -> Any:
-    """x and y, bool arrays."""
-    return Compare("logical_and_forward")(x, y)
+    """x and y, each true where it is not 0."""
+    return Compare("logical_and_forward")(_truth(x), _truth(y))
 
 
 def logical_or(x: Any, y: Any) -> Any:
-    """x or y, bool arrays."""
-    return Compare("logical_or_forward")(x, y)
+    """x or y, each true where it is not 0."""
+    return Compare("logical_or_forward")(_truth(x), _truth(y))
 
 
 def logical_xor(x: Any, y: Any) -> Any:
-    """Exactly one of x and y, bool arrays."""
-    return Compare("logical_xor_forward")(x, y)
+    """Exactly one of x and y, each true where it is not 0."""
+    return Compare("logical_xor_forward")(_truth(x), _truth(y))
 
 
 def logical_not(x: Any) -> Any:
-    """not x, a bool array."""
-    return Compare("logical_not_forward")(x)
+    """True where x is 0 or False."""
+    return Compare("logical_not_forward")(_truth(x))
 
 
 class Where(Function):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..function import Function
 from ..tensor import Tensor
+from ._loss_common import spread
 from .arithmetic import add, div, mul, sub
-from .compare import clamp, eq, gt, ne, where
+from .compare import clamp, eq, gt, where
 from .elementwise import abs as _abs
 from .elementwise import pow as _pow
 from .elementwise import sign
@@ -38,6 +41,16 @@ class Length(Function):
         return mul(x, _share(gy, y))
 
 
+class NonZero(Function):
+    """1 where x is not 0. A step: the gradient is 0."""
+
+    def forward(self, x: Any) -> Any:
+        return np.asarray(x != 0, x.dtype)
+
+    def backward(self, gy: Any) -> Any:
+        return mul(gy, 0.0)
+
+
 def _share(g: Any, y: Any) -> Any:
     """g / y, and 0 where y is 0."""
     zero = eq(y, 0.0)
@@ -49,7 +62,7 @@ def _norm(x: Any, p: float, dim: Any) -> Any:
     if p == 2:
         return Length(dim)(x)
     if p == 0:
-        return _sum(ne(x, 0.0).astype(x.dtype), dim, True)
+        return _sum(NonZero()(x), dim, True)
     if p == 1:
         return _sum(_abs(x), dim, True)
     if math.isinf(p):
@@ -159,14 +172,13 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> nnkern.cosine_similarity(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]]))
     array([0.70710678])
     """
-    if tuple(x1.shape) == tuple(x2.shape) and dim in (-1, x1.ndim - 1) and x1.ndim:
+    if tuple(x1.shape) != tuple(x2.shape):
+        x1, x2 = spread("cosine_similarity", x1, x2)
+    if dim in (-1, x1.ndim - 1) and x1.ndim:
         return CosineSimilarity(eps)(x1, x2)
     product = _sum(mul(x1, x2), dim, True)
-    ndim = product.ndim
-    axis = dim % ndim - ndim if ndim else -1  # counted from the end: it fits both
-    lengths = [clamp(_norm(x, 2, axis), eps) for x in (x1, x2)]
-    y = div(product, mul(*lengths))
-    return reshape(y, tuple(n for i, n in enumerate(y.shape) if i != axis + ndim))
+    y = div(product, mul(*[clamp(_norm(x, 2, dim), eps) for x in (x1, x2)]))
+    return reshape(y, tuple(n for i, n in enumerate(y.shape) if i != dim % max(1, y.ndim)))
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:

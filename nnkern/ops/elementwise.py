@@ -293,7 +293,7 @@ class Pow(Function):
             slope = mul(y, pow(x, sub(y, 1.0) if not isinstance(y, (int, float)) else y - 1))
             # x^0 is flat, also at x = 0 where 0 * 0^-1 would be NaN
             if isinstance(y, (int, float)):
-                slope = mul(x, 0.0) if y == 0 else slope
+                slope = 0.0 if y == 0 else slope
             else:
                 slope = where(eq(y, 0.0), 0.0, slope)
             gx = unbroadcast(mul(gy, slope), x)

@@ -75,11 +75,15 @@ class IndexAdd(Function):
         return gy, None, index_select(gy, self.dim, index) if self.needs_input_grad[2] else None
 
 
-def index_add(x: Any, dim: int, index: Any, source: Any) -> Any:
-    """A copy of x with slices of source added at `index` along dim: y[.., index[i], ..] += source[.., i, ..].
+def index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """A copy of x with slices of source added at `index` along dim: y[.., index[i], ..] += alpha source[.., i, ..].
 
     source: x's shape with dim replaced by index's shape. Repeated indices add up, in order.
     """
+    if alpha != 1:
+        from .arithmetic import mul
+
+        source = mul(source, alpha)
     return IndexAdd(dim)(x, _integers("index_add", index), source)
 
 

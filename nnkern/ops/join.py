@@ -61,8 +61,10 @@ def stack(tensors: Any, dim: int = 0) -> Any:
 
 
 def narrow(x: Any, dim: int, start: int, length: int) -> Any:
-    """x[start : start + length] along dim, as a view."""
+    """x[start : start + length] along dim, as a view; a negative start counts from the end."""
     dim = axis_of("narrow", dim, x.ndim)
+    if -x.shape[dim] <= start < 0:
+        start += x.shape[dim]
     if not 0 <= start <= start + length <= x.shape[dim]:
         raise IndexError(
             f"narrow: [{start}, {start + length}) does not lie in dim {dim} of x.shape={tuple(x.shape)}"
@@ -118,7 +120,8 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
     """At most `chunks` views of equal length along dim (the last may be shorter)."""
     if chunks <= 0:
         raise ValueError(f"chunk: chunks must be positive, got {chunks}")
-    return split(x, max(1, -(-x.shape[axis_of("chunk", dim, x.ndim)] // chunks)), dim)
+    n = x.shape[axis_of("chunk", dim, x.ndim)]
+    return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def unbind(x: Any, dim: int = 0) -> Any:

@@ -41,6 +41,11 @@ def _coefficients(arrays: Any, ignore_index: int, smoothing: float) -> tuple[Any
     return coefficients(*arrays, ignore_index, smoothing)  # type: ignore[call-arg,no-untyped-call]
 
 
+def _share(counted: Any) -> float:
+    """What a mean multiplies by; where nothing counts there is no slope."""
+    return 1 / float(counted) if counted else 0.0
+
+
 class CrossEntropy(Function):
     def __init__(self, ignore_index: int, reduction: int, label_smoothing: float) -> None:
         self.options = (ignore_index, reduction, label_smoothing)
@@ -61,7 +66,7 @@ class CrossEntropy(Function):
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
         qw, counted = _coefficients(raw, ignore_index, smoothing)
         qw = qw.astype(x.dtype)
-        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
+        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, _share(counted) if reduction == 1 else 1.0)
         if not self.needs_input_grad[1]:
             return mul(g, sub(mul(softmax(x, dim), qw.sum(dim, keepdims=True)), qw)), None, None
         w = np.ones(x.shape[dim], x.dtype) if weight is None else raw[2]
@@ -114,7 +119,7 @@ class NLLLoss(Function):
         dim, (ignore_index, reduction) = 0 if x.ndim == 1 else 1, self.options
         raw = [a.data if isinstance(a, Tensor) else a for a in (x, target, weight)]
         qw, counted = _coefficients(raw, ignore_index, 0)
-        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, 1 / float(counted) if reduction == 1 else 1.0)
+        g = unsqueeze(gy, dim) if reduction == 0 else mul(gy, _share(counted) if reduction == 1 else 1.0)
         return mul(g, -qw.astype(x.dtype)), None, None
 
 

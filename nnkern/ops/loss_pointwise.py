@@ -232,7 +232,9 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     code = reduction_code("kl_div", "sum" if reduction == "batchmean" else reduction)
     x, target = spread("kl_div", x, target)
     y = PointwiseLoss(KL_DIV_LOG if log_target else KL_DIV, code)(x, target, None)
-    return mul(y, 1 / max(1, x.shape[0])) if reduction == "batchmean" and x.ndim else y
+    if reduction != "batchmean" or not x.ndim:
+        return y
+    return mul(y, 1 / x.shape[0] if x.shape[0] else math.nan)
 
 
 @any_kind

@@ -104,7 +104,7 @@ class GroupNorm(Function):
         return tuple(g if needed else None for g, needed in zip(gs, need))
 
     def _plain(self, gy: Any, x: Any, w: Any) -> tuple[Any, ...]:
-        grouped = x.shape[0], self.groups, -1
+        grouped = x.shape[0], self.groups, math.prod(x.shape[1:]) // self.groups
         z = reshape(x, grouped)
         var, mean = var_mean(z, 2, 0, True)
         rstd = rsqrt(add(var, self.eps))

@@ -178,7 +178,7 @@ class AMax(Reduce):
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
         kept = self.kept_shape(x.shape)
-        share = (_plain(x) == _plain(y).reshape(kept)).astype(x.dtype)
+        share = np.asarray(_plain(x) == _plain(y).reshape(kept), x.dtype)
         share /= self.kernels.sum_forward(share, self.dims, True)  # equals share the gradient
         return mul(self.spread(gy, x.shape), share)
 
@@ -318,7 +318,7 @@ class VarMean(Reduce):
             centred = sub(x, reshape(mean_, self.kept_shape(x.shape)))
             gx = mul(centred, reshape(mul(gvar, scale), self.kept_shape(x.shape)))
         if gmean is not None:
-            g = self.spread(mul(gmean, 1 / n), x.shape)
+            g = self.spread(mul(gmean, 1 / n) if n else gmean, x.shape)
             gx = g if gx is None else add(gx, g)
         return gx
 
@@ -381,9 +381,11 @@ def std(
 def logsumexp(
     x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
 ) -> Any:
-    """log(sum(exp(x))) over dim, without overflow: the maximum is taken out first."""
+    """log(sum(exp(x))) over dim, without overflow: the maximum is taken out first. -inf where there is nothing."""
     reduce = Reduce(dim, keepdim, axis, keepdims)
     raw = x.data if isinstance(x, Tensor) else to_ndarray(x, "logsumexp")
+    if not raw.size:
+        return log(sum(exp(x), reduce.dims, reduce.keepdim))
     top = reduce.kernels.amax_forward(raw, reduce.dims, True)
     top[~np.isfinite(top)] = 0
     total = sum(exp(sub(x, top)), reduce.dims, reduce.keepdim)
