@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("threadpoolctl", reason="the harness needs the extra `cli`")
-from nnkern.bench import Case, all_cases, families, report, run, time_case
+from nnkern.bench import Case, all_cases, families, figures, report, run, time_case
 from nnkern.bench import machine as machine_facts
 
 MACHINE = {
@@ -51,11 +51,11 @@ def test_an_interrupt_keeps_the_rows():
 
 
 def test_arithmetic():
-    assert report.geometric_mean([2.0, 8.0]) == pytest.approx(4)
-    s = report.summary([row("a", 2.0), row("b", 0.5), row("c", 4.0)])
+    assert figures.geometric_mean([2.0, 8.0]) == pytest.approx(4)
+    s = figures.summary([row("a", 2.0), row("b", 0.5), row("c", 4.0)])
     assert s[1]["numpy"]["won"] == 2 and s[1]["numpy"]["rows"] == 3
-    assert report.share(row("a", 2), MACHINE) == "100 % of FMA"  # 1e6 flops in 10 us of 100 GFLOP/s
-    assert report.rate(row("a", 2), MACHINE) == "100.0 GFLOP/s"
+    assert figures.share(row("a", 2), MACHINE) == "100 % of FMA"  # 1e6 flops in 10 us of 100 GFLOP/s
+    assert figures.rate(row("a", 2), MACHINE) == "100.0 GFLOP/s"
 
 
 def test_limit_is_that_of_the_level_that_holds_the_data():
@@ -66,12 +66,12 @@ def test_limit_is_that_of_the_level_that_holds_the_data():
     }
     machine = {**MACHINE, "limits": {"1": {**limits, "float32": 1e6}}}
     for i, (where, size) in enumerate(zip(levels, (3e4, 3e5, 3e6, 3e8))):
-        seconds, what = report.limit(row("a", 2, flops=1, size=size), machine)
+        seconds, what = figures.limit(row("a", 2, flops=1, size=size), machine)
         # a quarter is written: it and a quarter that is read go at the rate of copying, the other half at that of reading
         assert what == where and seconds == pytest.approx(10**i * size * 1e-9 * (0.5 / 1 + 0.5 / 4))
     writer = {**row("a", 2, flops=1), "written": 3e4}
-    assert report.limit(writer, machine)[0] == pytest.approx(3e-5 / 2)
-    assert report.limit({**writer, "threads": 8}, machine) is None
+    assert figures.limit(writer, machine)[0] == pytest.approx(3e-5 / 2)
+    assert figures.limit({**writer, "threads": 8}, machine) is None
 
 
 def test_pytorch_counts_in_its_better_layout():

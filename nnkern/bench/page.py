@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 from . import charts
-from .report import LABELS, crowded, geometric_mean, lost, microseconds, plural, quiet, rate, share, summary
+from .figures import LABELS, crowded, geometric_mean, lost, microseconds, plural, quiet, rate, share, summary
 
 STYLE = """
 :root{color-scheme:light dark;--bg:#f6f7f6;--ink:#1b2228;--soft:#5a6672;--line:#e1e5e8;--card:#fff;--us:#0b7a75;

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from .report import LABELS, microseconds, plural, quiet, rate, share, summary
+from .figures import LABELS, microseconds, plural, quiet, rate, share, summary
 
 # The rows that stand for their families, in this order.
 SHOWN = (

@@ -64,7 +64,7 @@ def _cell(ratio: float | None) -> str:
 
 
 def _bench_table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> Table:
-    from nnkern.bench import report
+    from nnkern.bench import figures
 
     table = Table(title="nnkern against NumPy and PyTorch (above 1: nnkern is faster)")
     for column, justify in (("op", "left"), ("case", "left"), ("thr", "right"), ("nnkern", "right"), ("rate", "right"),
@@ -72,8 +72,8 @@ def _bench_table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> Table:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for r in rows:
         name = r["name"] + (" f64" if r["dtype"] == "float64" else "")
-        table.add_row(r["op"], name, str(r["threads"]), report.microseconds(r["seconds"]["nnkern"]),
-                      report.rate(r, machine), report.share(r, machine),
+        table.add_row(r["op"], name, str(r["threads"]), figures.microseconds(r["seconds"]["nnkern"]),
+                      figures.rate(r, machine), figures.share(r, machine),
                       *(_cell(r["ratios"].get(x)) for x in ("numpy", "numpy (usual)", "torch")))  # fmt: skip
     return table
 
@@ -89,7 +89,7 @@ def bench(
     """Measures nnkern against NumPy and (if installed) PyTorch; under 3 minutes, or all cases with --full."""
     import threadpoolctl  # noqa: F401 - its absence is told now, and not by every row
 
-    from nnkern.bench import all_cases, machine, report, run
+    from nnkern.bench import all_cases, figures, machine, report, run
 
     console = make_console(as_json)
 
@@ -136,9 +136,9 @@ def bench(
     if not rows:
         raise typer.Exit(1)
     console.print(_bench_table(rows, facts))
-    for n, rivals in report.summary(rows).items():
+    for n, rivals in figures.summary(rows).items():
         for rival, s in rivals.items():
-            console.print(f"{n} thread{'s' * (n > 1)}: {_cell(s['mean'])} the speed of {report.LABELS[rival]} "
+            console.print(f"{n} thread{'s' * (n > 1)}: {_cell(s['mean'])} the speed of {figures.LABELS[rival]} "
                           f"(geometric mean), {s['won']} of {s['rows']} rows won")  # fmt: skip
     paths = report.write(rows, facts, out)
     if as_json:
