@@ -71,6 +71,32 @@ inline bool refuse(py::handle src, View& v) {
                                          : py::str(py::type::of(src).attr("__name__"))));
 }
 
+// A plain number among a kernel's parameters.
+template <class T> struct Number {
+  T value = T();
+  PyObject* refused = nullptr;  // what came instead
+};
+template <class T> struct as_bound {
+  using type = std::conditional_t<std::is_arithmetic_v<T>, Number<T>, T>;
+};
+template <class T> const T& unbound(const T& a) { return a; }
+template <class T> T unbound(const Number<T>& a) { return a.value; }
+
+template <class T> void demand(const char* op, const char* argument, const Number<T>& a) {
+  if (!a.refused) return;
+  const char* kind = std::is_same_v<T, bool> ? "a bool" : std::is_integral_v<T> ? "an int" : "a number";
+  const py::handle src(a.refused);
+  const bool is_int = PyLong_Check(src.ptr());
+  fail_type(op, std::string(argument) + " must be " + kind + ", got " +
+                    std::string(is_int ? py::str(src) : py::str(py::type::of(src).attr("__name__"))));
+}
+
+constexpr int kRefused = -1;  // the count of Ints that are none
+inline void demand(const char* op, const char* argument, const Ints& a) {
+  if (a.count == kRefused)
+    fail_type(op, std::string(argument) + " must be an int or a list or tuple of at most 64 ints");
+}
+
 template <class T> void demand(const char* op, const char* argument, const T& a) {
   if constexpr (std::is_base_of_v<View, T>) {
     if (a.refused) refuse(op, argument, a.owner);
@@ -194,10 +220,10 @@ class CallScope {
 };
 
 template <class R, class... A, class... Names> auto guarded(const char* op, R (*f)(A...), Names... names) {
-  return [=](A... a) -> R {
+  return [=](typename as_bound<A>::type... a) -> R {
     (demand(op, names, a), ...);
     CallScope scope((bytes_of(a) + ... + 0));
-    return f(a...);
+    return f(unbound(a)...);
   };
 }
 
@@ -238,6 +264,19 @@ inline void register_errors() {
 }  // namespace nn::bind
 
 namespace pybind11::detail {
+
+template <class T> struct type_caster<nn::bind::Number<T>> {
+  using Plain = make_caster<T>;
+  PYBIND11_TYPE_CASTER(nn::bind::Number<T>, Plain::name);
+  Plain plain;
+  bool load(handle src, bool convert) {
+    if (plain.load(src, convert))
+      value.value = cast_op<T>(plain);
+    else
+      value.refused = src.ptr();
+    return true;
+  }
+};
 
 template <> struct type_caster<nn::View> {
   PYBIND11_TYPE_CASTER(nn::View, const_name("numpy.ndarray"));
@@ -316,15 +355,14 @@ template <> struct type_caster<nn::Ints> {
   bool load(handle src, bool) {
     const bool many = PyList_Check(src.ptr()) || PyTuple_Check(src.ptr());
     const Py_ssize_t n = many ? PySequence_Fast_GET_SIZE(src.ptr()) : 1;
-    if (n > Py_ssize_t(std::size(value.items))) throw value_error("expected at most 64 numbers");
-    for (Py_ssize_t i = 0; i < n; ++i) {
+    value.count = n > Py_ssize_t(std::size(value.items)) ? nn::bind::kRefused : int(n);
+    for (int i = 0; i < value.count; ++i) {
       PyObject* item = many ? PySequence_Fast_GET_ITEM(src.ptr(), i) : src.ptr();
       object number = reinterpret_steal<object>(PyNumber_Index(item));
-      if (!number) throw error_already_set();
-      value.items[i] = PyLong_AsLongLong(number.ptr());
-      if (value.items[i] == -1 && PyErr_Occurred()) throw error_already_set();
+      value.items[i] = number ? PyLong_AsLongLong(number.ptr()) : -1;
+      if (value.items[i] == -1 && PyErr_Occurred()) value.count = nn::bind::kRefused;
     }
-    value.count = int(n);
+    PyErr_Clear();
     return true;
   }
 };
