@@ -114,7 +114,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
         "softcap", "dropout", "seed")
 
 // x (N, C, ...) with one to three spatial axes, w (K, C / groups, ...). padding: low and high end of each axis;
-// padding_mode: 0 zeros, 1 reflect, 2 replicate, 3 circular; algorithm: 0 auto, 1 gemm, 2 winograd F(4, 3),
+// padding_mode: 0 zeros, 1 reflect, 2 replicate, 3 circular; algorithm: 0 auto, 1 gemm, 2 winograd F(4, 3) etc.,
 // 3 winograd F(2, 3), 4 depthwise, 5 direct; direction: 0 forward, 1 input_grad, 2 weight_grad. Results have x's (gy's) layout.
 #define NN_CONV_OPS(NN_OP)                                                                                                     \
   NN_OP(conv_forward, Array, (const View& x, const View& w, const OptView& b, const OptView& residual, const Ints& stride,     \

@@ -33,8 +33,8 @@ functions, and lose digits where their terms cancel (the slope of `gelu` near it
 
 ## Convolution
 
-Float32 convolutions with 3x3 or 5x5 filters (of any depth in conv3d) and stride 1 take Winograd's algorithm where it pays; it
-multiplies less and rounds more. Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
+Float32 convolutions with 3x3 or 5x5 filters (of any depth in conv3d) and stride 1, or 4x4 filters and stride 2, take Winograd's
+algorithm where it pays; it multiplies less and rounds more. Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
 hold 2e-6, for the weight gradient 1e-5. One NaN or Inf of the input reaches every result of its tile. `algorithm="gemm"`
 forces plain sums of products; float64 always takes them, and `nnkern.explain` tells what a call takes.
 
@@ -50,19 +50,22 @@ IMAGES = (
     (2, 16, 56, 5),
     (2, 64, 27, 5),
     (2, 256, 14, 5),
+    (2, 64, 32, 4),
+    (2, 256, 16, 4),
 )
 DIRECTIONS = ("result", "input gradient", "weight gradient")
 
 
 def conv_errors(n: int, c: int, size: int, taps: int, algorithm: str) -> list[float]:
-    """Relative L2 errors of the three directions of a convolution that keeps the size, c channels in and out."""
+    """Relative L2 errors of the three directions of a convolution, c channels in and out; 4 taps: with a stride of 2."""
     g = np.random.default_rng(0)
-    x, gy = (g.standard_normal((n, c, size, size)).astype(np.float32) for _ in range(2))
+    stride, padding = 2 if taps == 4 else 1, (taps - 1) // 2
+    x, gy = (g.standard_normal((n, c, s, s)).astype(np.float32) for s in (size, size // stride))
     w = g.standard_normal((c, c, taps, taps)).astype(np.float32)
     calls = (
-        lambda a, b, c, **o: nnkern.conv2d(a, b, padding=taps // 2, **o),
-        lambda a, b, c, **o: nnkern.conv2d_input_grad(a.shape, b, c, padding=taps // 2, **o),
-        lambda a, b, c, **o: nnkern.conv2d_weight_grad(a, b.shape, c, padding=taps // 2, **o),
+        lambda a, b, c, **o: nnkern.conv2d(a, b, None, stride, padding, **o),
+        lambda a, b, c, **o: nnkern.conv2d_input_grad(a.shape, b, c, stride, padding, **o),
+        lambda a, b, c, **o: nnkern.conv2d_weight_grad(a, b.shape, c, stride, padding, **o),
     )
     found = []
     for call in calls:
@@ -75,12 +78,15 @@ def conv_table() -> str:
     names = {
         3: {"gemm": "products", "winograd2": "F(2, 3)", "winograd": "F(4, 3)"},
         5: {"gemm": "products", "winograd": "F(2, 5)"},
+        4: {"gemm": "products", "winograd": "F(3, 2)"},
     }
     lines = [f"| channels x size, filter | algorithm | {' | '.join(DIRECTIONS)} |", "|---|---|---|---|---|"]
     for n, c, size, taps in IMAGES:
         for algorithm, name in names[taps].items():
             errors = " | ".join(f"{e:.1e}" for e in conv_errors(n, c, size, taps, algorithm))
-            lines.append(f"| {c} x {size} x {size}, {taps}x{taps} | {name} | {errors} |")
+            lines.append(
+                f"| {c} x {size} x {size}, {taps}x{taps}{', stride 2' if taps == 4 else ''} | {name} | {errors} |"
+            )
     return "\n".join(lines)
 
 

@@ -53,11 +53,16 @@ def _way(
     multiplications = n * math.prod(out) * w.size
     written = x.shape[2:] if direction == 1 else out  # where tiles and pixels are counted
     if algorithm.startswith("winograd"):
-        r = w.shape[-1]
-        m = 4 if algorithm == "winograd" and r == 3 else 2
+        residues = math.prod(options.stride)  # of 4x4 filters with a stride of two: 2x2 filters each
+        r = 2 if residues > 1 else w.shape[-1]
+        m = 3 if r == 2 else 4 if algorithm == "winograd" and r == 3 else 2
+        if residues > 1 and direction == 1:
+            written = [
+                (size - 1 + low) // 2 + 1 for size, low in zip(written, options.padding[::2], strict=True)
+            ]
         tiles, planes = n * math.prod(written[:-2]), (m + r - 1) ** 2
         tiles *= math.prod(-(-size // m) for size in written[-2:])
-        depth = c * math.prod(w.shape[2:-2])
+        depth = c * residues * math.prod(w.shape[2:-2])
         multiplications = tiles * planes * depth * k
         detail = f"F({m}, {r}): {tiles} tiles, {planes} products of {k} x {depth} x {tiles}"
     elif algorithm == "depthwise":

@@ -34,6 +34,12 @@ ALGORITHM_CASES = [
     ((2, 40, 7, 6), (24, 40, 5, 5), (1, 1), (4, 0, 1, 3), (1, 1), 1),
     ((5, 3, 4, 5), (2, 3, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((1, 16, 1, 1), (16, 16, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
+    # a stride of two: odd sizes, every padding, rows that reach over one tile, several blocks of tiles
+    ((2, 32, 12, 12), (48, 32, 4, 4), (2, 2), (1, 1, 1, 1), (1, 1), 1),
+    ((3, 64, 13, 17), (35, 64, 4, 4), (2, 2), (3, 0, 1, 2), (1, 1), 1),
+    ((1, 96, 5, 40), (130, 96, 4, 4), (2, 2), (0, 0, 0, 3), (1, 1), 1),
+    ((9, 96, 25, 26), (70, 96, 4, 4), (2, 2), (2, 1, 1, 1), (1, 1), 1),
+    ((1, 32, 4, 4), (3, 32, 4, 4), (2, 2), (0, 0, 0, 0), (1, 1), 1),
     # volumes: frames outside, filters of more frames than there are, one frame, several blocks of tiles
     ((3, 16, 6, 11, 13), (32, 16, 3, 3, 3), (1, 1, 1), (0, 2, 1, 0, 2, 1), (1, 1, 1), 1),
     ((1, 5, 1, 7, 9), (6, 5, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
@@ -102,23 +108,30 @@ def test_every_algorithm_equals_the_reference(case, algorithm, layout):
         pytest.skip(f"{algorithm} does not serve this convolution")
 
 
-@pytest.mark.parametrize("algorithm, taps", [("winograd", 3), ("winograd2", 3), ("winograd", 5)])
+@pytest.mark.parametrize(
+    "algorithm, taps", [("winograd", 3), ("winograd2", 3), ("winograd", 5), ("winograd", 4)]
+)
 @pytest.mark.parametrize("c", [20, 100])
 def test_winograd_takes_filters_of_any_layout(algorithm, taps, c):
-    x, gy, w = randn(2, c, 9, 7), randn(2, c, 9, 7, seed=1), randn(c, c, taps, taps, seed=2)
-    options = ((1, 1), (taps // 2,) * 4, (1, 1), 1, 0)
+    c, stride = (c // 32 * 32 + 32, 2) if taps == 4 else (c, 1)
+    size = (9, 7) if stride == 1 else (18, 14)
+    x, gy, w = randn(2, c, *size), randn(2, c, 9, 7, seed=1), randn(c, c, taps, taps, seed=2)
+    options = ((stride,) * 2, ((taps - 1) // 2,) * 4, (1, 1), 1, 0)
     layouts = (
         channels_last(w), w[..., ::-1], w[::-1, ::-1], w.swapaxes(0, 1), w.swapaxes(2, 3), w.repeat(2, 1)[:, ::2],
         np.broadcast_to(w[:1], w.shape), np.broadcast_to(w[:, :1], w.shape),
     )  # fmt: skip
     for turned in layouts:
         plain, number = np.ascontiguousarray(turned), ALGORITHMS[algorithm]
-        for f, arrays, size in (
+        for f, arrays, extra in (
             (_cpu.conv_forward, (None, None), ()),
-            (_cpu.conv_input_grad, (None,), ((9, 7),)),
+            (_cpu.conv_input_grad, (None,), (size,)),
         ):
             last = (0, number) if f is _cpu.conv_forward else (number,)
-            a, b = (f(gy if size else x, v, *arrays, *size, *options, *last) for v in (turned, plain))
+            a, b = (
+                f(gy if f is _cpu.conv_input_grad else x, v, *arrays, *extra, *options, *last)
+                for v in (turned, plain)
+            )
             np.testing.assert_array_equal(a, b)
 
 
@@ -138,6 +151,12 @@ def test_automatic_choice_is_one_that_serves():
     assert _cpu.conv_algorithm(x, w, (2, 2), (1,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["direct"]
     five = randn(64, 64, 5, 5)
     assert _cpu.conv_algorithm(x, five, (1, 1), (2,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["winograd"]
+    four = randn(128, 64, 4, 4)
+    for direction in range(3):
+        assert (
+            _cpu.conv_algorithm(x, four, (2, 2), (1,) * 4, (1, 1), 1, 0, 0, direction)
+            == ALGORITHMS["winograd"]
+        )
     assert _cpu.conv_algorithm(x, w[..., :1, :1], (1, 1), (0,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["gemm"]
 
 
@@ -164,6 +183,8 @@ def test_explain_names_what_runs():
     assert all(way.multiplications == 6 * 9 * 36 * 96 * 32 for way in deep.ways)
     five = nnkern.explain(nnkern.conv2d, randn(2, 64, 9, 9), randn(96, 64, 5, 5), padding=2)
     assert all(way.multiplications == 50 * 36 * 64 * 96 and "F(2, 5)" in way.detail for way in five.ways)
+    four = nnkern.explain(nnkern.conv2d, randn(2, 64, 32, 32), randn(128, 64, 4, 4), stride=2, padding=1)
+    assert all(way.multiplications == 72 * 16 * 256 * 128 and "F(3, 2)" in way.detail for way in four.ways)
     t = nnkern.explain(nnkern.conv_transpose2d, Tensor(x), randn(8, 3, 4, 4), stride=2, padding=1)
     assert t.ways[0].direction == "forward" and t.flops == 2.0 * 2 * 8 * 3 * 16 * 81
     with pytest.raises(TypeError, match="explain: relu has one algorithm only"):
@@ -179,13 +200,20 @@ def test_winograd_refuses_double():
 
 @pytest.mark.parametrize(
     "c, size, taps",
-    [(48, (20, 20), 3), (100, (20, 20), 3), (48, (20, 20), 5), (100, (12, 13), 5), (24, (5, 19, 17), 3)],
+    [
+        (48, (20, 20), 3),
+        (100, (20, 20), 3),
+        (48, (20, 20), 5),
+        (100, (12, 13), 5),
+        (24, (5, 19, 17), 3),
+        (96, (38, 30), 4),
+    ],
 )
 def test_same_bits_for_any_number_of_threads(c, size, taps):
-    n = len(size)
+    n, stride = len(size), 2 if taps == 4 else 1
     kernel = (taps,) * n
     x, w = randn(4, c, *size), randn(c, c, *kernel, seed=1)
-    gy = randn(4, c, *size, seed=2)
+    gy = randn(4, c, *(s // stride for s in size), seed=2)
     algorithms = range(1, 6) if (c, taps) == (48, 3) else (ALGORITHMS["winograd"], ALGORITHMS["winograd2"])
     before = nnkern.get_num_threads()
     try:
@@ -194,7 +222,7 @@ def test_same_bits_for_any_number_of_threads(c, size, taps):
                 if forced == ALGORITHMS["winograd2"] and taps != 3:
                     continue
                 groups = c if forced == ALGORITHMS["depthwise"] else 1
-                options = ((1,) * n, (taps // 2,) * 2 * n, (1,) * n, groups, 0)
+                options = ((stride,) * n, ((taps - 1) // 2,) * 2 * n, (1,) * n, groups, 0)
                 filters, found = w[:, : c // groups], []
                 for threads in (1, 2, 3):
                     nnkern.set_num_threads(threads)

@@ -100,8 +100,8 @@ template <class T> void conv_direct(const ConvForward<T>& p);
 template <class T> void conv_direct(const ConvInputGrad<T>& p);
 template <class T> void conv_direct(const ConvWeightGrad<T>& p);
 
-// Filters of 3 x 3 or 5 x 5 taps, or of several such frames, with stride and dilation 1 (conv_winograd.cpp).
-// winograd: F(4, 3) or F(2, 5); winograd2: F(2, 3).
+// Filters of 3 x 3 or 5 x 5 taps, or of several such frames, with stride and dilation 1, and of 4 x 4 taps
+// with a stride of 2 (conv_winograd.cpp). winograd: F(4, 3), F(2, 5) or F(3, 2); winograd2: F(2, 3).
 bool winograd_serves(const ConvShape& s, ConvAlgorithm a);
 WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a);
 double winograd_cost(const ConvShape& s, ConvAlgorithm a);  // comparable with ConvShape::flops()

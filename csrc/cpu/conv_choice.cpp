@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "conv.h"
+#include "conv_winograd.h"
 
 namespace nn::cpu {
 namespace {
@@ -21,6 +21,43 @@ bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
 }
 
 }  // namespace
+
+bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
+  const ConvAxis &h = s.axis[1], &w = s.axis[2];
+  for (const ConvAxis& x : s.axis)
+    if (x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
+  if (s.axes < 2 || s.groups != 1 || s.mode != PaddingMode::zeros || w.kernel != h.kernel ||
+      w.stride != h.stride || s.axis[0].stride != 1)
+    return false;
+  if (h.stride == 2)
+    return h.kernel == 4 && s.axes == 2 && s.c % kStripChannels == 0 && a == ConvAlgorithm::winograd;
+  return h.stride == 1 && (h.kernel == 3 || (h.kernel == 5 && a == ConvAlgorithm::winograd));
+}
+
+WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
+  return s.axis[1].stride == 2           ? WinogradForm::strided
+         : s.axis[1].kernel == 5         ? WinogradForm::f25
+         : a == ConvAlgorithm::winograd2 ? WinogradForm::f23
+                                         : WinogradForm::f43;
+}
+
+double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
+  // In operations of the products, as measured: what a transformed number of an image costs, and one of a
+  // filter; those of volumes come back from L3 for every frame.
+  const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
+  const bool volume = s.axes == 3;
+  const double number = g.taps == 5   ? 36
+                        : g.taps == 2 ? 20
+                                      : 50,
+               filter = g.planes() == 36 ? volume ? 500 : 45
+                        : volume         ? 2000
+                        : g.taps == 2    ? 50
+                                         : 100;
+  const int64_t width = kernels<float>().gemm_shape().width, c = round_up(s.c, width),
+                k = round_up(s.k, width);
+  const double tiles = double(g.count), filters = double(g.residues() * s.c * s.k * s.axis[0].kernel);
+  return g.planes() * ((2 * tiles + filter) * filters + number * tiles * double(g.residues() * c + k));
+}
 
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);

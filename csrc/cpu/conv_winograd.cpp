@@ -1,5 +1,6 @@
-// Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5),
-// forward and input gradient (the weight gradient: conv_winograd_grad.cpp).
+// Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5); for a
+// stride of 2 and 4 x 4 filters: F(3 x 3, 2 x 2). Forward and input gradient (the weight gradient:
+// conv_winograd_grad.cpp).
 //
 //   V[e][tile][c] = transformed patches     U[e][c][k] = transformed filters     e < (m + taps - 1)^2
 //   S[e] = V[e] U[e], one small product per e; each tile of S turns into m x m results.
@@ -9,7 +10,9 @@
 // some channels of it, right before it is used. Rows of a channels-first image are first turned into a strip
 // with channels side by side, so that one set of transforms serves both layouts. The input gradient is the
 // same convolution of gy with the filters turned around. In a volume each frame is transformed once, and the
-// frames under a filter lie side by side as if they were channels.
+// frames under a filter lie side by side as if they were channels. With a stride of
+// 2, positions modulo 2 of images and filters (their residues) are convolutions with unit stride: a forward
+// pass adds up those of x, as if they were channels; an input gradient threads those of gx together.
 #include "conv_winograd.h"
 
 #include <algorithm>
@@ -22,7 +25,8 @@ namespace {
 
 constexpr int64_t kKeptFilters = int64_t(1) << 20;  // bytes of U that are made but once
 
-// Filters (k results, c channels, frames, taps) with dense taps, maybe turned around.
+// Filters (k results, c channels, frames, taps) with dense taps, maybe turned around. The residues of a
+// stride are channels of a forward pass (see Image) and results (residue, k) of an input gradient.
 template <class T> struct Filters {
   const T* p;
   int64_t k_step, c_step, frame_step, frames;
@@ -38,15 +42,23 @@ template <class T> struct Plan {
   Field<T> y;
   const T* bias;
   T floor;
+  // of y: tiles make pixels i * stride + residue - y_low
+  int64_t stride = 1, y_low_h = 0, y_low_w = 0, height = tiles.height, width = tiles.width;
+  int64_t depth() const { return x.depth() * filters.frames; }                          // of the products
+  int64_t result_columns() const { return round_up(k, kernels<T>().gemm_shape().nr); }  // of a residue
+  int64_t columns() const { return stride * stride * result_columns(); }
 };
 
-// u[e][c][nr] of frame `frame` of filters [k0, k0 + nr), channels [c0, c0 + count), planes u_step apart.
+// u[e][c][nr] of frame `frame` of columns [k0, k0 + nr), channels [c0, c0 + count), planes u_step apart.
 template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t frame, int64_t c0,
                                           int64_t count, T* u, int64_t u_step) {
   const Kernels<T>& kern = kernels<T>();
-  const int64_t nr = kern.gemm_shape().nr, taps = p.tiles.taps * p.tiles.taps;
+  const int64_t nr = kern.gemm_shape().nr, side = p.tiles.side(), taps = side * side;
   constexpr int64_t kSome = 32;  // channels at a time
   const Filters<T>& f = p.filters;
+  const int64_t residue = k0 / p.result_columns(), residues = p.x.stride * p.x.stride,
+                stride = p.tiles.stride;
+  k0 %= p.result_columns();
   const int lanes = int(std::min(nr, p.k - k0));
   Workspace<T> w(size_t(kSome * taps * nr));
   for (int64_t c = c0; c < c0 + count; c += kSome) {
@@ -59,8 +71,15 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
       for (int64_t i = 0; i < some; ++i)
         kern.pack(from + i * f.c_step, f.k_step, 1, lanes, int(nr), taps, w + i * taps * nr, nr);
     for (int64_t i = 0; i < some; ++i)
-      kern.winograd_filter(p.tiles.form, w + (f.turned ? (i + 1) * taps - 1 : i * taps) * nr,
-                           f.turned ? -nr : nr, nr, u + (c - c0 + i) * nr, u_step);
+      for (int64_t r = residue; r < residue + residues; ++r) {
+        // the first tap, or the last one
+        const int64_t tap =
+            r / stride * side + r % stride + (f.turned ? (p.tiles.taps - 1) * stride * (side + 1) : 0);
+        const int64_t at = c - c0 + i, part = residues > 1 ? at % kResidueChannels : 0;
+        kern.winograd_filter(p.tiles.form, w + (i * taps + tap) * nr, f.turned ? -nr : nr, nr,
+                             u + ((at - part) * residues + r * kResidueChannels * (residues > 1) + part) * nr,
+                             u_step);
+      }
   }
 }
 
@@ -77,7 +96,7 @@ template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u
   const int64_t pieces = std::max<int64_t>(1, ceil_div(depth, 128)), piece = ceil_div(depth, pieces);
   for (int64_t j = 0; j < k; j += shape.nr) {
     const int vectors = int(ceil_div(std::min<int64_t>(shape.nr, k - j), shape.width));
-    t.n = vectors * shape.width;
+    t.n = vectors * shape.width, t.panel = vectors == shape.vectors;
     for (int64_t d = 0; d < pieces; ++d) {
       t.k = std::min(piece, depth - d * piece), t.accumulate = accumulate || d > 0;
       for (int64_t i = 0; i < tiles; i += m) {
@@ -90,36 +109,56 @@ template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u
   }
 }
 
-// Results of tiles [t0, t1) of a frame and channels [k0, k0 + count) from s[e][t - first][columns].
+// The pixels of a strip's `rows` rows of `cols` that lie inside y: from one to the next.
+template <class T> void store_strip(const Plan<T>& p, const T* strip, int64_t channels, int64_t rows,
+                                    int64_t cols, int64_t h0, int64_t w0, T* y) {
+  const Kernels<T>& kern = kernels<T>();
+  const int64_t left = std::max<int64_t>(0, -w0), count = std::min(cols, p.width - w0) - left;
+  if (count <= 0) return;
+  for (int64_t i = std::max<int64_t>(0, -h0); i < std::min(rows, p.height - h0); ++i) {
+    const T* from = strip + (i * cols + left) * channels;
+    T* to = y + (h0 + i) * p.y.step[1] + (w0 + left) * p.y.step[2];
+    if (p.y.c == 1)
+      kern.copy_rows(from, channels, nullptr, to, p.y.step[2], count, channels);
+    else
+      kern.transpose_copy(from, channels, to, p.y.c, count, channels);
+  }
+}
+
+// Results of tiles [t0, t1) of a frame and channels [k0, k0 + count) from s[e][t - first][columns]; a
+// residue's columns lie p.result_columns() behind those of the one before.
 template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, int64_t columns, int64_t first,
                                 int64_t frame, int64_t k0, int64_t count, int64_t t0, int64_t t1) {
   const Kernels<T>& kern = kernels<T>();
   const Tiles& g = p.tiles;
-  const bool last = p.y.c == 1;
-  Workspace<T> strip(last ? 1 : size_t(g.m * g.cols * g.m * kStripChannels));
+  const int64_t stride = p.stride, side = g.m * stride;
+  const bool last = p.y.c == 1 && stride == 1;  // tiles go where they belong
+  Workspace<T> strip(last ? 1 : size_t(side * g.cols * side * kStripChannels));
   for (int64_t t = t0; t < t1;) {
     const TileRun run = tile_run(g, t, t1);
     const T* from = s + (t - first) * columns;
     t += run.length;
-    const int64_t rows = std::min<int64_t>(g.m, g.height - run.h),
-                  cols = std::min(run.length * g.m, g.width - run.w);
-    T* y =
-        p.y.p + run.n * p.y.n + k0 * p.y.c + frame * p.y.step[0] + run.h * p.y.step[1] + run.w * p.y.step[2];
+    const int64_t h0 = run.h * stride - p.y_low_h, w0 = run.w * stride - p.y_low_w;
+    T* y = p.y.p + run.n * p.y.n + k0 * p.y.c + frame * p.y.step[0];
     const T* bias = p.bias ? p.bias + k0 : nullptr;
     if (last) {
+      y += h0 * p.y.step[1] + w0 * p.y.step[2];
       for (int64_t r = 0; r < run.length; ++r)
         kern.winograd_output(g.form, from + r * columns, s_step, count, bias, p.floor,
-                             y + r * g.m * p.y.step[2], p.y.step[1], p.y.step[2], int(rows),
-                             int(std::min<int64_t>(g.m, cols - r * g.m)));
+                             y + r * g.m * p.y.step[2], p.y.step[1], p.y.step[2],
+                             int(std::min<int64_t>(g.m, p.height - h0)),
+                             int(std::min<int64_t>(g.m, p.width - w0 - r * g.m)));
       continue;
     }
     for (int64_t k = 0; k < count; k += kStripChannels) {
-      const int64_t some = std::min(kStripChannels, count - k), row_step = run.length * g.m * some;
-      for (int64_t r = 0; r < run.length; ++r)
-        kern.winograd_output(g.form, from + r * columns + k, s_step, some, bias ? bias + k : nullptr, p.floor,
-                             strip + r * g.m * some, row_step, some, g.m, g.m);
-      for (int64_t i = 0; i < rows; ++i)
-        kern.transpose_copy(strip + i * row_step, some, y + k * p.y.c + i * p.y.step[1], p.y.c, cols, some);
+      const int64_t some = std::min(kStripChannels, count - k), cols = run.length * side;
+      for (int64_t u = 0; u < stride * stride; ++u)
+        for (int64_t r = 0; r < run.length; ++r)
+          kern.winograd_output(g.form, from + u * p.result_columns() + r * columns + k, s_step, some,
+                               bias ? bias + k : nullptr, p.floor,
+                               strip + (u / stride * cols + r * side + u % stride) * some,
+                               stride * cols * some, stride * some, g.m, g.m);
+      store_strip<T>(p, strip, some, side, cols, h0, w0, y + k * p.y.c);
     }
   }
 }
@@ -149,13 +188,13 @@ template <class T> struct KeptFilters {
   int64_t panel, plane;
   Workspace<T> u;
   explicit KeptFilters(const Plan<T>& p)
-      : panel(p.filters.frames * p.x.channels * kernels<T>().gemm_shape().nr),
-        plane(plane_step<T>(ceil_div(p.k, kernels<T>().gemm_shape().nr) * panel)),
+      : panel(p.depth() * kernels<T>().gemm_shape().nr),
+        plane(plane_step<T>(p.columns() * p.depth())),
         u(size_t(p.tiles.planes() * plane)) {
-    const int64_t frames = p.filters.frames, c = p.x.channels, nr = kernels<T>().gemm_shape().nr;
-    parallel_for(ceil_div(p.k, nr) * frames, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
+    const int64_t frames = p.filters.frames, c = p.x.depth(), nr = kernels<T>().gemm_shape().nr;
+    parallel_for(p.columns() / nr * frames, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        transform_filters<T>(p, i / frames * nr, i % frames, 0, c, u + i * c * nr, plane);
+        transform_filters<T>(p, i / frames * nr, i % frames, 0, p.x.channels, u + i * c * nr, plane);
     });
   }
 };
@@ -163,7 +202,7 @@ template <class T> struct KeptFilters {
 // Results of frame d of the tiles in v, which holds frames of x from v_first on; s: room for all columns.
 template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, const TileStore<T>& v,
                                   int64_t v_first, int64_t d, int64_t t0, T* s) {
-  const int64_t nr = kernels<T>().gemm_shape().nr, c = p.x.channels, columns = round_up(p.k, nr),
+  const int64_t nr = kernels<T>().gemm_shape().nr, c = p.x.depth(), columns = p.columns(),
                 s_step = plane_step<T>(v.tiles * columns);
   const Frames under = frames_under(p, d, d + 1);
   const int64_t depth = (under.last - under.first) * c;
@@ -171,8 +210,8 @@ template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, con
   const double flops = 2.0 * double(v.tiles * (depth + 1) * columns);
   parallel_for(p.tiles.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
     for (int64_t e = e0; e < e1; ++e)
-      product<T>(from + e * v.plane(), v.deep, u + e * f.plane, f.panel, depth, v.tiles, p.k, false,
-                 s + e * s_step, columns);
+      product<T>(from + e * v.plane(), v.deep, u + e * f.plane, f.panel, depth, v.tiles,
+                 p.stride > 1 ? columns : p.k, false, s + e * s_step, columns);
   });
   parallel_for(v.tiles, tiles_grain(p.tiles, c + columns), [&](int64_t i, int64_t j) {
     results<T>(p, s, s_step, columns, t0, d, 0, p.k, t0 + i, t0 + j);
@@ -183,7 +222,7 @@ template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, con
 template <class T> void run_blocks(const Plan<T>& p) {
   const Tiles& g = p.tiles;
   const GemmShape shape = kernels<T>().gemm_shape();
-  const int64_t c = p.x.channels, columns = round_up(p.k, shape.nr), planes = g.planes();
+  const int64_t c = p.x.depth(), columns = p.columns(), planes = g.planes();
   const KeptFilters<T> filters(p);
   // Of a volume a few frames at a time: V of the fewest tiles that reuse U well takes 2 MB.
   const int64_t number = planes * int64_t(sizeof(T)), fewest = 2 * shape.max_rows[shape.vectors];
@@ -246,9 +285,8 @@ template <class T> void run_panels(const Plan<T>& p) {
 }
 
 template <class T> void run(const Plan<T>& p) {
-  const int64_t columns = round_up(p.k, kernels<T>().gemm_shape().nr);
-  const bool plane = p.x.frames == 1 && p.filters.frames == 1;
-  if (plane && p.tiles.planes() * p.x.channels * columns * int64_t(sizeof(T)) > kKeptFilters)
+  const bool plane = p.x.frames == 1 && p.filters.frames == 1 && p.tiles.stride == 1;
+  if (plane && p.tiles.planes() * p.x.channels * p.columns() * int64_t(sizeof(T)) > kKeptFilters)
     run_panels(p);
   else
     run_blocks(p);
@@ -279,40 +317,13 @@ template <class T> class DenseFilters {
 
 }  // namespace
 
-bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
-  const int64_t taps = s.axis[1].kernel;
-  for (const ConvAxis& x : s.axis)
-    if (x.stride != 1 || x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
-  return s.axes > 1 && s.groups == 1 && s.mode == PaddingMode::zeros && s.axis[2].kernel == taps &&
-         (taps == 3 || (taps == 5 && a == ConvAlgorithm::winograd));
-}
-
-WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
-  return s.axis[1].kernel == 5           ? WinogradForm::f25
-         : a == ConvAlgorithm::winograd2 ? WinogradForm::f23
-                                         : WinogradForm::f43;
-}
-
-double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
-  // In operations of the products, as measured: what a transformed number of an image costs, and one of a
-  // filter; those of volumes come back from L3 for every frame.
-  const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
-  const bool volume = s.axes == 3;
-  const double number = g.taps == 5 ? 36 : 50, filter = g.planes() == 36 ? volume ? 500 : 45
-                                                        : volume         ? 2000
-                                                                         : 100;
-  const int64_t width = kernels<float>().gemm_shape().width, c = round_up(s.c, width),
-                k = round_up(s.k, width);
-  const double tiles = double(g.count), filters = double(s.c * s.k * s.axis[0].kernel);
-  return g.planes() * ((2 * tiles + filter) * filters + number * tiles * double(c + k));
-}
-
 template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
   const DenseFilters<T> filters(s, p.w);
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
-  run(Plan<T>{Tiles(form, s.n, h.out, w.out),
-              {p.x, s.c, d.in, h.in, w.in},
+  const Tiles tiles(form, s.n, h.out, w.out);
+  run(Plan<T>{tiles,
+              {p.x, s.c, d.in, h.in, w.in, tiles.stride},
               d.low,
               h.low,
               w.low,
@@ -329,17 +340,28 @@ template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm fo
   const ConvShape& s = p.s;
   const DenseFilters<T> filters(s, p.w);
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
-  run(Plan<T>{Tiles(form, s.n, h.in, w.in),
-              {p.gy, s.k, d.out, h.out, w.out},
+  // Position i of a grid makes the pixels i * stride + residue - low.
+  const int64_t stride = h.stride;
+  const auto grid = [&](const ConvAxis& a) { return stride == 1 ? a.in : (a.in - 1 + a.low) / stride + 1; };
+  const auto low = [&](const ConvAxis& a) {
+    return stride == 1 ? a.kernel - 1 - a.low : a.kernel / stride - 1;
+  };
+  run(Plan<T>{Tiles(form, s.n, grid(h), grid(w)),
+              {p.gy, s.k, d.out, h.out, w.out, 1},
               d.kernel - 1 - d.low,
-              h.kernel - 1 - h.low,
-              w.kernel - 1 - w.low,
+              low(h),
+              low(w),
               s.c,
               d.in,
               filters.turned(),
               p.gx,
               p.b,
-              -std::numeric_limits<T>::infinity()});
+              -std::numeric_limits<T>::infinity(),
+              stride,
+              stride == 1 ? 0 : h.low,
+              stride == 1 ? 0 : w.low,
+              h.in,
+              w.in});
 }
 
 #define NN_INSTANTIATE(T)                                           \

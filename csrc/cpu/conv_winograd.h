@@ -9,17 +9,25 @@
 namespace nn::cpu {
 
 constexpr int64_t kStripChannels = 32;
+constexpr int64_t kResidueChannels = 16;  // whose residues of a stride lie side by side
 
-// F(m, taps) of the form that serves these filters.
+// F(m, taps) of the form that serves these filters, of each residue of the stride.
 struct WinogradSizes {
   WinogradForm form;
-  int m, taps, reach;
+  int m, taps, stride, reach;
   explicit WinogradSizes(WinogradForm f)
       : form(f),
-        m(f == WinogradForm::f43 ? 4 : 2),
-        taps(f == WinogradForm::f25 ? 5 : 3),
+        m(f == WinogradForm::f43       ? 4
+          : f == WinogradForm::strided ? 3
+                                       : 2),
+        taps(f == WinogradForm::f25       ? 5
+             : f == WinogradForm::strided ? 2
+                                          : 3),
+        stride(f == WinogradForm::strided ? 2 : 1),
         reach(m + taps - 1) {}
   int planes() const { return reach * reach; }
+  int residues() const { return stride * stride; }
+  int side() const { return taps * stride; }  // of the filters
 };
 
 // The tiles of a batch of height x width results, row by row. A volume is a pile of such images, its frames:
@@ -44,10 +52,12 @@ inline TileRun tile_run(const Tiles& g, int64_t t, int64_t end) {
   return {t / g.cols / g.rows, row * g.m, col * g.m, std::min(end - t, g.cols - col)};
 }
 
-// An image with channels that is read pixel by pixel; outside it there are zeros.
+// An image with channels that is read pixel by pixel; outside it there are zeros. Each residue of its pixels
+// modulo the stride is an image of its own: (c / 16, residue, c % 16) are its channels then.
 template <class T> struct Image {
   Field<const T> x;
-  int64_t channels, frames, height, width;
+  int64_t channels, frames, height, width, stride;
+  int64_t depth() const { return channels * stride * stride; }
 };
 
 // Elements from one plane to the next: planes a multiple of 4 KB apart would share a few lines of the caches.
@@ -101,26 +111,31 @@ template <class T, class Kernel> void transform_tiles(const Tiles& g, const Imag
                                                       int64_t t0, int64_t t1, int64_t reach, int64_t low_h,
                                                       int64_t low_w, Kernel kernel, const TileStore<T>& v,
                                                       int64_t place, int64_t channel0) {
-  Workspace<T> strip(size_t(reach * ((g.cols - 1) * g.m + reach) * kStripChannels));
+  const int64_t stride = x.stride, rows = reach * stride;
+  Workspace<T> strip(size_t(rows * ((g.cols - 1) * g.m + reach) * stride * kStripChannels));
   for (int64_t t = t0; t < t1;) {
     const TileRun run = tile_run(g, t, t1);
-    const int64_t h0 = run.h - low_h, w0 = run.w - low_w, cols = (run.length - 1) * g.m + reach;
-    const bool inside = h0 >= 0 && h0 + reach <= x.height && w0 >= 0 && w0 + cols <= x.width;
+    const int64_t h0 = run.h * stride - low_h, w0 = run.w * stride - low_w,
+                  cols = ((run.length - 1) * g.m + reach) * stride;
+    const bool inside = h0 >= 0 && h0 + rows <= x.height && w0 >= 0 && w0 + cols <= x.width;
     const bool direct = x.x.c == 1 && inside;
     const T* image = x.x.p + run.n * x.x.n + frame * x.x.step[0];
     for (int64_t c = 0, some; c < x.channels; c += some) {
-      some = std::min(direct ? v.deep : kStripChannels, x.channels - c);
+      some = std::min(stride > 1 ? kResidueChannels : direct ? v.deep : kStripChannels, x.channels - c);
       const T* from = strip;
       int64_t row = cols * some, col = some;
       if (direct) {
         row = x.x.step[1], col = x.x.step[2];
         from = image + h0 * row + w0 * col + c;
       } else {
-        load_strip(x, image, h0, w0, reach, cols, c, some, static_cast<T*>(strip));
+        load_strip(x, image, h0, w0, rows, cols, c, some, static_cast<T*>(strip));
       }
-      T* to = v.at(place + t - t0, channel0 + c);
-      for (int64_t r = 0; r < run.length; ++r)
-        kernel(g.form, from + r * g.m * col, row, col, some, to + r * v.deep, v.plane());
+      for (int64_t u = 0; u < stride * stride; ++u, from += u % stride ? col : row - (stride - 1) * col) {
+        T* to = v.at(place + t - t0, channel0 + c * stride * stride + u * some);
+        for (int64_t r = 0; r < run.length; ++r)
+          kernel(g.form, from + r * g.m * stride * col, row * stride, col * stride, some, to + r * v.deep,
+                 v.plane());
+      }
     }
     t += run.length;
   }

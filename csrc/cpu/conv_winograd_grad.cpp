@@ -20,10 +20,11 @@ template <class T> constexpr int64_t kSquareStep = kSide * kSide + 64 / int64_t(
 template <class T> struct Squares {
   const Tiles& g;
   const ConvShape& s;
+  int64_t c;  // channels of V
   TileStore<T> v, z;
   int64_t tiles;
   Frames x, gy;
-  int64_t rows() const { return ceil_div(s.c, kSide); }
+  int64_t rows() const { return ceil_div(c, kSide); }
   int64_t cols() const { return ceil_div(s.k, kSide); }
 };
 
@@ -34,7 +35,7 @@ struct Square {
       : frame(i / (q.rows() * q.cols())),
         c0(i % q.rows() * kSide),
         k0(i / q.rows() % q.cols() * kSide),
-        c(std::min(kSide, q.s.c - c0)),
+        c(std::min(kSide, q.c - c0)),
         k(std::min(kSide, q.s.k - k0)) {}
 };
 
@@ -86,13 +87,15 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
 // gw of a finished square.
 template <class T> void finish_square(const Squares<T>& q, const Square& a, const T* u, T* gw) {
   const Kernels<T>& kern = kernels<T>();
-  const int64_t taps = q.g.taps * q.g.taps, all = q.s.taps();
-  parallel_for(a.c, 16, [&](int64_t begin, int64_t end) {
+  const int64_t taps = q.g.side() * q.g.side(), all = q.s.taps(), residues = q.g.residues();
+  parallel_for(a.c / residues, 16, [&](int64_t begin, int64_t end) {
     Workspace<T> turned(size_t((end - begin) * taps * a.k));
     for (int64_t i = begin; i < end; ++i)
-      kern.winograd_filter_grad(q.g.form, u + i * kSide, kSquareStep<T>, a.k,
-                                turned + (i - begin) * taps * a.k, a.k);
-    T* to = gw + (a.k0 * q.s.c + a.c0 + begin) * all + a.frame * taps;
+      for (int64_t r = 0; r < residues; ++r)
+        kern.winograd_filter_grad(
+            q.g.form, u + (r * kResidueChannels + i) * kSide, kSquareStep<T>, a.k,
+            turned + ((i - begin) * taps + r / q.g.stride * q.g.side() + r % q.g.stride) * a.k, a.k);
+    T* to = gw + (a.k0 * q.s.c + a.c0 / residues + begin) * all + a.frame * taps;
     const int64_t together = all == taps ? end - begin : 1;  // channels whose taps lie side by side
     for (int64_t i = 0; i < end - begin; i += together)
       kern.transpose_copy(turned + i * taps * a.k, a.k, to + i * all, q.s.c * all, together * taps, a.k);
@@ -104,7 +107,7 @@ template <class T> void fill(Squares<T>& q, const Image<T>& x, const Image<T>& g
   const Kernels<T>& kern = kernels<T>();
   const ConvAxis &h = q.s.axis[1], &w = q.s.axis[2];
   q.v.tiles = q.tiles * (q.x.last - q.x.first), q.z.tiles = q.tiles * (q.gy.last - q.gy.first);
-  const int64_t grain = std::max<int64_t>(q.g.cols, ceil_div(32768, q.g.planes() * (q.s.c + q.s.k)));
+  const int64_t grain = std::max<int64_t>(q.g.cols, ceil_div(32768, q.g.planes() * (q.c + q.s.k)));
   parallel_for(q.tiles, grain, [&](int64_t i, int64_t j) {
     for (int64_t f = q.x.first; f < q.x.last; ++f)
       transform_tiles(q.g, x, f, t0 + i, t0 + j, q.g.reach, h.low, w.low, kern.winograd_input, q.v,
@@ -121,11 +124,11 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
   const ConvShape& s = p.s;
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   const Tiles g(form, s.n, h.out, w.out);
-  const Image<T> x = {p.x, s.c, d.in, h.in, w.in}, gy = {p.gy, s.k, d.out, h.out, w.out};
-  const int64_t planes = g.planes(), c_deep = std::min(s.c, kSide), k_deep = std::min(s.k, kSide);
-  const int64_t c = round_up(s.c, c_deep), k = round_up(s.k, k_deep);
+  const Image<T> x = {p.x, s.c, d.in, h.in, w.in, g.stride}, gy = {p.gy, s.k, d.out, h.out, w.out, 1};
+  const int64_t planes = g.planes(), c_deep = std::min(x.depth(), kSide), k_deep = std::min(s.k, kSide);
+  const int64_t c = round_up(x.depth(), c_deep), k = round_up(s.k, k_deep);
   // Blocks of tiles and frames don't depend on the number of threads: sums are made in the same order.
-  const bool small = s.c <= kSide && s.k <= kSide;  // one square, which waits in L2
+  const bool small = c <= kSide && s.k <= kSide;  // one square, which waits in L2
   const int64_t fit = (int64_t(small ? 1 : 2) << 20) / (planes * (c + k) * int64_t(sizeof(T)));
   const int64_t group = std::min(d.out, std::max(fit / g.cols, int64_t(8)));
   int64_t block = std::max(fit / group, ceil_div(64, group));
@@ -133,7 +136,7 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
   block = ceil_div(g.count, ceil_div(g.count, block));
   Workspace<T> v(TileStore<T>::size(planes, block * std::min(d.in, group + d.kernel - 1), c_deep, c)),
       z(TileStore<T>::size(planes, block * group, k_deep, k));
-  Squares<T> q = {g, s, {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
+  Squares<T> q = {g, s, x.depth(), {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
   const int64_t squares = q.rows() * q.cols() * d.kernel, size = planes * kSquareStep<T>;
   const bool once = block >= g.count && group >= d.out;
   Workspace<T> waiting(size_t(once ? 1 : squares * size));

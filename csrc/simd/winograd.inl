@@ -5,8 +5,8 @@
 //   gw = G^T [ sum over tiles (A gy A^T) . (B^T d B) ] G
 //
 // F(4, 3) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error of 0,
-// +-1, +-2. F(2, 3) has 0, +-1 and infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018
-// (1803.10986: the choice of points).
+// +-1, +-2. F(2, 3) and F(3, 2) have 0, +-1 and infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz
+// et al. 2018 (1803.10986: the choice of points).
 namespace nn {
 namespace {
 
@@ -49,6 +49,13 @@ template <class T> struct OutputMap<T, 2, 3> {
     t[0] = (x[0] + x[1]) + x[2], t[1] = (x[1] - x[2]) - x[3];
   }
 };
+template <class T> struct OutputMap<T, 3, 2> {
+  static constexpr int in = 4, out = 3;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> s = x[1] + x[2];
+    t[0] = x[0] + s, t[1] = x[1] - x[2], t[2] = s - x[3];
+  }
+};
 template <class T> struct OutputMap<T, 2, 5> {
   static constexpr int in = 6, out = 2;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
@@ -73,6 +80,13 @@ template <class T> struct FilterMap<T, 2, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s = x[0] + x[2], half = set1(T(0.5));
     t[0] = x[0], t[1] = half * (s + x[1]), t[2] = half * (s - x[1]), t[3] = x[2];
+  }
+};
+template <class T> struct FilterMap<T, 3, 2> {
+  static constexpr int in = 2, out = 4;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> half = set1(T(0.5));
+    t[0] = x[0], t[1] = half * (x[0] + x[1]), t[2] = half * (x[0] - x[1]), t[3] = x[1];
   }
 };
 template <class T> struct FilterMap<T, 2, 5> {
@@ -102,6 +116,13 @@ template <class T> struct OutputGradMap<T, 2, 3> {
     t[0] = x[0], t[1] = x[0] + x[1], t[2] = x[0] - x[1], t[3] = -x[1];
   }
 };
+template <class T> struct OutputGradMap<T, 3, 2> {
+  static constexpr int in = 3, out = 4;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> s = x[0] + x[2];
+    t[0] = x[0], t[1] = s + x[1], t[2] = s - x[1], t[3] = -x[2];
+  }
+};
 template <class T> struct OutputGradMap<T, 2, 5> {
   static constexpr int in = 2, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
@@ -127,6 +148,13 @@ template <class T> struct FilterGradMap<T, 2, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> half = set1(T(0.5));
     t[0] = fma(half, x[1] + x[2], x[0]), t[1] = half * (x[1] - x[2]), t[2] = fma(half, x[1] + x[2], x[3]);
+  }
+};
+template <class T> struct FilterGradMap<T, 3, 2> {
+  static constexpr int in = 4, out = 2;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> half = set1(T(0.5));
+    t[0] = fma(half, x[1] + x[2], x[0]), t[1] = fma(half, x[1] - x[2], x[3]);
   }
 };
 template <class T> struct FilterGradMap<T, 2, 5> {
@@ -175,7 +203,7 @@ void image_to_tile(const T* x, int64_t row_step, int64_t col_step, int64_t chann
 // v[e * v_step + c] = (B^T d B)[e] of the patch d at x.
 template <class T> void winograd_input(WinogradForm form, const T* x, int64_t row_step, int64_t col_step,
                                        int64_t channels, T* v, int64_t v_step) {
-  if (form == WinogradForm::f23)
+  if (form == WinogradForm::f23 || form == WinogradForm::strided)
     image_to_tile<T, InputMap<T, 4>>(x, row_step, col_step, channels, v, v_step);
   else
     image_to_tile<T, InputMap<T, 6>>(x, row_step, col_step, channels, v, v_step);
@@ -188,6 +216,8 @@ template <class T> void winograd_output_grad(WinogradForm form, const T* gy, int
     image_to_tile<T, OutputGradMap<T, 4, 3>>(gy, row_step, col_step, channels, z, z_step);
   else if (form == WinogradForm::f23)
     image_to_tile<T, OutputGradMap<T, 2, 3>>(gy, row_step, col_step, channels, z, z_step);
+  else if (form == WinogradForm::strided)
+    image_to_tile<T, OutputGradMap<T, 3, 2>>(gy, row_step, col_step, channels, z, z_step);
   else
     image_to_tile<T, OutputGradMap<T, 2, 5>>(gy, row_step, col_step, channels, z, z_step);
 }
@@ -215,19 +245,22 @@ template <class T> void winograd_output(WinogradForm form, const T* s, int64_t s
     tile_to_image<T, OutputMap<T, 4, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else if (form == WinogradForm::f23)
     tile_to_image<T, OutputMap<T, 2, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+  else if (form == WinogradForm::strided)
+    tile_to_image<T, OutputMap<T, 3, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else
     tile_to_image<T, OutputMap<T, 2, 5>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
 }
 
 // Squares of numbers, `lanes` side by side: y[(i, j) * y_step + k] = (Map x Map^T)[i, j] of x[... * x_step +
-// k].
-template <class T, class Map>
+// k]. From and To: every From-th (To-th) number of a row and every such row is the square's.
+template <class T, class Map, int From = 1, int To = 1>
 void square_to_square(const T* x, int64_t x_step, int64_t lanes, T* y, int64_t y_step) {
   constexpr int W = vec<T>::width;
   for (int64_t k = 0; k < lanes; k += W) {
     const int n = int(lanes - k < W ? lanes - k : W);
-    transform<Map, T>([&](int i, int j) { return load(x + (i * Map::in + j) * x_step + k, n); },
-                      [&](int i, int j, vec<T> t) { store(y + (i * Map::out + j) * y_step + k, t, n); });
+    transform<Map, T>(
+        [&](int i, int j) { return load(x + (i * Map::in * From + j) * From * x_step + k, n); },
+        [&](int i, int j, vec<T> t) { store(y + (i * Map::out * To + j) * To * y_step + k, t, n); });
   }
 }
 
@@ -238,6 +271,8 @@ void winograd_filter(WinogradForm form, const T* w, int64_t w_step, int64_t lane
     square_to_square<T, FilterMap<T, 4, 3>>(w, w_step, lanes, u, u_step);
   else if (form == WinogradForm::f23)
     square_to_square<T, FilterMap<T, 2, 3>>(w, w_step, lanes, u, u_step);
+  else if (form == WinogradForm::strided)
+    square_to_square<T, FilterMap<T, 3, 2>, 2>(w, w_step, lanes, u, u_step);
   else
     square_to_square<T, FilterMap<T, 2, 5>>(w, w_step, lanes, u, u_step);
 }
@@ -249,6 +284,8 @@ template <class T> void winograd_filter_grad(WinogradForm form, const T* u, int6
     square_to_square<T, FilterGradMap<T, 4, 3>>(u, u_step, lanes, gw, gw_step);
   else if (form == WinogradForm::f23)
     square_to_square<T, FilterGradMap<T, 2, 3>>(u, u_step, lanes, gw, gw_step);
+  else if (form == WinogradForm::strided)
+    square_to_square<T, FilterGradMap<T, 3, 2>, 1, 2>(u, u_step, lanes, gw, gw_step);
   else
     square_to_square<T, FilterGradMap<T, 2, 5>>(u, u_step, lanes, gw, gw_step);
 }
