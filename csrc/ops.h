@@ -160,8 +160,8 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(max_unpool_forward, Array, (const View& x, const View& index, const Ints& output_size),                                \
         "x", "index", "output_size")                                                                                           \
   NN_OP(fractional_max_pool_forward, Array2, (const View& x, const Ints& kernel_size, const Ints& output_size,                 \
-        const View& samples, bool ignore_nan),                                                                                 \
-        "x", "kernel_size", "output_size", "samples", "ignore_nan")
+        const View& samples, bool ignore_nan, bool index),                                                                     \
+        "x", "kernel_size", "output_size", "samples", "ignore_nan", "index")
 
 #define NN_SHAPE_OPS(NN_OP)                                                                                                    \
   NN_OP(copy_forward, Array, (const View& x, const OptView& out), "x", "out")                                                  \
@@ -204,6 +204,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(pad_backward, Array, (const View& gy, const Ints& input_size, const Ints& pads, int64_t mode),                         \
         "gy", "input_size", "pads", "mode")                                                                                    \
   NN_OP(interpolate_forward, Array, (const View& x, const Views& tables), "x", "tables")                                       \
+  NN_OP(interpolate_u8_forward, Array, (const View& x, const Views& tables, const Ints& bits), "x", "tables", "bits")          \
   NN_OP(grid_sample_forward, Array, (const View& x, const View& grid, int64_t mode, int64_t padding_mode, bool align_corners), \
         "x", "grid", "mode", "padding_mode", "align_corners")                                                                  \
   NN_OP(grid_sample_backward, Array2, (const View& gy, const View& x, const View& grid, int64_t mode, int64_t padding_mode,    \

@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from support import SIZES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn
+from support import SIZES, assert_close, check_gradient, check_kernels, check_torch, each_isa, randn, rng
 
 import nnkern as F
-from nnkern import Tensor, _cpu, gradgradcheck, nn
-from nnkern.ops._tables import table
+from nnkern import Tensor, _cpu, backends, gradgradcheck, nn
+from nnkern.ops._tables import fixed_table, table
 
 SIZES_OF = {1: (9,), 2: (5, 9), 3: (3, 4, 7)}
 MODES = {
@@ -95,6 +95,41 @@ def test_nearest_takes_any_dtype(dtype):
     assert y.dtype == dtype
 
 
+BYTE_SIZES = [((7, 9), (14, 18)), ((7, 9), (5, 30)), ((40, 33), (9, 8)), ((5, 6), (5, 17)), ((5, 6), (13, 6)), ((5, 6), (5, 6)),
+              ((1, 1), (3, 4)), ((2, 2), (1, 3)), ((3, 70), (2, 9)), ((65, 3), (130, 600))]  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9, 16])
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_bytes_equal_torch(mode, antialias, channels):
+    torch = pytest.importorskip("torch")
+    for (shape, out), align in itertools.product(BYTE_SIZES, (None, True)):
+        x = rng(channels, *shape, *out).integers(0, 256, (2, channels, *shape), np.uint8)
+        x[1] = x[1] // 128 * 255  # sums beyond 0 and 255
+        for how in ({"size": out}, {"scale_factor": (out[0] / shape[0] + 1e-3, out[1] / shape[1] + 1e-3)}):
+            options = {"mode": mode, "align_corners": align, "antialias": antialias, **how}
+            want = torch.nn.functional.interpolate(torch.from_numpy(x), **options).numpy()
+            for v in (x, channels_last(x), x[..., ::-1].copy()[..., ::-1]):
+                y = F.interpolate(v, **options)
+                np.testing.assert_array_equal(y, want, err_msg=f"{shape} {options}")
+                assert y.dtype == np.uint8
+
+
+@pytest.mark.parametrize("kind", ["linear", "cubic", "linear+", "cubic+"])
+def test_bytes_equal_the_reference(kind):
+    reference = backends.load("reference")
+    for (shape, out), channels in itertools.product(BYTE_SIZES, (1, 3, 17)):
+        t = [fixed_table(kind.rstrip("+"), n, o, False, None, kind.endswith("+")) for n, o in zip(shape, out)]
+        args = [a for one in t for a in one[:3]], [one.bits for one in t]
+        x = rng(channels, *shape).integers(0, 256, (2, channels, *shape), np.uint8)
+        want = reference.interpolate_u8_forward(x, *args)
+        for v in (x, np.asfortranarray(x), x[:, :, ::-1].copy()[:, :, ::-1], channels_last(x)):
+            np.testing.assert_array_equal(_cpu.interpolate_u8_forward(v, *args), want)
+    empty = np.zeros((0, 3, *shape), np.uint8)
+    assert _cpu.interpolate_u8_forward(empty, *args).shape == (0, 3, *out)
+
+
 def tables(shape, out, kind, align=False, antialias=False):
     return [
         a
@@ -173,9 +208,9 @@ def test_gradients(axes, mode, align):
 
 
 def test_same_bits_for_any_number_of_threads():
-    x = randn(2, 20, 90, 70)
+    x, small = randn(2, 20, 90, 70), rng().integers(0, 256, (2, 20, 90, 70), np.uint8)
     for isa in each_isa():
-        for v in (x, channels_last(x)):
+        for v in (x, channels_last(x), small, channels_last(small)):
             found, before = set(), F.get_num_threads()
             try:
                 for threads in (1, 2, 3):
@@ -187,6 +222,9 @@ def test_same_bits_for_any_number_of_threads():
 
 
 X = randn(2, 3, 4, 5)
+X8 = np.zeros(X.shape, np.uint8)
+BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None, False)[:3]]
+HEAVY = [a * 1024 if a.dtype == np.int32 else a for a in BYTES]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +242,11 @@ X = randn(2, 3, 4, 5)
         (lambda: F.interpolate(X, scale_factor=0.1), ValueError, "must have a pixel"),
         (lambda: F.interpolate(X[:, :, :0], 2), ValueError, "must have a pixel"),
         (lambda: F.interpolate(X.astype(np.int64), 2, mode="bilinear"), TypeError, "interpolate: x is int64"),
+        (lambda: F.interpolate(X.astype(np.uint8), 2, mode="area"), TypeError, "interpolate: x is uint8"),
+        (lambda: _cpu.interpolate_u8_forward(X, BYTES, (14, 14)), TypeError, "x must be uint8, not float32"),
+        (lambda: _cpu.interpolate_u8_forward(X8[:, :, :2], BYTES, (14, 14)), ValueError, "outside x"),
+        (lambda: _cpu.interpolate_u8_forward(X8, BYTES, (14, 99)), ValueError, "0 to 22 bits"),
+        (lambda: _cpu.interpolate_u8_forward(X8, HEAVY, (14, 14)), ValueError, "add up to 2\\^23"),
         (lambda: F.interpolate(None, 2), TypeError, "interpolate: expected an array"),
         (lambda: _cpu.interpolate_forward(X, tables(X.shape, (2, 2), "linear")[:3]), ValueError, "a table of three arrays"),
         (lambda: _cpu.interpolate_forward(X[:, :, :2, :2], tables(X.shape, (2, 2), "linear")), ValueError, "outside x"),

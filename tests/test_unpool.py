@@ -1,5 +1,7 @@
 """max_unpool and fractional max pooling against PyTorch; places out of range; both layouts; gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
 from support import assert_close, check_kernels, check_torch, randn
@@ -81,12 +83,29 @@ def test_fractional_equals_torch(turn):
         nan = x.copy()
         nan[0, 0, 1:5, 2:6] = np.nan
         for image in (x, turn(nan)):
-            for ignore in (False, True):
-                check_kernels(
-                    "fractional_max_pool_forward", image, kernel, out, samples, ignore, kind="exact"
-                )
+            for ignore, places in itertools.product((False, True), repeat=2):
+                options = (kernel, out, samples, ignore, places)
+                check_kernels("fractional_max_pool_forward", image, *options, kind="exact")
     assert nnkern.fractional_max_pool2d(x, 2, output_ratio=0.5).shape == (2, 3, 4, 6)
     assert nnkern.fractional_max_pool2d(x[0], 2, output_ratio=(0.5, 0.7)).shape == (3, 4, 8)
+
+
+# sizes around registers; windows within two registers of a row, and beyond
+@pytest.mark.parametrize("shape, kernel, out", [
+    ((2, 3, 9, 47), (2, 2), (5, 31)), ((1, 2, 6, 33), (3, 2), (2, 17)), ((1, 2, 5, 17), (1, 1), (5, 17)),
+    ((1, 2, 4, 300), (2, 5), (3, 20)), ((1, 3, 3, 90), (2, 40), (2, 33)), ((1, 2, 5, 4, 64), (2, 1, 3), (3, 2, 40)),
+])  # fmt: skip
+def test_fractional_windows(shape, kernel, out):
+    x = np.round(2 * randn(*shape))  # many are equal
+    samples = np.random.default_rng(3).random((*shape[:2], len(kernel))).astype(np.float32)
+    rough = x.copy()
+    rough[np.random.default_rng(4).random(shape) < 0.3] = np.nan
+    rough[0, 0] = -np.inf
+    for image in (x, rough, channels_last(rough)):
+        for ignore in (False, True):
+            check_kernels(
+                "fractional_max_pool_forward", image, kernel, out, samples, ignore, True, kind="exact"
+            )
 
 
 def test_messages():

@@ -25,7 +25,7 @@ constexpr int64_t kRowBytes =
 constexpr const char* kModes[] = {"constant", "reflect", "replicate", "circular"};
 
 PadAxis pad_axis(int mode, int64_t n, int64_t low, int64_t high) {
-  PadAxis a{n, n + low + high, low, {}};
+  PadAxis a{n, n + low + high, low};
   a.map.resize(size_t(a.out));
   const int64_t start = std::max<int64_t>(0, -low), length = n - start - std::max<int64_t>(0, -high);
   for (int64_t o = 0; o < a.out; ++o) {
@@ -34,7 +34,7 @@ PadAxis pad_axis(int mode, int64_t n, int64_t low, int64_t high) {
     if (mode == kReflect) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     if (mode == kReplicate) i = std::clamp<int64_t>(i, 0, n - 1);
     if (mode == kCircular) i = start + ((i - start) % length + length) % length;  // what is cropped is gone
-    a.map[size_t(o)] = i;
+    a.map[size_t(o)] = i, a.full &= i >= 0;
   }
   return a;
 }
@@ -60,7 +60,7 @@ void widen(PadAxis& a, int64_t& inner) {
   std::vector<int64_t> map;
   for (const int64_t i : a.map)
     for (int64_t c = 0; c < inner; ++c) map.push_back(i < 0 ? -1 : i * inner + c);
-  a = {a.in * inner, a.out * inner, a.low * inner, std::move(map)};
+  a = {a.in * inner, a.out * inner, a.low * inner, a.full, std::move(map)};
   inner = 1;
 }
 
@@ -228,8 +228,7 @@ template <class U> U bits(Dtype dtype, double value) {
 template <class U> void pad_plane(const PadAxis& b, const Ends<U>& a, int64_t inner, const U* x, int64_t step,
                                   int64_t begin, int64_t end, U value, U* y) {
   const int64_t n = a.a.out * inner;
-  if (std::all_of(b.map.begin() + begin, b.map.begin() + end, [](int64_t i) { return i >= 0; }))
-    return pad_middle(a, inner, x, step, b.map.data() + begin, end - begin, value, y);
+  if (b.full) return pad_middle(a, inner, x, step, b.map.data() + begin, end - begin, value, y);
   const PadMiddle m(b);
   const int64_t low = std::clamp(m.begin, begin, end), high = std::clamp(m.end, low, end);
   std::fill_n(y, (low - begin) * n, value);

@@ -13,7 +13,8 @@ enum PadMode { kConstant, kReflect, kReplicate, kCircular };
 
 struct PadAxis {
   int64_t in, out, low;
-  std::vector<int64_t> map;  // the place in x of each of y's; -1: none
+  bool full = true;               // each of y's places comes from x
+  std::vector<int64_t> map = {};  // the place in x of each of y's; -1: none
 };
 
 struct PadShape {

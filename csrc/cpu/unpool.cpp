@@ -1,5 +1,5 @@
-// Pooling by places: max_unpool, the gradient of max pooling whose winners are int64 places, what lies at the
-// winners (the gradient of that gradient), and fractional max pooling.
+// Pooling by places: max_unpool, the gradient of max pooling whose winners are int64 places, and what lies at
+// the winners (the gradient of that gradient).
 //
 // Places are those of PyTorch: d H W + h W + w in the flattened image of one channel. Work is split over
 // images and channels, so that two windows with the same winner add up in order.
@@ -113,104 +113,6 @@ Array pool_take_forward(const View& x, const View& index, const Ints& kernel_siz
     });
   });
   return y;
-}
-
-namespace {
-
-// First elements of the windows of one axis (Graham 2014, pseudo-random sequences), rounded as PyTorch does.
-template <class T>
-void fractional_starts(T sample, int64_t in, int64_t out, int64_t kernel, int64_t* starts) {
-  if (out > 1) {
-    const T alpha = T(in - kernel) / T(out - 1);
-    for (int64_t i = 0; i < out - 1; ++i)
-      starts[i] =
-          std::clamp<int64_t>(int64_t((T(i) + sample) * alpha) - int64_t(sample * alpha), 0, in - kernel);
-  }
-  starts[out - 1] = in - kernel;
-}
-
-template <class T> struct Winner {
-  T value;
-  int64_t place;
-};
-
-// Of equal elements the first one wins; NaN beats all, the last one, or is seen only where nothing else is.
-template <bool ignore_nan, class T> Winner<T> strongest(const T* x, int64_t unit, const int64_t (&size)[3],
-                                                        const int64_t (&start)[3],
-                                                        const int64_t (&kernel)[3]) {
-  const int64_t first = (start[0] * size[1] + start[1]) * size[2] + start[2];
-  Winner<T> best = {x[first * unit], first};
-  for (int64_t d = 0; d < kernel[0]; ++d)
-    for (int64_t h = 0; h < kernel[1]; ++h) {
-      int64_t place = first + (d * size[1] + h) * size[2];
-      const T* row = x + place * unit;
-      for (int64_t w = 0; w < kernel[2]; ++w, ++place, row += unit) {
-        const T v = *row;
-        // without branches, which would be taken at random
-        const bool wins = (v > best.value) | (ignore_nan ? best.value != best.value && v == v : v != v);
-        best.value = wins ? v : best.value;
-        best.place = wins ? place : best.place;
-      }
-    }
-  return best;
-}
-
-}  // namespace
-
-Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const Ints& output_size,
-                                   const View& samples, bool ignore_nan) {
-  const char* op = "fractional_max_pool";
-  const Dtype dt = common_dtype(op, {{"x", x}, {"samples", samples}});
-  const int axes = x.ndim - 2;
-  if (axes < 1 || axes > 3 || kernel_size.count != axes || output_size.count != axes)
-    fail(op, "kernel_size and output_size need a number per spatial axis", {{"x", x}});
-  if (samples.ndim != 3 || samples.shape[0] != x.shape[0] || samples.shape[1] != x.shape[1] ||
-      samples.shape[2] != axes)
-    fail(op, "_random_samples must have the shape (N, C, spatial axes)",
-         {{"x", x}, {"_random_samples", samples}});
-  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1},
-          shape[kMaxDims] = {x.shape[0], x.shape[1]};
-  for (int i = 0; i < axes; ++i) {
-    const int a = 3 - axes + i;
-    in[a] = x.shape[2 + i], out[a] = shape[2 + i] = output_size[i], kernel[a] = kernel_size[i];
-    if (kernel[a] < 1 || out[a] < 1 || out[a] + kernel[a] - 1 > in[a])
-      fail(op,
-           "an axis of " + std::to_string(in[a]) + " can't be pooled to " + std::to_string(out[a]) +
-               " by windows of " + std::to_string(kernel[a]),
-           {{"x", x}});
-  }
-  const bool last = is_channels_last(x);
-  Array y = pool_output(op, dt, x.ndim, shape, last),
-        index = pool_output(op, Dtype::i64, x.ndim, shape, last);
-  const Laid from(x, last, true);
-  const int64_t unit = last ? x.shape[1] : 1, count = out[0] * out[1] * out[2];
-  dispatch(dt, [&](auto t) {
-    using T = decltype(t);
-    each_plane(x.shape[0], x.shape[1], count * kernel[0] * kernel[1] * kernel[2], [&](int64_t n, int64_t c) {
-      std::vector<int64_t> starts[3];
-      for (int a = 0; a < 3; ++a) {
-        starts[a].assign(size_t(out[a]), 0);
-        // two axes: the first sample is the width's; three: in the order of the axes
-        const int i = axes == 3 ? a : 2 - a;
-        if (a < 3 - axes) continue;
-        fractional_starts(samples.as<T>()[n * samples.step(0) + c * samples.step(1) + i * samples.step(2)],
-                          in[a], out[a], kernel[a], starts[a].data());
-      }
-      const int64_t at = (n * y.strides[0] + c * y.strides[1]) / int64_t(sizeof(T));
-      const T* g = reinterpret_cast<const T*>(from.p + n * from.n + c * from.c);
-      T* to = y.as<T>() + at;
-      int64_t* places = index.as<int64_t>() + at;
-      for (const int64_t d : starts[0])
-        for (const int64_t h : starts[1])
-          for (const int64_t w : starts[2]) {
-            const Winner<T> best = ignore_nan ? strongest<true>(g, unit, in, {d, h, w}, kernel)
-                                              : strongest<false>(g, unit, in, {d, h, w}, kernel);
-            *to = best.value, *places = best.place;
-            to += unit, places += unit;
-          }
-    });
-  });
-  return {y, index};
 }
 
 }  // namespace nn::cpu

@@ -242,6 +242,19 @@ template <class T> struct PoolRows {
   int64_t nearest, farthest;  // the range of their shifts
 };
 
+// Fractional max pooling of a plane (depth, height, width): window o of an axis begins at start[o]. Register
+// v of the windows of a row takes, for tap t, place column[(t * registers + v) * lanes + i] behind base[v],
+// all within two registers; base -1: places in the row, anywhere. offset: of each tap from the window's
+// first.
+template <class T> struct FractionalPlane {
+  const T* x;
+  int64_t in[3], out[3], kernel[3];
+  const int64_t *start[3], *offset;
+  const int32_t *base, *column;
+  T* y;
+  int64_t* index;  // places in the plane, or null
+};
+
 // What the targets of columns ask: q_c = keep t_c + even of class c (t null: even), times w_c (w null: 1).
 template <class T> struct ClassTargets {
   const T *t, *w;

@@ -71,10 +71,10 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
 
 // Rows of y, `out` numbers each: the first and the last register by places in the first and last register of
 // x's row, what lies between copied. Neither x nor y has rows that one register covers twice over.
-template <class T>
-void surround_rows(const Surround<T>& p, const T* x, int64_t x_step, const int64_t* at, T* y, int64_t rows) {
+template <class T, bool narrow> NN_INLINE void surround(const Surround<T>& p, const T* x, int64_t x_step,
+                                                        const int64_t* at, T* y, int64_t rows) {
   constexpr int w = vec<T>::width;
-  const int n = p.in < w ? int(p.in) : w, m = p.out < w ? int(p.out) : w;
+  const int n = narrow && p.in < w ? int(p.in) : w, m = narrow && p.out < w ? int(p.out) : w;
   const places<T> head = load_places<T>(p.head), tail = load_places<T>(p.tail);
   const vec<T> one = set1(T(1)), zero = set1(T(0)), value = set1(p.value);
   const mask<T> head_is = gt(permute(one, one, head), zero), tail_is = gt(permute(one, one, tail), zero);
@@ -83,12 +83,19 @@ void surround_rows(const Surround<T>& p, const T* x, int64_t x_step, const int64
     const T* from = x + (at ? at[r] : r) * x_step;
     const vec<T> first = load(from, n), last = load(from + p.in - n, n);
     store(y, select(head_is, permute(first, last, head), value), m);
-    if (p.out <= w) continue;
+    if (narrow && p.out <= w) continue;
     int64_t j = w;
     for (; j <= stop; j += w) store(y + j, load(from + j - p.low));
     if (j < p.out - w) store(y + stop, last);
     store(y + p.out - w, select(tail_is, permute(first, last, tail), value));
   }
+}
+template <class T>
+void surround_rows(const Surround<T>& p, const T* x, int64_t x_step, const int64_t* at, T* y, int64_t rows) {
+  if (p.in < vec<T>::width || p.out <= vec<T>::width)
+    surround<T, true>(p, x, x_step, at, y, rows);
+  else
+    surround<T, false>(p, x, x_step, at, y, rows);
 }
 
 // Every other element of n, row by row: even[r * y_step + i] = x[r * x_step + 2 i], odd: 2 i + 1.

@@ -95,33 +95,49 @@ template <class T> void resample_any(const ResampleTable<T>& t, int64_t first, i
 }
 
 // V registers from v on of every row, for repeat_rows. Row by row: a cold y is fetched line by line then.
-template <class T, int V> void repeat_some(const ResampleTable<T>& t, int64_t v, const T* x,
-                                           const int64_t* source, int64_t rows, T* y) {
+// make(from, k): register v + k of the row of x at `from`
+template <class T, int V, class F> NN_INLINE void repeat_row_by_row(const T* x, const int64_t* source,
+                                                                    int64_t rows, T* y, int64_t out, int m,
+                                                                    F&& make) {
   constexpr int w = vec<T>::width;
-  const int m = int(t.out - (v + V - 1) * w < w ? t.out - (v + V - 1) * w : w);
-  const int64_t first = t.first[v], out = t.out;
-  bool near = t.first[v + V] - first == V;  // each register has one entry, of two registers of x
-  for (int64_t e = first; near && e < first + V; ++e) near = t.base[e] >= 0;
-  places<T> at[V];
-  int64_t base[V];
-  int left[V];
-  for (int k = 0; near && k < V; ++k) {
-    at[k] = load_places<T>(t.index + (first + k) * w), base[k] = t.base[first + k];
-    left[k] = int(t.in - base[k] < 2 * w ? t.in - base[k] : 2 * w);
-  }
   for (int64_t r = 0; r < rows;) {
-    const T* from = x + source[r];
+    const int64_t same = source[r];
+    const T* from = x + same;
     __builtin_prefetch(from + 2048 / sizeof(T)), __builtin_prefetch(from + 2112 / sizeof(T));
     vec<T> a[V];
-    for (int k = 0; k < V; ++k)
-      a[k] = near ? permute(load(from + base[k], left[k]), load(from + base[k] + w, left[k] - w), at[k])
-                  : sum_entries(t, t.first[v + k], t.first[v + k + 1], from, k < V - 1 ? w : m);
-    const int64_t same = source[r];
+#pragma GCC unroll 4
+    for (int k = 0; k < V; ++k) a[k] = make(from, k);
     do {
+#pragma GCC unroll 4
       for (int k = 0; k < V - 1; ++k) store(y + k * w, a[k]);
       store(y + (V - 1) * w, a[V - 1], m), y += out;
     } while (++r < rows && source[r] == same);
   }
+}
+
+template <class T, int V> void repeat_some(const ResampleTable<T>& t, int64_t v, const T* x,
+                                           const int64_t* source, int64_t rows, T* y) {
+  constexpr int w = vec<T>::width;
+  const int m = int(t.out - (v + V - 1) * w < w ? t.out - (v + V - 1) * w : w);
+  const int64_t first_entry = t.first[v];
+  bool near = t.first[v + V] - first_entry == V;  // each register has one entry, of two registers of x
+  for (int64_t e = first_entry; near && e < first_entry + V; ++e) near = t.base[e] >= 0;
+  if (!near)
+    return repeat_row_by_row<T, V>(x, source, rows, y, t.out, m, [&](const T* from, int k) {
+      return sum_entries(t, t.first[v + k], t.first[v + k + 1], from, k < V - 1 ? w : m);
+    });
+  places<T> at[V];
+  int64_t base[V];
+  mask<T> low[V], high[V];
+  for (int k = 0; k < V; ++k) {
+    const int64_t e = first_entry + k;
+    at[k] = load_places<T>(t.index + e * w), base[k] = t.base[e];
+    const int left = int(t.in - base[k] < 2 * w ? t.in - base[k] : 2 * w);
+    low[k] = first<T>(left), high[k] = first<T>(left - w);
+  }
+  repeat_row_by_row<T, V>(x, source, rows, y, t.out, m, [&](const T* from, int k) {
+    return permute(load_where(low[k], from + base[k]), load_where(high[k], from + base[k] + w), at[k]);
+  });
 }
 
 // Row r of y is the row of x at source[r], its numbers put by the table, whose weights are 1. Rows that
@@ -217,6 +233,16 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
                                         const int32_t* index, const T* weight, int64_t count, int64_t n,
                                         int64_t inner, T* y) {
   constexpr int64_t kAtOnce = 32;
+  if (rows == 1 && count == 1) {
+    for (int64_t o = 0; o < n; ++o, y += inner)
+      if (index[o] < 0) {
+        combine_row<T>(x, row_weight, 0, inner, y);
+      } else {
+        const T *from = x[0] + index[o] * inner, factor = row_weight[0] * weight[o];
+        combine_few<T, 1>(&from, &factor, inner, y);
+      }
+    return;
+  }
   for (int64_t o = 0; o < n; ++o, y += inner) {
     const T* from[kAtOnce];
     T factor[kAtOnce];

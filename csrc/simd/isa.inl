@@ -18,6 +18,7 @@
 #include "interpolate.inl"
 #include "loss.inl"
 #include "optim.inl"
+#include "pool_fractional.inl"
 #include "probe.inl"
 #include "recurrent.inl"
 #include "reduce.inl"

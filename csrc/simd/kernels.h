@@ -135,13 +135,14 @@ namespace nn {
   NN_KERNEL(winograd_filter, void, (WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
   NN_KERNEL(winograd_filter_grad, void, (WinogradForm form, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
 
-/* pool.inl, pool_parts.inl, pool_grad.inl */
+/* pool.inl, pool_parts.inl, pool_grad.inl, pool_fractional.inl */
 #define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \
   NN_KERNEL(pool_average, void, (const PoolRows<T>& p))                                                                        \
   NN_KERNEL(pool_extreme, void, (bool smallest, const PoolRows<T>& p))                                                         \
   NN_KERNEL(pool_winner, void, (bool smallest, bool ignore_nan, const PoolRows<T>& p))                                         \
   NN_KERNEL(pool_average_grad, void, (const PoolRows<T>& p))                                                                   \
-  NN_KERNEL(pool_winner_grad, void, (const PoolRows<T>& p))
+  NN_KERNEL(pool_winner_grad, void, (const PoolRows<T>& p))                                                                    \
+  NN_KERNEL(pool_fractional, void, (bool ignore_nan, const FractionalPlane<T>& p))
 
 /* reduce.inl: op as in nn::cpu::Fold. Rows: y[r] = fold of x[r * row_step ...]; columns: y[j] = fold of x[... + j] */
 #define NN_REDUCE_KERNELS(NN_KERNEL)                                                                                           \

@@ -52,8 +52,15 @@ def _antialiased(kind: str, size: int, out: int, scale: Any) -> Table:
     u = (place - centre[:, None] + scale.dtype.type(0.5)) * shrink
     weight = _cubic(u, -0.5) if kind == "cubic" else np.maximum(0, 1 - np.abs(u))
     weight = np.where(used, weight, 0)
-    weight = weight / weight.sum(1, keepdims=True)
+    weight = weight / np.cumsum(weight, 1)[:, -1:]  # added in order, as PyTorch does
     return _table(place, weight.astype(scale.dtype), used)
+
+
+def _scale(size: int, out: int, align_corners: bool, scale_factor: float | None, real: Any) -> Any:
+    """Numbers of x from one output to the next."""
+    if align_corners:
+        return real(size - 1) / real(out - 1) if out > 1 else real(0)
+    return real(1.0 / scale_factor) if scale_factor else real(size) / real(out)
 
 
 @functools.lru_cache(maxsize=256)
@@ -68,12 +75,7 @@ def table(
 ) -> tuple[Table, Table]:
     """One axis from `size` to `out` numbers, and its transpose. Places are computed in dtype, as PyTorch does."""
     real = np.dtype(dtype).type
-    if align_corners:
-        scale = real(size - 1) / real(out - 1) if out > 1 else real(0)
-    elif scale_factor:
-        scale = real(1.0 / scale_factor)
-    else:
-        scale = real(size) / real(out)
+    scale = _scale(size, out, align_corners, scale_factor, real)
     o = np.arange(out, dtype=dtype)
     if antialias:
         t = _antialiased(kind, size, out, scale)
@@ -101,3 +103,55 @@ def table(
             index = np.clip(low[:, None] + np.arange(-1, 3), 0, size - 1)
             t = _table(index, _cubic(part[:, None] - np.arange(-1, 3, dtype=dtype), -0.75).astype(dtype))
     return t, transposed(t, size)
+
+
+class FixedTable(NamedTuple):
+    """The same in whole numbers: y[o] = sum of weight[e] * x[index[e]], over 2^bits and rounded."""
+
+    first: Any
+    index: Any
+    weight: Any
+    bits: int
+
+
+def _merged(kind: str, size: int, out: int, align_corners: bool, scale: Any) -> tuple[Any, Any, Any, float]:
+    """Places, weights, their counts and the largest weight; places outside give theirs to the edges."""
+    taps = 4 if kind == "cubic" else 2
+    o = np.arange(out)
+    at = o * scale if align_corners else (o + 0.5) * scale - 0.5
+    if kind == "linear":
+        at = np.maximum(at, 0)
+    low = np.minimum(np.floor(at.astype(np.float32)).astype(np.int64), size - 1)
+    part = np.clip(at - low, 0, 1)
+    first = low - taps // 2 + 1
+    begin = np.maximum(first, 0)
+    count = np.clip(np.minimum(low + taps // 2 + 1, size) - begin, 0, taps)
+    weight, slot, largest = np.zeros((out, taps)), np.zeros(out, np.int64), 0.0
+    for k in range(taps):
+        u = k + 1 - taps // 2 - part
+        slot = np.where(first + k <= 0, 0, np.where(first + k >= size - 1, count - 1, slot))
+        weight[o, slot] += _cubic(u, -0.75) if kind == "cubic" else np.maximum(0, 1 - np.abs(u))
+        largest = max(largest, float(weight[o, slot].max()))
+        slot = slot + 1
+    return begin[:, None] + np.arange(taps), weight, np.arange(taps) < count[:, None], largest
+
+
+@functools.lru_cache(maxsize=256)
+def fixed_table(
+    kind: str, size: int, out: int, align_corners: bool, scale_factor: float | None, antialias: bool
+) -> FixedTable:
+    """One axis for uint8 images: weights of 16 bits with as many binary places as the largest leaves room for."""
+    scale = _scale(size, out, align_corners, scale_factor, np.float64)
+    if size == out:
+        t, largest = _table(np.arange(out)[:, None], np.ones((out, 1))), 1.0
+    elif antialias:
+        t = _antialiased(kind, size, out, scale)
+        largest = float(t.weight.max())
+    else:
+        index, weight, used, largest = _merged(kind, size, out, align_corners, scale)
+        t = _table(index, weight, used)
+    bits = 0
+    while bits < 22 and int(0.5 + largest * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    fixed = np.trunc(np.copysign(0.5, t.weight) + t.weight * 2**bits).astype(np.int32)
+    return FixedTable(t.first, t.index, fixed, bits)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..function import Function
-from ._tables import table
+from ._tables import fixed_table, table
 from .index import index_select
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -36,6 +36,17 @@ class Resample(Function):
 
     def backward(self, gy: Any) -> Any:
         return Resample([(back, there) for there, back in self.tables])(gy)
+
+
+class ResampleBytes(Function):
+    """Of uint8 images, in whole numbers; without a gradient. tables: of both axes."""
+
+    def __init__(self, tables: Any) -> None:
+        self.tables = tables
+
+    def forward(self, x: Any) -> Any:
+        arrays = [a for t in self.tables for a in t[:3]]
+        return self.kernels.interpolate_u8_forward(x, arrays, [t.bits for t in self.tables])
 
 
 def _per_axis(name: str, value: Any, n: int) -> Any:
@@ -93,7 +104,8 @@ def interpolate(
 
     y[n, c, i, j] = sum over r, s of a[i, r] b[j, s] input[n, c, r, s], a and b the weights of each axis
 
-    input: (N, C, W), (N, C, H, W) or (N, C, D, H, W); float32 or float64, for "nearest" and "nearest-exact" any dtype.
+    input: (N, C, W), (N, C, H, W) or (N, C, D, H, W); float32 or float64, for "nearest" and "nearest-exact" any dtype,
+    for "bilinear" and "bicubic" also uint8: in whole numbers, rounded after each axis.
     mode: "nearest", "nearest-exact", "area" for all; "linear" for one axis, "bilinear" and "bicubic" for two, "trilinear"
     for three. size, scale_factor: one number or one for each axis, either of them; output sizes are rounded down.
     align_corners: the corner pixels' centres (not their outer edges) fall together. recompute_scale_factor: resample by
@@ -107,6 +119,12 @@ def interpolate(
     kind = _checked_kind(input, mode, align_corners, antialias)
     out, scale = _sizes(input, size, scale_factor, recompute_scale_factor)
     dtype = np.dtype(input.dtype)
+    if dtype == np.uint8 and mode in ("bilinear", "bicubic"):
+        fixed = [
+            fixed_table(kind, n, o, bool(align_corners), s, antialias)
+            for n, o, s in zip(input.shape[2:], out, scale)
+        ]
+        return ResampleBytes(fixed)(input)
     real = dtype if dtype.kind == "f" else np.dtype(np.float32)
     tables = [
         table(kind, n, o, bool(align_corners), s, antialias, real)

@@ -10,7 +10,7 @@ import numpy as np
 from ..function import Function
 from ..random import generator
 from ..tensor import Tensor
-from ._pooling import MaxPoolGrad, PoolTake, Window, batched, ignores_nan, like_input, named
+from ._pooling import MaxPoolGrad, PoolTake, Window, batched, ignores_nan, like_input, named, taped
 from ._windows import numbers
 
 __all__ = [
@@ -36,12 +36,13 @@ class MaxUnpool(Function):
 class FractionalMaxPool(Function):
     """The largest element of windows that begin where the samples say, and where it lies."""
 
-    def __init__(self, kernel_size: tuple[int, ...], output_size: tuple[int, ...], ignore_nan: bool) -> None:
-        self.options = (kernel_size, output_size)
-        self.ignore_nan = ignore_nan
+    def __init__(
+        self, kernel_size: tuple[int, ...], output_size: tuple[int, ...], ignore_nan: bool, index: bool
+    ) -> None:
+        self.sizes, self.options = (kernel_size, output_size), (ignore_nan, index)
 
     def forward(self, x: Any, samples: Any) -> Any:
-        y, index = self.kernels.fractional_max_pool_forward(x, *self.options, samples, self.ignore_nan)
+        y, index = self.kernels.fractional_max_pool_forward(x, *self.sizes, samples, *self.options)
         self.saved, self.size = (index,), x.shape[2:]
         return y, index
 
@@ -124,7 +125,8 @@ def _fractional_max_pool(n: int) -> Any:
         if _random_samples is None:
             dtype = x.dtype if isinstance(x, (np.ndarray, Tensor)) else np.asarray(x).dtype
             _random_samples = generator().random((*x.shape[:2], n)).astype(dtype)
-        y, index = FractionalMaxPool(kernel, size, ignores_nan(op, nan))(x, _random_samples)
+        pool = FractionalMaxPool(kernel, size, ignores_nan(op, nan), return_indices or taped(x))
+        y, index = pool(x, _random_samples)
         return like_input((y, index), input) if return_indices else like_input(y, input)
 
     return named(

@@ -34,12 +34,12 @@ def _starts(sample, size, out, kernel):
     return starts
 
 
-def fractional_max_pool_forward(x, kernel_size, output_size, samples, ignore_nan):
+def fractional_max_pool_forward(x, kernel_size, output_size, samples, ignore_nan, index):
     size, axes = x.shape[2:], x.ndim - 2
     if any(o + k - 1 > n for n, k, o in zip(size, kernel_size, output_size, strict=True)):
         raise ValueError(f"fractional_max_pool: {size} can't be pooled to {tuple(output_size)}")
     y = np.zeros((*x.shape[:2], *output_size), x.dtype)
-    index = np.zeros(y.shape, np.int64)
+    places = np.zeros(y.shape, np.int64)
     numbers = np.arange(np.prod(size)).reshape(size)
     for n, c in np.ndindex(*x.shape[:2]):
         order = (
@@ -55,5 +55,5 @@ def fractional_max_pool_forward(x, kernel_size, output_size, samples, ignore_nan
             else:
                 best = int(nan[-1]) if len(nan) else int(np.argmax(v))
             y[(n, c, *o)] = v[best] if not ignore_nan or len(nan) == len(v) else np.nanmax(v)
-            index[(n, c, *o)] = numbers[window].reshape(-1)[best]
-    return y, index
+            places[(n, c, *o)] = numbers[window].reshape(-1)[best]
+    return y, places if index else np.zeros(0, np.int64)
