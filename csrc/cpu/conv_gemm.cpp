@@ -97,9 +97,10 @@ template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Resi
   const int64_t stride[3] = {s.axis[0].stride, s.axis[1].stride, s.axis[2].stride};
   if (pixels == 0) return;
   const bool last = channels_last(p.gx, s.c);
+  const bool plain = s.taps() == 1 && !s.padded() && count == 1;  // 1x1: gy itself is the operand
   Field<T> gx = p.gx;
   for (int a = 0; a < 3; ++a) gx.p += origin[a] * gx.step[a];
-  const Walk results = pixel_walk(gx, size, stride, s.n);
+  const Walk results = pixel_walk(gx, size, stride, s.n), sources = pixel_walk(p.gy, size, kUnit, s.n);
   const Patches<T> all = {p.gy, kg, {d.axis(s.axis[0]), h.axis(s.axis[1]), w.axis(s.axis[2])}};
   for_groups(s, [&](int64_t g) {
     Field<const T> weights = p.w;
@@ -109,6 +110,7 @@ template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Resi
     Patches<T> patches = all;
     patches.x = group_of(p.gy, kg, g);
     const WalkPanels<T> filter_panels(filter, Walk(kg * count), Walk(1));
+    const WalkPanels<T> image(patches.x.p, sources, Walk(p.gy.c));
     const PatchColumns<T> columns(patches);
     const PatchRows<T> rows(patches);
     Product<T> q = {};
@@ -117,10 +119,12 @@ template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Resi
     q.alpha = 1;
     const T* b = p.b ? p.b + g * cg : nullptr;
     if (last) {
-      q.m = pixels, q.n = cg, q.a = &rows, q.b = &filter_panels;
+      q.m = pixels, q.n = cg;
+      q.a = plain ? static_cast<const Panels<T>*>(&image) : &rows, q.b = &filter_panels;
       q.rows = results, q.cols = Walk(gx.c), q.bias = b;
     } else {
-      q.m = cg, q.n = pixels, q.a = &filter_panels, q.b = &columns;
+      q.m = cg, q.n = pixels;
+      q.a = &filter_panels, q.b = plain ? static_cast<const Panels<T>*>(&image) : &columns;
       q.rows = Walk(gx.c), q.cols = results, q.row_bias = b;
     }
     multiply(q);

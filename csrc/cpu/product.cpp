@@ -17,6 +17,7 @@ namespace {
 
 // Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
 constexpr int64_t kSerialFlops = int64_t(5) << 20;
+constexpr int64_t kOwnedBytes = 128 << 10, kSharedBytes = 4 << 20;  // of packed B: in L2, in L3
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
 
 // Equal depths, so that no short last block spoils the rate.
@@ -24,13 +25,12 @@ int64_t depth_block(int64_t k, int64_t kc) {
   return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
 }
 
-// A tile whose elements don't lie in straight rows is made in a buffer and then handed out.
+// A tile whose elements don't lie in straight rows is made in a buffer and then handed out, piece by straight
+// piece.
 template <class T> class Bounce {
  public:
-  Bounce(const Product<T>& g, int64_t i, int64_t j, int64_t m, int64_t n) : g_(g), m_(m), n_(n) {
-    for (int64_t r = 0; r < m; ++r) row_[r] = g.rows.at(i + r);
-    for (int64_t c = 0; c < n; ++c) col_[c] = g.cols.at(j + c);
-  }
+  Bounce(const Product<T>& g, int64_t i, int64_t j, int64_t m, int64_t n)
+      : g_(g), i_(i), j_(j), m_(m), n_(n) {}
   void run(int nv, GemmTile<T> t) {
     t.c = tile_, t.c_row = kMaxTileColumns;
     if (t.accumulate) fetch(g_.c, tile_);
@@ -40,21 +40,45 @@ template <class T> class Bounce {
     }
     kernels<T>().gemm_tile(int(m_), nv, t);
     if (t.last) activate(g_.activation, tile_, kMaxTileColumns, m_, n_);
-    for (int64_t r = 0; r < m_; ++r) {
-      T* c = g_.c + row_[r];
-      const T* from = tile_ + r * kMaxTileColumns;
-      for (int64_t j = 0; j < n_; ++j) c[col_[j]] = from[j];
-    }
+    pieces(
+        [&](int64_t at, T* tile, int64_t rows, int64_t columns) {
+          T* c = g_.c + at;
+          if (g_.cols.step[0] == 1)
+            kernels<T>().copy_rows(tile, kMaxTileColumns, nullptr, c, g_.rows.step[0], rows, columns);
+          else
+            for (int64_t r = 0; r < rows; ++r)
+              for (int64_t j = 0; j < columns; ++j)
+                c[r * g_.rows.step[0] + j * g_.cols.step[0]] = tile[r * kMaxTileColumns + j];
+        },
+        tile_);
   }
 
  private:
-  void fetch(const T* c, T* to) const {
-    for (int64_t r = 0; r < m_; ++r)
-      for (int64_t j = 0; j < n_; ++j) to[r * kMaxTileColumns + j] = c[row_[r] + col_[j]];
+  // f(offset in c, place in the buffer, rows, columns) of the parts of the tile where both walks go straight.
+  template <class F> void pieces(F&& f, T* tile) const {
+    for (int64_t r = 0, rows; r < m_; r += rows) {
+      rows = std::min(g_.rows.run(i_ + r), m_ - r);
+      for (int64_t j = 0, columns; j < n_; j += columns) {
+        columns = std::min(g_.cols.run(j_ + j), n_ - j);
+        f(g_.rows.at(i_ + r) + g_.cols.at(j_ + j), tile + r * kMaxTileColumns + j, rows, columns);
+      }
+    }
+  }
+  void fetch(const T* from, T* to) const {
+    pieces(
+        [&](int64_t at, T* tile, int64_t rows, int64_t columns) {
+          const T* c = from + at;
+          if (g_.cols.step[0] == 1)
+            kernels<T>().copy_rows(c, g_.rows.step[0], nullptr, tile, kMaxTileColumns, rows, columns);
+          else
+            for (int64_t r = 0; r < rows; ++r)
+              for (int64_t j = 0; j < columns; ++j)
+                tile[r * kMaxTileColumns + j] = c[r * g_.rows.step[0] + j * g_.cols.step[0]];
+        },
+        to);
   }
   const Product<T>& g_;
-  int64_t m_, n_;
-  int64_t row_[kMaxTileRows], col_[kMaxTileColumns];
+  int64_t i_, j_, m_, n_;
   alignas(64) T tile_[kMaxTileRows * kMaxTileColumns];
   alignas(64) T residual_[kMaxTileRows * kMaxTileColumns];
 };
@@ -78,23 +102,31 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
   if (t.last) activate(g.activation, t.c, t.c_row, m, t.n);
 }
 
+// With `next` >= 0 memory is asked for the columns from there on at depth next_p, that are packed next.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
-                                       const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
+                                       const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
+                                       int64_t next = -1, int64_t next_p = 0) {
+  const int64_t line = 64 / sizeof(T);
   for (int64_t j = 0; j < columns; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, columns - j);
     if (j0 + j < g.own) t.n = std::min(t.n, g.own - (j0 + j));
     const int nv = t.n <= s.width ? 1 : s.vectors;
     t.b = b + j * t.k;
-    for (int64_t i = 0; i < rows; i += s.mr) {
+    for (int64_t i = 0, l = 0; i < rows; i += s.mr, l += line) {
       t.a = a + i * t.k;
+      t.ahead = next >= 0 && l < s.nr ? g.b->source(next + j + l, next_p, &t.ahead_step) : nullptr;
       one_tile(g, t, i0 + i, j0 + j, std::min<int64_t>(s.mr, rows - i), nv);
     }
   }
 }
 
-template <class T> GemmTile<T> first_tile(const Product<T>& g) {
+// Of the depths from p on.
+template <class T> GemmTile<T> tile_at(const Product<T>& g, int64_t p, int64_t depth) {
   GemmTile<T> t = {};
   t.packed = true;
+  t.k = depth;
+  t.accumulate = p > 0 || g.accumulate;
+  t.last = p + depth == g.k;
   t.c_row = t.residual_row = g.rows.step[0];
   t.alpha = g.alpha, t.beta = g.beta, t.floor = floor_of<T>(g.activation);
   return t;
@@ -109,56 +141,102 @@ template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t la
              out + l * count + d * width);
 }
 
+// A packed as a whole, and every thread packs the columns that it multiplies: B then waits in L2, and there
+// is one meeting of the threads between the two. For B of more lanes than A.
+template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool threads) {
+  const int64_t kb = depth_block(g.k, s.kc), rows = round_up(g.m, s.mr), panels = ceil_div(g.n, s.nr);
+  Workspace<T> a(size_t(std::max<int64_t>(1, rows * g.k)));
+  const int64_t tiles = rows / s.mr, some = std::max<int64_t>(1, 65536 / (s.mr * std::max<int64_t>(g.k, 1)));
+  parallel_for(tiles, threads ? some : tiles, [&](int64_t begin, int64_t end) {
+    const int64_t i = begin * s.mr, count = std::min(end * s.mr, g.m) - i;
+    for (int64_t p = 0; p < g.k; p += kb) {
+      const int64_t depth = std::min(kb, g.k - p);
+      pack_panels<T>(*g.a, i, count, s.mr, p, depth, a + p * rows + i * depth);
+    }
+  });
+  const int64_t fitting = std::max<int64_t>(1, kOwnedBytes / (kb * s.nr * int64_t(sizeof(T))));
+  const int64_t part = ceil_div(panels, threads ? 6 * num_threads() : 1);
+  const int64_t wide = s.nr * ceil_div(part, ceil_div(part, fitting));
+  parallel_for(panels, part, [&](int64_t begin, int64_t end) {
+    Workspace<T> b(size_t(wide * kb));
+    for (int64_t j = begin * s.nr, last = std::min(g.n, end * s.nr); j < last; j += wide) {
+      const int64_t columns = std::min(wide, last - j);
+      int64_t p = 0;
+      do {  // once even for depth 0: the result is then the epilogue of zeros
+        const int64_t depth = std::min(kb, g.k - p), next = p + depth < g.k ? j : j + wide;
+        pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b);
+        const GemmTile<T> t = tile_at(g, p, depth);
+        multiply_block<T>(g, s, t, a + p * rows, b, 0, g.m, j, columns, next < last ? next : -1,
+                          p + depth < g.k ? p + depth : 0);
+        p += depth;
+      } while (p < g.k);
+    }
+  });
+}
+
+// B packed as a whole (as far as it should be: in L3), and every thread packs the rows of A that it
+// multiplies: A then waits in L2.
+template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool threads) {
+  const int64_t kb = depth_block(g.k, s.kc);
+  const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
+  const int64_t kd = g.packed_b ? std::max<int64_t>(g.k, 1)
+                                : kb * std::max<int64_t>(1, kSharedBytes / (kb * nc * int64_t(sizeof(T))));
+  // Blocks of rows that fit L2; more if there are enough for all threads; if not they share the columns, and
+  // then pack the same rows.
+  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 6 * num_threads() : 1;
+  const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
+  const int64_t n_split = tiles >= pieces ? 1 : std::min(n_panels, ceil_div(pieces, fitting));
+  const int64_t per_block = ceil_div(tiles, std::max(fitting, ceil_div(pieces, n_split)));
+  const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
+  const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
+
+  Workspace<T> b_block(g.packed_b ? 1 : size_t(std::min(kd, std::max<int64_t>(g.k, 1)) * nc));
+  for (int64_t j0 = 0; j0 < g.n; j0 += nc) {
+    const int64_t columns = std::min(nc, g.n - j0), panels = ceil_div(columns, s.nr);
+    int64_t d = 0;
+    do {  // once even for depth 0: the result is then the epilogue of zeros
+      const int64_t deep = std::min(kd, g.k - d);
+      const T* b = g.packed_b ? g.packed_b : b_block;
+      if (!g.packed_b)
+        parallel_for(panels,
+                     threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(deep, 1))) : panels,
+                     [&](int64_t begin, int64_t end) {
+                       const int64_t j = begin * s.nr, count = std::min(end * s.nr, columns) - j;
+                       for (int64_t p = 0; p < deep; p += kb) {
+                         const int64_t depth = std::min(kb, deep - p);
+                         pack_panels(*g.b, j0 + j, count, s.nr, d + p, depth, b_block + p * nc + j * depth);
+                       }
+                     });
+      const int64_t parts = ceil_div(columns, n_part);
+      parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
+        Workspace<T> a_block(size_t(mc * kb));
+        for (int64_t q = begin; q < end; ++q) {
+          const int64_t i = q / parts * mc, j = q % parts * n_part, rows = std::min(mc, g.m - i);
+          int64_t p = 0;
+          do {
+            const int64_t depth = std::min(kb, deep - p);
+            pack_panels<T>(*g.a, i, rows, s.mr, d + p, depth, a_block);
+            multiply_block<T>(g, s, tile_at(g, d + p, depth), a_block, b + p * nc + j * depth, i, rows,
+                              j0 + j, std::min(n_part, columns - j));
+            p += depth;
+          } while (p < deep);
+        }
+      });
+      d += deep;
+    } while (d < g.k);
+  }
+}
+
 }  // namespace
 
 template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t kb = depth_block(g.k, s.kc);
-  const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  // Blocks of rows: as few as fit L2, since each reads all of B's block; too few for the threads: they share
-  // the columns, and the rows only where the columns are few, too.
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
-  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 4 * num_threads() : 1;
-  const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
-  const int64_t n_split = std::min(n_panels, ceil_div(pieces, fitting));
-  const int64_t per_block = ceil_div(tiles, std::max(fitting, ceil_div(pieces, n_split)));
-  const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
-  const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
-
-  Workspace<T> b_block(g.packed_b ? 1 : size_t(kb * nc));
-  for (int64_t j0 = 0; j0 < g.n; j0 += nc) {
-    const int64_t columns = std::min(nc, g.n - j0), panels = ceil_div(columns, s.nr);
-    int64_t p = 0;
-    do {  // once even for depth 0: the result is then the epilogue of zeros
-      const int64_t depth = std::min(kb, g.k - p);
-      const T* b = g.packed_b ? g.packed_b + p * nc : b_block;
-      if (!g.packed_b)
-        parallel_for(panels,
-                     threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(depth, 1))) : panels,
-                     [&](int64_t begin, int64_t end) {
-                       pack_panels(*g.b, j0 + begin * s.nr, std::min(end * s.nr, columns) - begin * s.nr,
-                                   s.nr, p, depth, b_block + begin * s.nr * depth);
-                     });
-      GemmTile<T> t = first_tile(g);
-      t.k = depth;
-      t.accumulate = p > 0 || g.accumulate;
-      t.last = p + depth == g.k;
-      const int64_t parts = ceil_div(columns, n_part);
-      parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
-        Workspace<T> a_block(size_t(mc * depth));
-        int64_t packed_rows = -1;
-        for (int64_t q = begin; q < end; ++q) {
-          const int64_t i = q / parts * mc, j = q % parts * n_part;
-          const int64_t rows = std::min(mc, g.m - i);
-          if (i != packed_rows) pack_panels<T>(*g.a, i, rows, s.mr, p, depth, a_block);
-          packed_rows = i;
-          multiply_block<T>(g, s, t, a_block, b + j * depth, i, rows, j0 + j, std::min(n_part, columns - j));
-        }
-      });
-      p += depth;
-    } while (p < g.k);
-  }
+  if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
+    by_columns(g, s, threads);
+  else
+    by_rows(g, s, threads);
 }
 
 template <class T>

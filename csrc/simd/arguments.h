@@ -20,6 +20,8 @@ template <class T> struct GemmTile {
   int64_t c_row;
   int64_t n;  // columns
   bool packed, panel;
+  const T* ahead;  // packed: asked of memory meanwhile, a line per depth, ahead_step apart; null: b
+  int64_t ahead_step;
   bool accumulate;  // c holds the sum over earlier depths; otherwise it is not read
   bool last;        // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
   T alpha, beta, floor;

@@ -50,7 +50,8 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
-  const T *a = t.a, *b = t.b;
+  const T *a = t.a, *b = t.b, *ahead = t.ahead ? t.ahead : b + 8 * b_k;
+  const int64_t ahead_step = t.ahead ? t.ahead_step : b_k;
   if (Packed)
     for (int i = 0; i < MR; ++i)  // c is wanted when the sums are done: ask for it now
       for (int j = 0; j < NV; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
@@ -58,7 +59,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     vec<T> bv[NV];
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) bv[j] = Panels || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
-    if (Packed) __builtin_prefetch(b + 8 * b_k);
+    if (Packed) __builtin_prefetch(ahead), ahead += ahead_step;
     if (Panels && !Packed)
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) __builtin_prefetch(b + 64 * b_k + j * W);
@@ -144,7 +145,8 @@ template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, 
   int64_t k = 0;
   if (lane_step == 1 || lane_step == 2) {
     for (; k < depth; ++k, x += depth_step, out += out_step) {
-      __builtin_prefetch(x + 320 / sizeof(T) * lane_step);  // for the panels that follow
+      __builtin_prefetch(x + 16 * depth_step);  // rows far apart: no hardware sees them coming
+      __builtin_prefetch(x + 16 * depth_step + (width - 1) * lane_step);
       int i = 0;
       if (lane_step == 1)
         for (; i + W <= width && i + W <= lanes; i += W) store(out + i, load(x + i));
