@@ -8,11 +8,12 @@ import nnkern
 from nnkern import Tensor, _cpu
 from nnkern.backends import reference
 
-# Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), a block of columns, and each path: column, row, dot products, in place, packed.
+# Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), a block of columns, and each path: column, row, dot products, in place,
+# packed by rows, by columns, and in slices of the depth.
 SIZES = [
     (1, 1, 1), (1, 40, 30), (40, 1, 30), (1, 1, 700), (2, 3, 0), (3, 5, 7), (13, 31, 16), (14, 32, 16), (15, 33, 17),
     (6, 16, 64), (7, 17, 65), (28, 64, 384), (29, 65, 385), (5, 1000, 64), (16, 300, 257), (64, 10, 785), (100, 100, 100),
-    (129, 257, 130), (33, 2100, 9),
+    (129, 257, 130), (33, 2100, 9), (40, 900, 600), (60, 30, 2100), (30, 60, 2100), (33, 70, 8200),
 ]  # fmt: skip
 
 
@@ -22,6 +23,23 @@ def test_kernels(m, n, k, turned):
     x = randn(k, m).T if "x" in turned else randn(m, k)
     w = randn(n, k, seed=1).T if "w" in turned else randn(k, n, seed=1)
     check_kernels("matmul_forward", x, w, n=k)
+
+
+@pytest.mark.parametrize(
+    "size", [(300, 200, 700), (70, 900, 600), (60, 30, 2100), (20, 90, 8200), (128, 128, 128)]
+)
+def test_same_bits_for_any_number_of_threads(size):
+    m, n, k = size
+    x, w, before, found = randn(m, k), randn(n, k, seed=1).T, nnkern.get_num_threads(), []
+    try:
+        for isa in each_isa():
+            for threads in (1, 2, 3):
+                nnkern.set_num_threads(threads)
+                found.append((isa, _cpu.matmul_forward(x, w)))
+    finally:
+        nnkern.set_num_threads(before)
+    for isa, y in found:
+        np.testing.assert_array_equal(y, next(first for name, first in found if name == isa), err_msg=isa)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

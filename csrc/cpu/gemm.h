@@ -58,8 +58,11 @@ template <class T> struct Panels {
   // Depths that all panels should take together, before any goes on: rows that lie along the lanes are then
   // read in straight lines.
   virtual int64_t together() const { return INT64_MAX; }
-  // Where a lane lies from a depth on, `step` from depth to depth; null if it is not like that.
-  virtual const T* source(int64_t /*lane*/, int64_t /*depth*/, int64_t* /*step*/) const { return nullptr; }
+  // The lanes and depths as a matrix, if they lie like one.
+  virtual bool straight(int64_t /*lane*/, int64_t /*lanes*/, int64_t /*depth*/, int64_t /*count*/,
+                        Matrix<T>* /*found*/) const {
+    return false;
+  }
 };
 
 // The operand whose element (l, d) is p[lane.at(l) + depth.at(d)].
@@ -72,9 +75,9 @@ template <class T> struct WalkPanels : Panels<T> {
     const bool along_lanes = lane.step[0] == 1 && depth.step[0] * int64_t(sizeof(T)) >= 512;
     return along_lanes ? 16 : INT64_MAX;
   }
-  const T* source(int64_t l, int64_t d, int64_t* step) const override {
-    *step = depth.step[0];
-    return lane.step[0] == 1 && depth.levels == 1 ? p + lane.at(l) + depth.at(d) : nullptr;
+  bool straight(int64_t l, int64_t lanes, int64_t d, int64_t count, Matrix<T>* found) const override {
+    *found = {p + lane.at(l) + depth.at(d), lane.step[0], depth.step[0]};
+    return lane.run(l) >= lanes && depth.run(d) >= count;
   }
 };
 

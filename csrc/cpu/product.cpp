@@ -114,7 +114,10 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
     t.b = b + j * t.k;
     for (int64_t i = 0, l = 0; i < rows; i += s.mr, l += line) {
       t.a = a + i * t.k;
-      t.ahead = next >= 0 && l < s.nr ? g.b->source(next + j + l, next_p, &t.ahead_step) : nullptr;
+      Matrix<T> coming;
+      t.ahead = nullptr;
+      if (next >= 0 && l < s.nr && g.b->straight(next + j, s.nr, next_p, t.k, &coming) && coming.row == 1)
+        t.ahead = coming.p + l, t.ahead_step = coming.col;
       one_tile(g, t, i0 + i, j0 + j, std::min<int64_t>(s.mr, rows - i), nv);
     }
   }
@@ -174,13 +177,105 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   });
 }
 
+// --- deep: few results, each a long sum, as the gradient of a convolution's weights
+
+// The depth in slices whose sums are added up in order at the end: slices depend on the shapes alone. The
+// side of fewer lanes is packed, the other one is read where it lies.
+template <class T> class Deep {
+ public:
+  static bool serves(const Product<T>& g) {
+    return g.k >= 2048 && g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && g.alpha == 1 && !g.bias &&
+           !g.row_bias && !g.residual && g.activation == Activation::none && !g.packed_b && !g.c2 &&
+           !g.accumulate && g.rows.levels == 1 && g.cols.levels == 1 && g.cols.step[0] == 1;
+  }
+  Deep(const Product<T>& g, const GemmShape& s)
+      : g_(g),
+        s_(s),
+        turned_(g.n > g.m),
+        m_(turned_ ? g.n : g.m),
+        n_(turned_ ? g.m : g.n),
+        a_(turned_ ? *g.b : *g.a),
+        b_(turned_ ? *g.a : *g.b),
+        row_(round_up(n_, s.nr)),
+        slices_(g.k >= 8192 ? 16 : 8),
+        kb_(depth_block(ceil_div(g.k, slices_), s.kc)),
+        sums_(size_t(slices_ * m_ * row_)) {}
+
+  void run(bool threads) {
+    parallel_for(slices_, threads ? 1 : slices_, [&](int64_t begin, int64_t end) {
+      Workspace<T> b(size_t(row_ * kb_)), a(size_t(round_up(m_, s_.mr) * kb_));
+      for (int64_t q = begin; q < end; ++q) {
+        const int64_t first = g_.k * q / slices_, last = g_.k * (q + 1) / slices_;
+        for (int64_t p = first, depth; p < last; p += depth) {
+          depth = std::min(kb_, last - p);
+          pack_panels<T>(b_, 0, n_, s_.nr, p, depth, b);
+          block(sums_ + q * m_ * row_, p, depth, p > first, b, a);
+        }
+      }
+    });
+    parallel_for(m_, threads ? 32 : m_, [&](int64_t begin, int64_t end) {
+      for (int64_t q = 1; q < slices_; ++q)
+        kernels<T>().add_to(sums_ + (q * m_ + begin) * row_, sums_ + begin * row_, (end - begin) * row_);
+      const T* from = sums_ + begin * row_;
+      const int64_t to = g_.rows.step[0];
+      if (turned_)
+        kernels<T>().transpose_copy(from, row_, g_.c + begin, to, end - begin, n_);
+      else
+        kernels<T>().copy_rows(from, row_, nullptr, g_.c + begin * to, to, end - begin, n_);
+    });
+  }
+
+ private:
+  void block(T* c, int64_t p, int64_t depth, bool accumulate, const T* b, T* packed) const {
+    GemmTile<T> t = {};
+    t.k = depth, t.accumulate = accumulate, t.c_row = row_;
+    for (int64_t i = 0; i < m_; i += s_.mr) {
+      const int64_t rows = std::min<int64_t>(s_.mr, m_ - i);
+      Matrix<T> a = {};
+      t.panel = lies(i, rows, p, depth, &a), t.packed = !t.panel;
+      if (t.packed) a_.pack(i, int(rows), s_.mr, p, depth, packed);
+      t.a = t.panel ? a.p : packed, t.a_row = a.row, t.a_k = 1;
+      for (int64_t j = 0; j < n_; j += s_.nr) {
+        if (t.panel) ask(i + s_.mr, p, depth, j);
+        t.b = b + j * depth, t.c = c + i * row_ + j;
+        t.n = t.panel ? s_.nr : std::min<int64_t>(s_.nr, n_ - j);
+        kernels<T>().gemm_tile(int(rows), t.n <= s_.width ? 1 : s_.vectors, t);
+      }
+    }
+  }
+  // Whether rows of A can be read in place: along the depth, and not all from the same lines of L1. The tile
+  // then makes whole panels of columns: not worth it for one that is hardly filled.
+  bool lies(int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* a) const {
+    return row_ - n_ < s_.width && a_.straight(i, rows, p, depth, a) && a->col == 1 &&
+           a->row * int64_t(sizeof(T)) % 4096 != 0;
+  }
+  // Memory for the rows from i on, spread over the panels of columns.
+  void ask(int64_t i, int64_t p, int64_t depth, int64_t j) const {
+    if (i >= m_) i = 0, p += depth;
+    const int64_t rows = std::min<int64_t>(s_.mr, m_ - i);
+    Matrix<T> a;
+    if (p + depth > g_.k || !a_.straight(i, rows, p, depth, &a)) return;
+    for (int64_t r = rows * j / row_; r < rows * (j + s_.nr) / row_; ++r)
+      for (int64_t d = 0; d < depth; d += 64 / int64_t(sizeof(T))) __builtin_prefetch(a.p + r * a.row + d);
+  }
+
+  const Product<T>& g_;
+  const GemmShape& s_;
+  bool turned_;
+  int64_t m_, n_;
+  const Panels<T>&a_, &b_;
+  int64_t row_, slices_, kb_;
+  Workspace<T> sums_;
+};
+
 // B packed as a whole (as far as it should be: in L3), and every thread packs the rows of A that it
 // multiplies: A then waits in L2.
 template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool threads) {
   const int64_t kb = depth_block(g.k, s.kc);
   const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  const int64_t kd = g.packed_b ? std::max<int64_t>(g.k, 1)
-                                : kb * std::max<int64_t>(1, kSharedBytes / (kb * nc * int64_t(sizeof(T))));
+  // Threads meet after kd depths: seldom. One thread has no reason to leave L2.
+  const int64_t blocks = threads ? std::max<int64_t>(1, kSharedBytes / (kb * nc * int64_t(sizeof(T)))) : 1;
+  const int64_t kd = g.packed_b ? std::max<int64_t>(g.k, 1) : kb * blocks;
   // Blocks of rows that fit L2; more if there are enough for all threads; if not they share the columns, and
   // then pack the same rows.
   const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 6 * num_threads() : 1;
@@ -233,7 +328,9 @@ template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const GemmShape s = kernels<T>().gemm_shape();
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
-  if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
+  if (Deep<T>::serves(g))
+    Deep<T>(g, s).run(threads);
+  else if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
     by_columns(g, s, threads);
   else
     by_rows(g, s, threads);
