@@ -24,6 +24,11 @@ ALGORITHM_CASES = [
     ((1, 4, 25, 37), (16, 4, 2, 3), (3, 2), (0, 1, 2, 0), (2, 1), 1),
     ((1, 2, 3, 9, 40), (17, 2, 2, 3, 3), (1, 1, 1), (1, 0, 1, 1, 1, 1), (1, 1, 1), 1),
     ((9, 2, 12, 21), (5, 2, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),  # few filters: several images in a strip
+    # many small images, which are the lanes of vectors: with padding and without, strides and dilations of rows
+    ((31, 3, 11, 10), (16, 3, 5, 5), (1, 1), (2, 1, 0, 2), (1, 1), 1),
+    ((47, 6, 14, 14), (20, 6, 5, 5), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((31, 8, 13, 7), (9, 8, 3, 3), (2, 1), (1, 1, 0, 1), (1, 2), 1),
+    ((31, 9, 12), (18, 9, 5), (1,), (2, 2), (1,), 1),
     ((0, 16, 9, 9), (16, 16, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),
     # channels whose transformed filters are made panel by panel, tiles that make several blocks
     ((1, 140, 9, 8), (70, 140, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1),

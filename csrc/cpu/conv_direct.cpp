@@ -1,7 +1,8 @@
 // Direct convolution: padded planes of a strip of rows times filters, with no other packing of the image.
 //
 //   forward       the whole depth (channels x taps) in registers. Lines: 8 filters, broadcast, x 3 vectors of
-//                 pixels along the padded rows; narrow rows: tiles of 14 pixels, broadcast, x 32 filters
+//                 pixels along the padded rows; narrow rows: tiles of 14 pixels, broadcast, x 32 filters; or
+//                 vectors of images (conv_direct_images.cpp)
 //   input grad    the same with the filters turned around: conv_direct_grad.cpp
 //   weight grad   conv_direct_weight.cpp
 //
@@ -251,7 +252,9 @@ template <class T> void convolve(const Direct<T>& given) {
                 made = p.taker ? groups * strip_filters(p, Tiles<T>::panel(p.filters())) * width : 0,
                 rows = strip_rows(p.patches, p.n, made);
   // Planes are sorted fast for strides of up to two.
-  const bool lines = p.patches.axis[2].step() <= 2 && lines_filled(p, rows) > tiles_filled(p);
+  const double best = std::max(tiles_filled(p), p.patches.axis[2].step() <= 2 ? lines_filled(p, rows) : 0);
+  if (images_filled(p) > best) return convolve_images(p);
+  const bool lines = best > tiles_filled(p);
   const int64_t images =
       lines ? 1 : strip_images(p.patches, p.n, rows, made, kernels<T>().conv_tile_pixels());
   if (p.taker) {

@@ -46,6 +46,10 @@ template <class T> struct Direct {
 
 template <class T> void convolve(const Direct<T>& p);
 
+// conv_direct_images.cpp: for many small images. The share of the FMA units' work that is wanted; 0: can't.
+template <class T> double images_filled(const Direct<T>& p);
+template <class T> void convolve_images(const Direct<T>& p);
+
 constexpr int64_t kStripBytes = 400 << 10;
 
 // Of a padded row, in elements.

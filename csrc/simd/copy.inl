@@ -21,7 +21,8 @@ template <class T> __attribute__((noinline)) void transpose_corner(const T* x, i
   constexpr int w = vec<T>::width;
   vec<T> r[w];
 #pragma GCC unroll 16
-  for (int k = 0; k < w; ++k) r[k] = load(x + k * x_step, k < rows ? cols : 0);
+  for (int k = 0; k < w; ++k)  // an empty load from where there is no memory would be slow
+    r[k] = k < rows ? load(x + k * x_step, cols) : set1(T(0));
   transpose(r);
   for (int k = 0; k < cols; ++k) store(y + k * y_step, r[k], wide);
 }
