@@ -177,3 +177,14 @@ def test_errors():
     ]:
         with pytest.raises(error, match=f"sgd_step: {message}"):
             _cpu.sgd_step(params, grads, [], *options)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_first_step_of_adam_is_lr(dtype):
+    """m' / sqrt(v') is the sign of g, to the last digits: 1 - beta2 = 0.001 must not be taken in float32."""
+    g = randn(1000, dtype=dtype) + dtype(3)
+    for isa in each_isa():
+        p = Tensor(np.zeros(1000, dtype), requires_grad=True)
+        p.grad = Tensor(g)
+        Adam([p], lr=0.5, eps=0.0).step()
+        np.testing.assert_allclose(p.numpy(), -0.5, rtol=8 * np.finfo(dtype).eps, err_msg=isa)

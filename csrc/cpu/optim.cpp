@@ -118,8 +118,8 @@ void adam_step(const Views& params, const Views& grads, const Views& exp_avgs, c
       using T = decltype(t);
       each_part<T>(roles, count, i, [&](T** at, int64_t from, int64_t n) {
         kernels<T>().adam_update(at[0] + from, at[1] + from, at[2] + from, at[3] + from,
-                                 at[4] ? at[4] + from : nullptr, n, T(rate), T(root), T(beta1), T(beta2),
-                                 T(eps), T(decay), T(shrink), maximize ? T(-1) : T(1));
+                                 at[4] ? at[4] + from : nullptr, n, T(rate), T(root), T(1 - beta1),
+                                 T(1 - beta2), T(eps), T(decay), T(shrink), maximize ? T(-1) : T(1));
       });
     });
 }

@@ -235,7 +235,7 @@ namespace nn {
 #define NN_OPTIM_KERNELS(NN_KERNEL)                                                                                            \
   NN_KERNEL(sgd_update, void, (T* p, const T* g, T* b, int64_t n, T lr, T momentum, T dampening, T decay, bool nesterov,       \
                                T sign, bool first_step))                                                                       \
-  NN_KERNEL(adam_update, void, (T* p, const T* g, T* m, T* v, T* top, int64_t n, T rate, T root, T beta1, T beta2, T eps,      \
+  NN_KERNEL(adam_update, void, (T* p, const T* g, T* m, T* v, T* top, int64_t n, T rate, T root, T new1, T new2, T eps,        \
                                 T decay, T shrink, T sign))
 // clang-format on
 

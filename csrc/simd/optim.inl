@@ -23,14 +23,13 @@ template <class T> void sgd_update(T* p, const T* g, T* b, int64_t n, T lr, T mo
   }
 }
 
-// m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  p = shrink * p - rate * m / (sqrt(v) / root +
-// eps) top is AMSGrad's running maximum of v, or null. rate and root carry the corrections for the first
-// steps.
-template <class T> void adam_update(T* p, const T* g, T* m, T* v, T* top, int64_t n, T rate, T root, T beta1,
-                                    T beta2, T eps, T decay, T shrink, T sign) {
+// m += new1 (g - m);  v = (1 - new2) v + new2 g^2;  p = shrink * p - rate * m / (sqrt(v) / root + eps)
+// new1, new2: 1 - beta, taken by the caller in double: of a float near 1 it would keep five digits. top is
+// AMSGrad's running maximum of v, or null. rate and root carry the corrections for the first steps.
+template <class T> void adam_update(T* p, const T* g, T* m, T* v, T* top, int64_t n, T rate, T root, T new1,
+                                    T new2, T eps, T decay, T shrink, T sign) {
   constexpr int w = vec<T>::width;
-  const vec<T> s = set1(sign), d = set1(decay), b1 = set1(T(1) - beta1), b2 = set1(beta2),
-               c2 = set1(T(1) - beta2);
+  const vec<T> s = set1(sign), d = set1(decay), b1 = set1(new1), b2 = set1(T(1) - new2), c2 = set1(new2);
   const vec<T> r = set1(rate), inverse_root = set1(T(1) / root), e = set1(eps), sh = set1(shrink);
   for (int64_t i = 0; i < n; i += w) {
     const int k = n - i < w ? int(n - i) : w;

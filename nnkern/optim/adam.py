@@ -16,7 +16,10 @@ class Adam(Optimizer):
     weight_decay adds weight_decay * p to g. amsgrad divides by the largest v so far. maximize climbs instead.
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
 
-    >>> optimizer = nnkern.optim.Adam(model.parameters(), lr=1e-3)
+    >>> w = nnkern.Tensor([1.0, -1.0], requires_grad=True)
+    >>> optimizer = nnkern.optim.Adam([w], lr=0.5)
+    >>> (w * w).sum().backward(); optimizer.step(); w.data.round(3)
+    array([ 0.5, -0.5], dtype=float32)
     """
 
     decoupled = False

@@ -15,8 +15,10 @@ class SGD(Optimizer):
 
     nesterov looks one step ahead: p -= lr * (g + momentum * b). maximize climbs instead.
 
-    >>> optimizer = nnkern.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    >>> optimizer.zero_grad(); loss(model(x), y).backward(); optimizer.step()
+    >>> w = nnkern.Tensor([1.0, -1.0], requires_grad=True)
+    >>> optimizer = nnkern.optim.SGD([w], lr=0.25, momentum=0.9)
+    >>> (w * w).sum().backward(); optimizer.step(); w
+    tensor([ 0.5, -0.5], requires_grad=True)
     """
 
     def __init__(
