@@ -27,14 +27,14 @@ def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
     if isinstance(x, np.ndarray):
         return x
     if is_torch(x):
-        if x.requires_grad:
+        if x.requires_grad and sys.modules["torch"].is_grad_enabled():
             raise TypeError(
                 f"{op}: a torch tensor that requires grad would lose its graph here; pass x.detach(), "
                 "or wrap it: nnkern.Tensor(x.detach(), requires_grad=True)"
             )
         if x.device.type != "cpu":
             raise TypeError(f"{op}: this build of nnkern has no kernels on '{x.device}'; pass x.cpu()")
-        return x.numpy()
+        return x.detach().numpy()
     if isinstance(x, (np.generic, bool, int, float)):
         return np.asarray(x)
     if hasattr(x, "__cuda_array_interface__"):

@@ -353,6 +353,30 @@ def test_a_cache_gives_what_the_whole_sequence_gives(window, steps):
         other.append(k, v[..., :2])
 
 
+@pytest.mark.parametrize("window", [None, 2])
+def test_what_a_cache_refuses_leaves_it_as_it_was(window):
+    x = randn(1, 2, 3, 4)
+    cache = F.KVCache(1, 2, 4, window=window)
+    for bad in (x[0], x[:, :1], x[:, :, :2], x[..., :2], x.astype(np.float64), np.concatenate([x, x])):
+        with pytest.raises(ValueError, match="KVCache: query must be float32"):
+            cache.attend(bad, x, x)
+        with pytest.raises(ValueError, match="KVCache: (key|value) must be float32"):
+            cache.append(x, bad)
+    learnable, theirs = Tensor(x, requires_grad=True), torch.from_numpy(x).requires_grad_()
+    with pytest.raises(RuntimeError, match="KVCache: it keeps no gradients"):
+        cache.attend(learnable, x, x)
+    with pytest.raises(TypeError, match="KVCache: a torch tensor that requires grad"):
+        cache.attend(theirs, x, x)
+    with pytest.raises(TypeError, match="KVCache: dtype must be"):
+        F.KVCache(1, 2, 4, dtype=np.float16)
+    assert len(cache) == cache.length == 0
+    assert cache.attend(x[:, :, :0], x[:, :, :0], x[:, :, :0]).shape == (1, 2, 0, 4)
+    with nnkern.no_grad(), torch.no_grad():
+        y = cache.attend(learnable, learnable, theirs)
+        assert type(y) is Tensor and not y.requires_grad
+        assert type(cache.attend(theirs, learnable, x)) is torch.Tensor
+
+
 # --- positions --------------------------------------------------------------------------------------------------
 
 
@@ -463,3 +487,30 @@ def test_no_batch_and_a_mask_with_a_gradient():
     assert y.shape == (0, 4, 3, 6)
     y.sum().backward()
     assert not mask.grad.data.any()
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("place", range(3))
+def test_nan_that_some_may_see_stays_away_from_the_others(place, learned):
+    """Key 3 (or query 4) holds a NaN: queries 0 to 2 do not see it, in derivatives of no order."""
+    gy, mask = randn(2, 4, 5, 6, dtype=np.float64, seed=4), np.tril(np.ones((5, 6), bool))
+    mask = np.where(mask, 0.0, -np.inf) if learned else mask
+    found = []
+    for bad in (0.5, np.nan):
+        arrays = qkv(2, 4, 2, 5, 6, 3, 6, np.float64)
+        arrays[place][:, 0, 4 if place == 0 else 3, 1] = bad
+        q, k, v = (Tensor(a, requires_grad=True) for a in arrays)
+        y = sdpa(q, k, v, Tensor(mask, requires_grad=True) if learned else mask, enable_gqa=True)
+        first = F.grad((y * gy).sum(), (q, k, v), create_graph=True)
+        others = sum((where_finite(g, i + 1)).sum() for i, g in enumerate(first))
+        second = F.grad(others, (q, k, v))
+        found.append([a.data for a in (y, *first, *second)])
+    for i, (clean, dirty) in enumerate(zip(*found)):
+        if i in (0, 1):  # y and its gradient of q: the first three queries
+            np.testing.assert_allclose(dirty[:, :, :3], clean[:, :, :3], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(dirty[:, -1], clean[:, -1], rtol=1e-12, atol=1e-14)  # another head
+        assert i < 4 or np.isfinite(dirty).all()
+
+
+def where_finite(g, weight):
+    return F.where(np.isfinite(g.data), g * weight, 0.0)

@@ -272,6 +272,7 @@ def test_gradients_of_one_number_and_of_none():
         x = Tensor(np.array(2.0), requires_grad=True)
         f(x).backward()
         assert x.grad.item() == 1
-    x = Tensor(np.zeros((2, 0)), requires_grad=True)
-    F.var_mean(x, 1)[1].sum().backward()
-    assert x.grad.shape == (2, 0)
+    for f in (lambda x: F.var_mean(x, 1)[1], lambda x: F.prod(x, 0), lambda x: F.prod(x, 1)):
+        x = Tensor(np.zeros((2, 0)), requires_grad=True)
+        assert F.grad(f(x).sum(), (x,))[0].shape == (2, 0)
+        assert F.grad(f(x).sum(), (x,), create_graph=True)[0].shape == (2, 0)

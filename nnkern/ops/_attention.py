@@ -52,14 +52,63 @@ def _allowed(shape: tuple[int, ...], mask: Any, o: Options) -> Any:
     return seen
 
 
-def _without_unseen(q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
-    """q, k, v with zeros for queries that see no key, and keys that no query sees: what they hold may be NaN."""
-    raw = mask.data if isinstance(mask, Tensor) else mask
-    seen = _allowed((*q.shape[:3], k.shape[2]), raw, o)
-    if seen is None:
-        return q, k, v
-    keys = _grouped(seen.any(2)[..., None], k.shape[1]).any(2)
-    return where(seen.any(3)[..., None], q, 0.0), where(keys, k, 0.0), where(keys, v, 0.0)
+class Rows:
+    """Who sees whom, and which rows are not finite: zeros take their place, for products spread NaN to everybody.
+
+    Its results are q, k, v (and gy) so cleaned; `mark` gives those results that saw one their NaN back.
+    """
+
+    def __init__(self, q: Any, k: Any, v: Any, mask: Any, o: Options, gy: Any = None) -> None:
+        raw = mask.data if isinstance(mask, Tensor) else mask
+        self.heads = k.shape[1]
+        self.seen = seen = _allowed((*q.shape[:3], k.shape[2]), raw, o)
+        self.q, self.k, self.v, self.gy = q, k, v, gy
+        self.scores = self.values = self.gradients = (
+            None  # queries (B, H, L) with a bad score, value, gradient
+        )
+        if seen is None:
+            return
+        self.q, bad_q = _finite(q, seen.any(3))
+        self.k, bad_k = _finite(k, self._any_query(seen))
+        self.v, bad_v = _finite(v, self._any_query(seen))
+        self.scores = _either(bad_q, self._seen_by(bad_k))
+        self.values = self._seen_by(bad_v)
+        if gy is not None:
+            self.gy, self.gradients = _finite(gy, seen.any(3))
+
+    def _any_query(self, queries: Any) -> Any:
+        """Keys (B, J, S) that one of these pairs (B, H, L, S) has."""
+        return _grouped(queries.any(2)[..., None], self.heads).any(2)[..., 0]
+
+    def _seen_by(self, keys: Any) -> Any:
+        """The queries that see one of these keys (B, J, S)."""
+        if keys is None:
+            return None
+        return (_grouped(self.seen, self.heads) & keys[:, :, None, None]).any(-1).reshape(self.q.shape[:3])
+
+    def mark(self, y: Any, *bad: Any) -> Any:
+        """y (a row for each query) with NaN for these queries."""
+        queries = _either(*bad)
+        return y if queries is None else where(queries[..., None], np.nan, y)
+
+    def mark_keys(self, y: Any, *bad: Any) -> Any:
+        """y (a row for each key) with NaN for the keys that these queries see."""
+        queries = _either(*bad)
+        if queries is None:
+            return y
+        return where(self._any_query(self.seen & queries[..., None])[..., None], np.nan, y)
+
+
+def _finite(x: Any, counts: Any) -> tuple[Any, Any]:
+    """x with zeros for rows that do not count or are not finite; which rows of the former are not, None if none."""
+    bad = counts & ~np.isfinite(x.data if isinstance(x, Tensor) else x).all(-1)
+    any_bad = bool(bad.any())
+    return where((counts & ~bad if any_bad else counts)[..., None], x, 0.0), bad if any_bad else None
+
+
+def _either(*rows: Any) -> Any:
+    found = [r for r in rows if r is not None]
+    return np.logical_or.reduce(found) if found else None
 
 
 def _grouped(x: Any, heads: int) -> Any:
@@ -100,18 +149,19 @@ def weights(q: Any, k: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
 
 def plain_attention(q: Any, k: Any, v: Any, mask: Any, o: Options) -> Any:
     """The result from Tensors q (B, H, L, D), k (B, J, S, D), v (B, J, S, E)."""
-    q, k, v = _without_unseen(q, k, v, mask, o)
-    p, kept, _ = weights(q, k, mask, o)
-    y = matmul(p if kept is None else mul(p, kept), v.unsqueeze(2))
-    return y.reshape(*q.shape[:3], v.shape[-1])
+    rows = Rows(q, k, v, mask, o)
+    p, kept, _ = weights(rows.q, rows.k, mask, o)
+    y = matmul(p if kept is None else mul(p, kept), rows.v.unsqueeze(2))
+    return rows.mark(y.reshape(*q.shape[:3], v.shape[-1]), rows.scores, rows.values)
 
 
 def _plain_gradients(gy: Any, q: Any, k: Any, v: Any, mask: Any, o: Options) -> tuple[Any, Any, Any]:
     """Gradients of q, k, v, written so that they can be differentiated."""
     heads = k.shape[1]
-    q, k, v = _without_unseen(q, k, v, mask, o)
+    at = Rows(q, k, v, mask, o, gy)
+    q, k, v = at.q, at.k, at.v
     p, kept, slope = weights(q, k, mask, o)
-    gy, rows = _grouped(gy, heads), _grouped(q, heads)
+    gy, rows = _grouped(at.gy, heads), _grouped(q, heads)
     gp = matmul(gy, v.unsqueeze(2).swapaxes(-1, -2))
     if kept is not None:
         gp = mul(gp, kept)
@@ -120,7 +170,9 @@ def _plain_gradients(gy: Any, q: Any, k: Any, v: Any, mask: Any, o: Options) -> 
     dropped = p if kept is None else mul(p, kept)
     gq = matmul(gs, k.unsqueeze(2)).reshape(*q.shape)
     gk = _sum(matmul(gs.swapaxes(-1, -2), rows), 2)
-    return gq, gk, _sum(matmul(dropped.swapaxes(-1, -2), gy), 2)
+    gv = _sum(matmul(dropped.swapaxes(-1, -2), gy), 2)
+    bad = (at.scores, at.values, at.gradients)
+    return at.mark(gq, *bad), at.mark_keys(gk, *bad), at.mark_keys(gv, at.scores, at.gradients)
 
 
 class Attention(Function):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..device import like, to_ndarray
+from ..function import grad_mode
 from ..random import next_seed
 from ..tensor import Tensor
 from ._attention import Attention, Options, plain_attention
@@ -173,7 +174,8 @@ class KVCache:
     KVCache(batch, heads, width, capacity=256, window=None, value_width=None, dtype=np.float32)
 
     Room grows by doubling; with a window it holds 2 * window tokens, and the last ones move to its front when it is
-    full, so that keys always lie in order. Arrays only: no gradients.
+    full, so that keys always lie in order. Takes arrays, torch tensors and Tensors, but keeps no gradients: Tensors that
+    require them are refused outside of no_grad. What is refused leaves the cache as it was.
 
     >>> cache = KVCache(1, 2, 4)
     >>> x = np.ones((1, 2, 3, 4), np.float32)
@@ -187,6 +189,8 @@ class KVCache:
     ) -> None:  # fmt: skip
         if window is not None and window < 1:
             raise ValueError(f"KVCache: window must be at least 1, got {window}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"KVCache: dtype must be float32 or float64, got {np.dtype(dtype)}")
         self.window = window
         room = 2 * window if window else max(1, capacity)
         self._k = np.empty((batch, heads, room, width), dtype)
@@ -215,14 +219,14 @@ class KVCache:
     def append(self, key: Any, value: Any) -> None:
         """Adds tokens: key (batch, heads, n, width), value (batch, heads, n, value_width)."""
         key, value = _array(key), _array(value)
+        self._check(key, value)
         if self.window and key.shape[2] > self.window:
             self.length += key.shape[2] - self.window
             key, value = key[:, :, -self.window :], value[:, :, -self.window :]
         self._extend(key, value)
         self._trim()
 
-    def _extend(self, key: Any, value: Any) -> None:
-        """Writes at most `window` tokens behind those it holds, which all stay for now."""
+    def _check(self, key: Any, value: Any) -> None:
         n = key.shape[2] if key.ndim == 4 else -1
         for name, x, store in (("key", key, self._k), ("value", value, self._v)):
             if tuple(x.shape) != (*store.shape[:2], n, store.shape[3]) or x.dtype != store.dtype:
@@ -230,6 +234,10 @@ class KVCache:
                     f"KVCache: {name} must be {store.dtype} (batch, heads, tokens, width) like {store.shape} with any "
                     f"number of tokens, got {x.dtype} {tuple(x.shape)}"
                 )
+
+    def _extend(self, key: Any, value: Any) -> None:
+        """Writes at most `window` tokens behind those it holds, which all stay for now."""
+        n = key.shape[2]
         if self._end + n > self._k.shape[2]:
             self._make_room(n)
         self._k[:, :, self._end : self._end + n] = key
@@ -262,10 +270,18 @@ class KVCache:
         """
         kind = query
         query, key, value = _array(query), _array(key), _array(value)
+        self._check(key, value)
+        batch, heads, n, width = key.shape
+        groups = query.shape[1] if query.ndim == 4 else 0
+        if query.shape != (batch, groups, n, width) or groups % max(1, heads) or query.dtype != key.dtype:
+            raise ValueError(
+                f"KVCache: query must be {key.dtype} {(batch, 'heads', n, width)} with a multiple of {heads} heads, got "
+                f"{query.dtype} {tuple(query.shape)}"
+            )
         window = (self.window - 1, -1) if self.window else None
         step = self.window or max(1, query.shape[2])
         parts = []
-        for i in range(0, query.shape[2], step):
+        for i in range(0, max(1, n), step):
             q = query[:, :, i : i + step]
             self._extend(key[:, :, i : i + step], value[:, :, i : i + step])
             keys, offset = self.keys, len(self) - q.shape[2]
@@ -290,4 +306,10 @@ class KVCache:
 
 
 def _array(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else to_ndarray(x, "KVCache")
+    if not isinstance(x, Tensor):
+        return to_ndarray(x, "KVCache")
+    if x.requires_grad and grad_mode.enabled:
+        raise RuntimeError(
+            "KVCache: it keeps no gradients; call it under nnkern.no_grad(), or pass x.detach()"
+        )
+    return x.data

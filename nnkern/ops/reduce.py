@@ -131,6 +131,8 @@ class Prod(Reduce):
 
     def backward(self, gy: Any) -> Any:
         (x,) = self.saved
+        if 0 in x.shape:
+            return self.spread(gy, x.shape)
         if not isinstance(gy, Tensor):
             return mul(self.spread(gy, x.shape), self.others(x))
         # Plain products of the other elements: right beside zeros too, and differentiable again.
