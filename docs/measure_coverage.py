@@ -32,20 +32,11 @@ MACHINERY = {
 DEPRECATED = {"size_average", "reduce", "_stacklevel", "*"}  # by PyTorch, or its own affair
 
 # Why a function is missing.
-_INDICES = "{0}(..., return_indices=True) is the same call"
 _LOW = "products of 8-bit floats in blocks, for GPUs that have them"
 MISSING = {
-    **{f"{kind}_with_indices": _INDICES.format(kind) for kind in (
-        "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-        "fractional_max_pool2d", "fractional_max_pool3d")},
     "scaled_mm": _LOW,
     "scaled_grouped_mm": _LOW,
     "grouped_mm": "products of bfloat16 matrices of many experts, for GPUs",
-    "native_channel_shuffle": "channel_shuffle under another name",
-    "conv_tbc": "conv1d of x.permute(1, 2, 0) is the same; the weights have another order",
-    "upsample": "deprecated in PyTorch: interpolate",
-    "upsample_nearest": "deprecated in PyTorch: interpolate(..., mode='nearest')",
-    "upsample_bilinear": "deprecated in PyTorch: interpolate(..., mode='bilinear', align_corners=True)",
 }  # fmt: skip
 
 # What is particular about some that are there.

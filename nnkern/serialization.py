@@ -29,7 +29,9 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
 
     The file appears under its name only when it is complete. metadata: {str: str}, kept beside the arrays.
 
-    >>> nnkern.save(model.state_dict(), "model.safetensors")
+    >>> nnkern.save(nn.Linear(2, 1).state_dict(), "model.safetensors")
+    >>> {name: array.shape for name, array in nnkern.load("model.safetensors").items()}
+    {'weight': (1, 2), 'bias': (1,)}
     """
     arrays = {}
     for name, value in state_dict.items():

@@ -229,6 +229,17 @@ def test_transposed_equals_torch(n):
     assert ours(x, w, stride=2, padding="same").shape[2:] == tuple(2 * m for m in x.shape[2:])
 
 
+@pytest.mark.parametrize("pad", [0, 2])
+def test_conv_tbc_equals_torch(pad):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    check_torch(
+        lambda *a: nnkern.conv_tbc(*a, pad), lambda *a: torch.nn.functional.conv_tbc(*a, pad),
+        randn(9, 2, 5), randn(3, 5, 4, seed=1), randn(4, seed=2), n=200,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"conv_tbc: input must be .*input.shape=\(2, 3\)"):
+        nnkern.conv_tbc(randn(2, 3), randn(3, 5, 4), None)
+
+
 def test_unbatched_and_other_arrays():
     x, w = randn(3, 8, 8), randn(4, 3, 3, 3)
     y = nnkern.conv2d(x, w, residual=randn(4, 6, 6))

@@ -7,7 +7,7 @@ import pytest
 from support import DTYPES, SIZES, assert_close, check_gradient, check_kernels, check_torch, randn, rng
 
 import nnkern as F
-from nnkern import Tensor, _cpu, gradgradcheck, nn
+from nnkern import Tensor, _cpu, gradgradcheck, nn, optim
 
 try:
     import torch
@@ -305,3 +305,20 @@ def test_kernels_check_what_they_rely_on():
                 _cpu.embedding_backward(gy, index, None, None, *options)
         else:
             assert _cpu.embedding_backward(gy, index, None, None, *options).shape == (4, 2)
+
+
+@needs_torch
+@pytest.mark.parametrize("layer", ["Embedding", "EmbeddingBag"])
+def test_sparse_trains_as_in_torch(layer):
+    ours, theirs = getattr(nn, layer)(7, 3, sparse=True), getattr(torch.nn, layer)(7, 3, sparse=True)
+    ours.load_state_dict(theirs.state_dict())
+    index, steps = np.array([[1, 4, 1], [0, 6, 4]]), (optim.SGD, torch.optim.SGD)
+    steps = [sgd(m.parameters(), lr=0.1, momentum=0.9) for sgd, m in zip(steps, (ours, theirs))]
+    for _ in range(3):
+        for step, loss in zip(
+            steps, ((ours(Tensor(index)) ** 2).sum(), (theirs(torch.tensor(index)) ** 2).sum())
+        ):
+            step.zero_grad()
+            loss.backward()
+            step.step()
+    assert_close(ours.weight.data, theirs.weight.detach().numpy(), "chain", 8)

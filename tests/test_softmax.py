@@ -108,7 +108,7 @@ def test_hard_samples_have_the_soft_gradient():
     for hard in (False, True):
         F.manual_seed(5)
         t = Tensor(x.copy(), requires_grad=True)
-        y = F.gumbel_softmax(t, 0.5, hard, 0)
+        y = F.gumbel_softmax(t, 0.5, hard, dim=0)
         y.backward(randn(3, 4, seed=1))
         grads.append(t.grad.numpy())
     np.testing.assert_array_equal(y.detach().numpy().sum(0), 1)

@@ -145,3 +145,22 @@ def test_layers_are_torchs():
         theirs = getattr(torch.nn, name)(2, output_ratio=0.6, _random_samples=torch.tensor(samples))
         assert repr(ours) == repr(theirs)
         assert_close(ours(Tensor(x)).data, theirs(torch.tensor(x)).numpy(), kind="exact")
+
+
+@pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+                                  "adaptive_max_pool3d", "fractional_max_pool2d", "fractional_max_pool3d"])  # fmt: skip
+def test_names_that_always_return_indices(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    n = int(name[-2])
+    x, options = randn(2, 3, *(7, 6, 8)[:n]), {"kernel_size": 2}
+    if "adaptive" in name:
+        options = {"output_size": 3}
+    if "fractional" in name:
+        options |= {"output_size": 3, "_random_samples": np.full((2, 3, n), 0.4, np.float32)}
+    ours, theirs = (getattr(f, f"{name}_with_indices") for f in (nnkern.functional, torch.nn.functional))
+    y, index = ours(x, **options)
+    given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    for a, b in zip((y, index), theirs(torch.tensor(x), **given)):
+        np.testing.assert_array_equal(a, b.numpy())
+    with pytest.raises(TypeError):
+        ours()

@@ -14,7 +14,8 @@ class Batches:
 
     shuffle: another order every epoch, drawn from nnkern.manual_seed's generator, or from `seed` if given.
 
-    >>> for x, y in Batches(images, labels, batch_size=64): ...
+    >>> [len(x) for x, y in Batches(np.zeros((5, 2)), np.zeros(5), batch_size=2)]
+    [2, 2, 1]
     """
 
     def __init__(

@@ -288,6 +288,15 @@ class LogSoftmax(Activation):
         super().__init__(dim=dim)
 
 
+class Softmin(Activation):
+    """softmax(-x) along dim"""
+
+    function = staticmethod(ops.softmin)
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__(dim=dim)
+
+
 class Softmax2d(Module):
     """softmax over the channels of (N, C, H, W) or (C, H, W)"""
 

@@ -142,7 +142,9 @@ class RNN(_Recurrent):
 
     Names, layouts and states are torch.nn.RNN's. recurrent_dropout: see ops.rnn.
 
-    >>> y, h_n = nn.RNN(8, 16)(x)
+    >>> y, h_n = nn.RNN(8, 16)(nnkern.Tensor(np.zeros((5, 2, 8), np.float32)))
+    >>> y.shape, h_n.shape
+    ((5, 2, 16), (1, 2, 16))
     """
 
     op = "rnn"
@@ -169,7 +171,10 @@ class GRU(_Recurrent):
 
     reset_after=False: the reset gate acts before the product with W_hh, as in the paper and in ONNX's default.
 
+    >>> x = nnkern.Tensor(np.zeros((2, 5, 8), np.float32))
     >>> y, h_n = nn.GRU(8, 16, batch_first=True)(x, lengths=[5, 3])
+    >>> y.shape, h_n.shape
+    ((2, 5, 16), (1, 2, 16))
     """
 
     op, gates = "gru", 3
@@ -195,7 +200,10 @@ class LSTM(_Recurrent):
     proj_size: h is projected to so many features (Sak et al. 2014). peephole: the gates see c (Gers et al. 2002);
     parameters weight_peephole_l0... . forward(..., return_cells=True) gives c of all steps of the last layer, too.
 
-    >>> y, (h_n, c_n) = nn.LSTM(8, 16, num_layers=2)(x, (h_0, c_0))
+    >>> x, state = nnkern.Tensor(np.zeros((5, 2, 8), np.float32)), nnkern.zeros(4, 2, 16)
+    >>> y, (h_n, c_n) = nn.LSTM(8, 16, num_layers=2, bidirectional=True)(x, (state, state))
+    >>> y.shape, h_n.shape, c_n.shape
+    ((5, 2, 32), (4, 2, 16), (4, 2, 16))
     """
 
     op, gates = "lstm", 4

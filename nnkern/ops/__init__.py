@@ -6,6 +6,7 @@ from typing import Any as _Any
 
 from ..tensor import Tensor
 from ._scatter_reduce import *
+from ._with_indices import *
 from .activation import *
 from .arithmetic import *
 from .attention import *
@@ -142,7 +143,7 @@ def _friendly(function: _Any) -> _Any:
 # Methods have a Tensor already; elementwise functions, matmul and linear ask themselves, and their calls are the shortest.
 # These look at shapes before anything else does.
 for _family in (
-    "_scatter_reduce", "einsum", "grid_sample", "interpolate", "pad", "sort",
+    "_scatter_reduce", "_with_indices", "einsum", "grid_sample", "interpolate", "pad", "sort",
     "conv", "fold", "gate", "index", "join", "loss", "loss_ctc", "loss_pointwise", "matmul", "norm", "pool", "recurrent", "reduce", "scan", "shape", "unpool",
     "distance", "dropout", "embedding", "layer_norm",
 ):  # fmt: skip

@@ -16,10 +16,12 @@ from ._conv_options import Options, check_dims, conv_options, transposed_options
 from .matmul import _ACTIVATIONS
 from .pad import pad as _pad
 from .reduce import sum as _sum
+from .shape import permute
 
 __all__ = [
     "conv1d", "conv1d_input_grad", "conv1d_weight_grad", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
-    "conv3d", "conv3d_input_grad", "conv3d_weight_grad", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "conv3d", "conv3d_input_grad", "conv3d_weight_grad", "conv_tbc", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d",
 ]  # fmt: skip
 
 
@@ -182,6 +184,20 @@ def conv3d(
     """Convolution over three spatial axes: see conv2d. input (N, C, D, H, W), weight (K, C / groups, Q, R, S)."""
     options = (stride, padding, dilation, groups, padding_mode)
     return _conv(3, input, weight, bias, *options, activation, residual, algorithm)
+
+
+def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+    """conv1d with time first: input (T, N, C), weight (R, C, K), bias (K,). Returns (T', N, K).
+
+    >>> nnkern.conv_tbc(np.ones((5, 2, 3)), np.ones((3, 3, 4)), np.zeros(4), 1).shape
+    (5, 2, 4)
+    """
+    if input.ndim != 3 or weight.ndim != 3:
+        raise ValueError(
+            "conv_tbc: input must be (T, N, C) and weight (R, C, K) "
+            f"(input.shape={tuple(input.shape)}, weight.shape={tuple(weight.shape)})"
+        )
+    return permute(conv1d(permute(input, (1, 2, 0)), permute(weight, (2, 1, 0)), bias, 1, pad), (2, 0, 1))
 
 
 def _input_grad(

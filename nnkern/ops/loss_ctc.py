@@ -58,8 +58,8 @@ def ctc_loss(
     is right behind a log_softmax only. Raises ValueError for shapes and lengths that don't fit, IndexError for a
     target that is no class, naming its place. Source: Graves et al., ICML 2006.
 
-    >>> ctc_loss(np.log(np.full((1, 1, 2), 0.5)), np.array([[1]]), [1], [1]).round(4)
-    array(0.6931)
+    >>> print(ctc_loss(np.log(np.full((1, 1, 2), 0.5)), np.array([[1]]), [1], [1]).round(4))
+    0.6931
     """
     op = "ctc_loss"
     code = reduction_code(op, reduction)

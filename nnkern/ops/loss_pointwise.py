@@ -184,8 +184,8 @@ def binary_cross_entropy(x: Any, target: Any, weight: Any = None, reduction: str
 
     weight broadcasts to x. Raises ValueError for an x or target outside of [0, 1], naming its place.
 
-    >>> binary_cross_entropy(np.array([0.5]), np.array([1.0])).round(4)
-    array(0.6931)
+    >>> print(binary_cross_entropy(np.array([0.5]), np.array([1.0])).round(4))
+    0.6931
     """
     return _binary("binary_cross_entropy", BINARY_CROSS_ENTROPY, x, target, weight, reduction)
 
@@ -198,8 +198,8 @@ def binary_cross_entropy_with_logits(
     pos_weight, which broadcasts to x, multiplies what positive targets cost: with l = 1 + (pos_weight - 1) t it is
     w ((1 - t) x + l log(1 + exp(-x))).
 
-    >>> binary_cross_entropy_with_logits(np.array([0.0]), np.array([1.0])).round(4)
-    array(0.6931)
+    >>> print(binary_cross_entropy_with_logits(np.array([0.0]), np.array([1.0])).round(4))
+    0.6931
     """
     op, kind = "binary_cross_entropy_with_logits", BINARY_CROSS_ENTROPY_WITH_LOGITS
     if pos_weight is None:
@@ -304,8 +304,8 @@ def gaussian_nll_loss(
 def soft_margin_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """log(1 + exp(-target x)), target 1 or -1: the logistic loss. x and target broadcast.
 
-    >>> soft_margin_loss(np.array([0.0]), np.array([1.0])).round(4)
-    array(0.6931)
+    >>> print(soft_margin_loss(np.array([0.0]), np.array([1.0])).round(4))
+    0.6931
     """
     return _squared_kind("soft_margin_loss", SOFT_MARGIN, x, target, reduction, warn=False)
 

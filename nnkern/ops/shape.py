@@ -17,7 +17,7 @@ from . import reduce
 
 __all__ = [
     "broadcast_to", "channel_shuffle", "clone", "contiguous", "diag_embed", "diagonal", "expand", "flatten", "flip",
-    "meshgrid", "movedim", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "squeeze", "swapaxes", "transpose",
+    "meshgrid", "movedim", "native_channel_shuffle", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "squeeze", "swapaxes", "transpose",
     "tril", "triu", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
@@ -367,3 +367,6 @@ def channel_shuffle(input: Any, groups: int) -> Any:
         )
     n, c, *rest = input.shape
     return reshape(swapaxes(reshape(input, (n, groups, c // groups, *rest)), 1, 2), (n, c, *rest))
+
+
+native_channel_shuffle = channel_shuffle  # PyTorch's name for the kernel

@@ -63,11 +63,13 @@ def softmin(x: Any, dim: int = -1, dtype: Any = None) -> Any:
 
 
 @any_kind
-def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
     """softmax((logits + g) / tau) along dim, g Gumbel noise: a sample of the classes that gradients pass.
 
     hard: the sample itself, one-hot, with the gradient of the soft one. The noise comes from manual_seed's generator.
-    Raises ValueError unless tau > 0. Jang et al., arXiv 1611.01144; Maddison et al., arXiv 1611.00712.
+    eps does nothing, as in PyTorch. Raises ValueError unless tau > 0. Jang et al., arXiv 1611.01144; Maddison et al., arXiv 1611.00712.
 
     >>> gumbel_softmax(np.zeros((2, 3)), hard=True).sum(1)
     array([1., 1.])

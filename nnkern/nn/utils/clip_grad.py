@@ -26,7 +26,10 @@ def clip_grad_norm_(
 
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
 
-    >>> loss.backward(); nn.utils.clip_grad_norm_(model.parameters(), 1.0); optimiser.step()
+    >>> x = nnkern.Tensor([1.0, 1.0], requires_grad=True)
+    >>> (x * nnkern.Tensor([3.0, 4.0])).sum().backward()
+    >>> print(f"{nn.utils.clip_grad_norm_([x], 1.0):.3f}", x.grad.data.round(3))
+    5.000 [0.6 0.8]
     """
     gradients = _gradients(parameters)
     if norm_type == math.inf:

@@ -117,7 +117,9 @@ def pack_padded_sequence(
 
     lengths: N integers from 1 to T; they must fall from sequence to sequence, or enforce_sorted=False sorts them.
 
-    >>> packed = pack_padded_sequence(x, [3, 5, 1], enforce_sorted=False)
+    >>> x = nnkern.Tensor(np.zeros((5, 3, 8), np.float32))
+    >>> nn.utils.rnn.pack_padded_sequence(x, [3, 5, 1], enforce_sorted=False).batch_sizes.tolist()
+    [3, 2, 2, 1, 1]
     """
     op, lengths = "pack_padded_sequence", _int64(lengths)
     if input.ndim < 2:
