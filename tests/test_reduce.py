@@ -98,6 +98,22 @@ def test_arg_takes_the_first_of_ties_and_the_first_nan(arg, shape):
                 check_kernels(f"{arg}_forward", v, axes, False, kind="exact")
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(279, 512), (135, 1500), (135, 2049), (135, 4096), (70, 5003)])
+def test_tall_and_wide_columns(rows, columns):
+    """Leaves of half a megabyte and more are swept row by row; a step between rows, a last block that is not whole."""
+    x = randn(rows, columns + 3)[:, :columns]
+    x[60, 7] = x[17, columns - 1] = np.nan
+    for fold in ("sum", "amax", "amin", "prod"):
+        v = 1 + 0.01 * x if fold == "prod" else x
+        check_kernels(
+            f"{fold}_forward", v, 0, False, kind=FOLDS[fold], n=rows if fold == "sum" else 16 * rows
+        )
+    check_kernels("var_mean_forward", x, 0, 0.0, False, kind="chain", n=rows)
+    ties = x.round(1)
+    for arg in ("argmax", "argmin"):
+        check_kernels(f"{arg}_forward", ties, 0, False, kind="exact")
+
+
 @pytest.mark.parametrize("fold", ["sum", "mean", "amax", "amin", "prod", "any", "all"])
 def test_nan_and_inf_come_through(fold):
     for special in (np.nan, np.inf, -np.inf):

@@ -19,8 +19,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
-constexpr int64_t kUnfetched = 8;     // rows at a time for which copy_rows fetches nothing ahead
-constexpr int64_t kNear = 256 << 10;  // a table that L2 holds needs no prefetching
+constexpr int64_t kNear = 256 << 10;  // a table that L2 holds needs no prefetching, which copy_rows does
 
 // How many rows of `bytes` each are worth a thread.
 int64_t grain(int64_t bytes) { return std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(1, bytes)); }
@@ -120,8 +119,8 @@ Array embedding_forward(const View& w, const View& index) {
     parallel_for(index.size(), grain(n * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
       T* to = y.as<T>() + begin * n;
       if (!near) return kernels<T>().copy_rows(rows, n, places.at + begin, to, n, end - begin, n);
-      for (int64_t i = begin; i < end; i += kUnfetched, to += kUnfetched * n)
-        kernels<T>().copy_rows(rows, n, places.at + i, to, n, std::min(kUnfetched, end - i), n);
+      for (int64_t i = begin; i < end; ++i, to += n)
+        memcpy(to, rows + places.at[i] * n, size_t(n) * sizeof(T));
     });
   });
   return y;

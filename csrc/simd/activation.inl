@@ -7,11 +7,9 @@ template <class T> NN_INLINE vec<T> sigmoid(vec<T> x) { return set1(T(1)) / (set
 // The lower tail of the normal distribution, for a >= 0: Phi(-a) = e^(-a^2/2) R(t) / (a + 5/4), t = (a -
 // c)/(a + c). R is a Chebyshev fit made with 50 digits; it falls from 0.63 to 0.4, flat at both ends, so that
 // t's rounding matters little.
-NN_INLINE vec<float> normal_tail(vec<float> t) {
-  const double c[] = {0.495655866858238767,      -0.13930290034905963,     0.045094437880516006,
-                      0.0106732456891782883,     -0.0244814019171587104,   0.0158158925091642186,
-                      -0.00487664852944914503,   -0.000138750357183477252, 0.000648098962194223904,
-                      -0.0000789091877922930294, -0.0000717759506334102105};
+NN_INLINE vec<float> normal_tail(vec<float> t) {  // minimax as far as a = 13.4, where the rest is denormal
+  const double c[] = {0.49565586, -0.13930288,  0.045093924,    0.010672132,  -0.024471587,
+                      0.01583212, -0.004924357, -0.00022726144, 0.0006971853, 7.690455e-05};
   return polynomial(t, c);
 }
 NN_INLINE vec<double> normal_tail(vec<double> t) {
@@ -32,11 +30,13 @@ template <class T> NN_INLINE vec<T> normal_ratio(vec<T> a, vec<T>& inverse) {
   return normal_tail((a - c) * (u * both));
 }
 // |x| as far as e^(-x^2/2) is not 0; a NaN comes through
-template <class T> NN_INLINE vec<T> normal_argument(vec<T> x) { return min(set1(T(40)), abs(x)); }
+template <class T> NN_INLINE vec<T> normal_argument(vec<T> x) {
+  return min(set1(T(sizeof(T) == 4 ? 15 : 40)), abs(x));
+}
 // e^(-a^2/2) = (1 + p) 2^n with the rounding of a^2 made good
 template <class T> NN_INLINE vec<T> normal_exp(vec<T> a, vec<T>& n) {
   const vec<T> half = set1(T(-0.5)), square = a * a;
-  const vec<T> r = fma(half, fma(a, a, -square), exp_argument(half * square, n));
+  const vec<T> r = fma(half, fma(a, a, -square), split_ln2(half * square, n));
   return fma(r * r, expm1_tail(r), r);
 }
 
@@ -65,8 +65,8 @@ template <class T> NN_INLINE vec<T> gelu_tanh_inner(vec<T> x) {
 }
 // 0.5 (1 + tanh(u)) = sigmoid(2u)
 template <class T> NN_INLINE vec<T> gelu_tanh(vec<T> x) {
-  const vec<T> u = gelu_tanh_inner(x);
-  return x * sigmoid(u + u);
+  const vec<T> c = set1(T(-2 * 0.7978845608028654)), cube = set1(T(-2 * 0.7978845608028654 * 0.044715));
+  return x / (set1(T(1)) + exp(fma(cube, x * x, c) * x));
 }
 template <class T> NN_INLINE vec<T> gelu_tanh_slope(vec<T> x) {
   const vec<T> u = gelu_tanh_inner(x), s = sigmoid(u + u);
@@ -80,21 +80,22 @@ template <class T> NN_INLINE vec<T> silu_slope(vec<T> x) {
   return s * fma(x, set1(T(1)) - s, set1(T(1)));
 }
 
-// (2 atanh(s) - 2s) / s^3 in s^2 on [0, 1/9]: Chebyshev fits made with 50 digits
-NN_INLINE vec<float> atanh_rest(vec<float> z) {
-  const double c[] = {0.666663216413777732, 0.400245952307037479, 0.279651577451972689, 0.281577783631090807};
-  return polynomial(z, c);
-}
+// (2 atanh(s) - 2s) / s^3 in s^2 on [0, 1/9]: a Chebyshev fit made with 50 digits
 NN_INLINE vec<double> atanh_rest(vec<double> z) {
   const double c[] = {0.666666666666661496,  0.400000000001857475, 0.285714285454541145, 0.222222240807476732,
                       0.181817408325048045,  0.153866140423040078, 0.133003740326746243, 0.121101687280692177,
                       0.0832450651186082058, 0.170441635627813981};
   return polynomial(z, c);
 }
-// log(1 + e) = 2 atanh(e / (2 + e)) for 0 <= e <= 1
-template <class T> NN_INLINE vec<T> log1p_unit(vec<T> e) {
-  const vec<T> s = e / (set1(T(2)) + e), z = s * s;
+// log(1 + e) for 0 <= e <= 1: doubles 2 atanh(e / (2 + e)), floats a minimax fit
+NN_INLINE vec<double> log1p_unit(vec<double> e) {
+  const vec<double> s = e / (set1(2.0) + e), z = s * s;
   return fma(s * z, atanh_rest(z), s + s);
+}
+NN_INLINE vec<float> log1p_unit(vec<float> e) {
+  const double c[] = {-0.4999993, 0.33330464,  -0.24958019, 0.19692102,   -0.1534488,
+                      0.10661128, -0.05745723, 0.020086242, -0.0032904686};
+  return fma(e * e, polynomial(e, c), e);
 }
 // log(1 + e^x) without its large part max(x, 0)
 template <class T> NN_INLINE vec<T> softplus_tail(vec<T> x) { return log1p_unit(exp(-abs(x))); }

@@ -70,6 +70,17 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
   }
 }
 
+// y = x past the caches; what was streamed is visible to other threads after the last call.
+template <class T> void copy_streamed(const T* x, T* y, int64_t n, bool last) {
+  constexpr int w = vec<T>::width;
+  const int64_t ahead = int64_t(-reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) / sizeof(T));
+  int64_t i = ahead < n ? ahead : n;
+  if (i) store(y, load(x, int(i)), int(i));
+  for (; i + w <= n; i += w) stream(y + i, load(x + i));
+  if (i < n) store(y + i, load(x + i, int(n - i)), int(n - i));
+  if (last) stream_fence();
+}
+
 // Rows of y, `out` numbers each: the first and the last register by places in the first and last register of
 // x's row, what lies between copied. Neither x nor y has rows that one register covers twice over.
 template <class T, bool narrow> NN_INLINE void surround(const Surround<T>& p, const T* x, int64_t x_step,

@@ -8,6 +8,8 @@
 #include "copy.inl"
 #include "math.inl"
 
+#include "log.inl"  // stands on math.inl
+
 #include "activation.inl"
 #include "ctc.inl"
 #include "dropout.inl"

@@ -21,6 +21,7 @@ namespace nn {
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i];  y[i] += a x[i] */                     \
   NN_KERNEL(transpose_copy, void,                                                                           \
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
+  NN_KERNEL(copy_streamed, void, (const T* x, T* y, int64_t n, bool last))                                  \
   NN_KERNEL(copy_rows, void,                                                                                \
             (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
   NN_KERNEL(surround_rows, void,                                                                            \

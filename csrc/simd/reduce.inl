@@ -90,10 +90,46 @@ NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows, int64_
 // Columns are folded in blocks of rows, which are read side by side.
 constexpr int64_t kBlock = 16;
 
+// Wide matrices come from memory, most likely, and are swept row by row: the processor follows one stream
+// better than sixteen. The rows of a block meet in `part` before they meet the running result in y; rows are
+// fetched kBytesAhead ahead.
+constexpr int64_t kWideBytes = 2048, kTallBytes = 512 << 10, kPart = 4096, kBytesAhead = 8192;
+
+template <class T> NN_INLINE bool swept(int64_t rows, int64_t cols) {
+  const int64_t bytes = cols * int64_t(sizeof(T));
+  return vec<T>::width > 1 && cols <= kPart && bytes >= kWideBytes && rows * bytes >= kTallBytes;
+}
+// How many rows ahead that is.
+template <class T> NN_INLINE int64_t rows_ahead(int64_t cols) {
+  return (kBytesAhead / int64_t(sizeof(T)) + cols - 1) / cols;
+}
+template <int op, class T>
+void sweep_cols_of(const T* x, int64_t row_step, int64_t rows, int64_t cols, T* y) {
+  constexpr int w = vec<T>::width;
+  const int64_t ahead = rows_ahead<T>(cols) * row_step;
+  T part[kPart];
+  for (int64_t r = 0; r < rows; ++r, x += row_step) {
+    const bool first = r % kBlock == 0, last = r % kBlock == kBlock - 1 || r == rows - 1;
+    const auto step = [&](int64_t j, int n) __attribute__((always_inline)) {
+      const vec<T> v = load(x + j, n);
+      vec<T> a = first ? fold<op, T>(set1(neutral<op, T>()), v) : fold<op, T>(load(part + j, n), v);
+      if (last && r >= kBlock) a = combine<op, T>(load(y + j, n), a);
+      store(last ? y + j : part + j, a, n);
+    };
+    int64_t j = 0;
+    for (; j + w <= cols; j += w) {
+      __builtin_prefetch(x + ahead + j);
+      step(j, w);
+    }
+    if (j < cols) step(j, int(cols - j));
+  }
+}
+
 // The rows of a block are folded in a tree before they meet the running result in y.
 template <int op, class T>
 NN_INLINE void reduce_cols_of(const T* x, int64_t row_step, int64_t rows, int64_t cols, T* y) {
   constexpr int w = vec<T>::width;
+  if (swept<T>(rows, cols)) return sweep_cols_of<op, T>(x, row_step, rows, cols, y);
   for (int64_t r = 0; r < rows; r += kBlock) {
     const int64_t k = rows - r < kBlock ? rows - r : kBlock;
     const T* p = x + r * row_step;
@@ -193,9 +229,41 @@ template <int w, class F> NN_INLINE void each_strip(int64_t cols, F&& f) {
 
 // value[j], index[j] = the largest (smallest) of column j and its first row; NaN is larger (smaller) than
 // all.
+template <class T> NN_INLINE void arg_step(bool smallest, vec<T> v, vec<T> row, vec<T>& best, vec<T>& at) {
+  // v wins unless best is at least as good or NaN
+  const mask<T> better = ~(smallest ? ge(v, best) : le(v, best)) & ~is_nan(best);
+  best = select(better, v, best), at = select(better, row, at);
+}
+template <class T> void sweep_arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows,
+                                       int64_t cols, T* value, T* index) {
+  constexpr int w = vec<T>::width;
+  const int64_t ahead = rows_ahead<T>(cols) * row_step;
+  for (int64_t r = 0; r < rows; ++r, x += row_step) {
+    const vec<T> row = set1(T(r));
+    const auto step = [&](int64_t j, int n) __attribute__((always_inline)) {
+      const vec<T> v = load(x + j, n);
+      vec<T> best = r ? load(value + j, n) : v, at = r ? load(index + j, n) : row;
+      arg_step(smallest, v, row, best, at);
+      store(value + j, best, n), store(index + j, at, n);
+    };
+    int64_t j = 0;
+    for (; j + w <= cols; j += w) {
+      __builtin_prefetch(x + ahead + j);
+      step(j, w);
+    }
+    if (j < cols) step(j, int(cols - j));
+  }
+}
 template <class T>
 void arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index) {
   constexpr int w = vec<T>::width;
+  if (swept<T>(rows, cols)) {
+    constexpr int64_t strip = kPart / 2;  // value and index are at hand in the L1 cache
+    for (int64_t j = 0; j < cols; j += strip)
+      sweep_arg_cols(smallest, x + j, row_step, rows, cols - j < strip ? cols - j : strip, value + j,
+                     index + j);
+    return;
+  }
   for (int64_t start = 0; start < rows; start += kBlock) {
     const int64_t end = rows - start < kBlock ? rows : start + kBlock;
     each_strip<w>(cols, [&](int64_t j, auto wide, int m) {
@@ -211,10 +279,7 @@ void arg_cols(bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t
 #pragma GCC unroll 4
         for (int i = 0; i < k; ++i) {
           if (w > 1) __builtin_prefetch(p + (i + 4 * k) * w);  // sixteen streams at once are not foreseen
-          const vec<T> v = load(p + i * w, m);
-          // v wins unless best is at least as good or NaN
-          const mask<T> better = ~(smallest ? ge(v, best[i]) : le(v, best[i])) & ~is_nan(best[i]);
-          best[i] = select(better, v, best[i]), at[i] = select(better, row, at[i]);
+          arg_step(smallest, load(p + i * w, m), row, best[i], at[i]);
         }
       }
       for (int i = 0; i < k; ++i) store(value + j + i * w, best[i], m), store(index + j + i * w, at[i], m);

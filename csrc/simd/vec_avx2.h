@@ -332,6 +332,11 @@ NN_INLINE vd mantissa(vd a) {
   return {_mm256_castsi256_pd(_mm256_or_si256(bits, _mm256_set1_epi64x(0x3ff0000000000000)))};
 }
 
+NN_INLINE vf leading_entry(const float* table, vf a) {
+  const __m256i i = _mm256_srli_epi32(_mm256_castps_si256(a.v), 18);
+  return {_mm256_i32gather_ps(table, _mm256_and_si256(i, _mm256_set1_epi32(31)), 4)};
+}
+
 NN_INLINE float sum(vf a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));

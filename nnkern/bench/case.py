@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-# Operations per element in csrc/simd/math.inl, in float32, a multiply-add counting as two.
+# Operations per element in csrc/simd/math.inl and log.inl, in float32, a multiply-add counting as two.
 FUNCTION_FLOPS = {
     "exp": 20,
-    "log": 40,
-    "pow": 80,
-    "tanh": 30,
+    "log": 22,
+    "pow": 60,
+    "tanh": 28,
     "sigmoid": 23,
-    "erf": 70,
+    "erf": 42,
     "gelu": 75,
     "gelu_tanh": 40,
     "silu": 23,
     "mish": 26,
-    "softplus": 35,
-    "logsigmoid": 35,
+    "softplus": 45,
+    "logsigmoid": 45,
     "elu": 24,
     "tanhshrink": 45,
 }

@@ -344,6 +344,22 @@ template <class T> struct Test {
       }
   }
 
+  void entries() const {
+    if constexpr (sizeof(T) == 4) {
+      alignas(64) float table[32];
+      for (int i = 0; i < 32; ++i) table[i] = float(100 + i * i);
+      for (int i = 0; i < 64; ++i) {
+        float x[W], want[W];
+        for (int k = 0; k < W; ++k) {
+          const int entry = (i + k) % 64 / 2;  // the start and the middle of each piece of [1, 2)
+          x[k] = ldexpf((k % 3 ? 1.0f : -1.0f) * (1 + float((i + k) % 64) / 64), i - 30);
+          want[k] = table[entry];
+        }
+        expect("leading_entry", leading_entry(table, load(x)), want);
+      }
+    }
+  }
+
   void powers_of_two() const {
     for (int n : {0,    1,    -1,    3,    -7,   24,    -52,  100,   -100, 126,   -126,   127,
                   -127, 149,  -149,  150,  254,  -280,  300,  -300,  700,  -700,  1022,   -1022,
@@ -463,6 +479,7 @@ template <class T> struct Test {
     lookups();
     arithmetic();
     reciprocals();
+    entries();
     compares();
     bools();
     powers_of_two();
