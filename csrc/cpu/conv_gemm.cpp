@@ -54,15 +54,16 @@ template <class T> void conv_gemm(const ConvForward<T>& p) {
   const int64_t out[3] = {s.axis[0].out, s.axis[1].out, s.axis[2].out};
   const int64_t stride[3] = {s.axis[0].stride, s.axis[1].stride, s.axis[2].stride};
   const bool last = channels_last(p.y, s.k);
-  const bool plain = taps == 1 && !s.padded();  // 1x1: the image itself is the operand
-  const TurnedFilter<T> w(p.w, s.k, cg, kernel, p.w.step,
+  const bool plain = taps == 1 && !s.padded();  // 1x1: image and filter themselves are the operands
+  const TurnedFilter<T> w(p.w, plain ? 0 : s.k, cg, kernel, p.w.step,
                           last ? (const int (&)[3]){0, 2, 1} : (const int (&)[3]){0, 1, 2});
   Patches<T> all = forward_patches(s, p.x);
   const Walk pixels = pixel_walk(p.x, out, stride, s.n), results = pixel_walk(p.y, out, kUnit, s.n);
   for_groups(s, [&](int64_t g) {
     Patches<T> patches = all;
     patches.x = group_of(p.x, cg, g);
-    const WalkPanels<T> filter(w + g * kg * cg * taps, Walk(cg * taps), Walk(1));
+    const WalkPanels<T> filter = plain ? WalkPanels<T>(p.w.p + g * kg * p.w.n, Walk(p.w.n), Walk(p.w.c))
+                                       : WalkPanels<T>(w + g * kg * cg * taps, Walk(cg * taps), Walk(1));
     const WalkPanels<T> image(patches.x.p, pixels, Walk(p.x.c));
     const PatchColumns<T> columns(patches);
     const PatchRows<T> rows(patches);
@@ -97,7 +98,7 @@ template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Resi
   const int64_t stride[3] = {s.axis[0].stride, s.axis[1].stride, s.axis[2].stride};
   if (pixels == 0) return;
   const bool last = channels_last(p.gx, s.c);
-  const bool plain = s.taps() == 1 && !s.padded() && count == 1;  // 1x1: gy itself is the operand
+  const bool plain = s.taps() == 1 && !s.padded() && count == 1;  // 1x1: gy and filter are the operands
   Field<T> gx = p.gx;
   for (int a = 0; a < 3; ++a) gx.p += origin[a] * gx.step[a];
   const Walk results = pixel_walk(gx, size, stride, s.n), sources = pixel_walk(p.gy, size, kUnit, s.n);
@@ -106,10 +107,12 @@ template <class T> void input_grad_residue(const ConvInputGrad<T>& p, const Resi
     Field<const T> weights = p.w;
     weights.p += g * kg * p.w.n + d.tap0 * p.w.step[0] + h.tap0 * p.w.step[1] + w.tap0 * p.w.step[2];
     const int order_last[3] = {1, 2, 0}, order_first[3] = {1, 0, 2};
-    const TurnedFilter<T> filter(weights, kg, cg, taps, tap_step, last ? order_last : order_first);
+    const TurnedFilter<T> filter(weights, plain ? 0 : kg, cg, taps, tap_step,
+                                 last ? order_last : order_first);
     Patches<T> patches = all;
     patches.x = group_of(p.gy, kg, g);
-    const WalkPanels<T> filter_panels(filter, Walk(kg * count), Walk(1));
+    const WalkPanels<T> filter_panels = plain ? WalkPanels<T>(weights.p, Walk(weights.c), Walk(weights.n))
+                                              : WalkPanels<T>(filter, Walk(kg * count), Walk(1));
     const WalkPanels<T> image(patches.x.p, sources, Walk(p.gy.c));
     const PatchColumns<T> columns(patches);
     const PatchRows<T> rows(patches);

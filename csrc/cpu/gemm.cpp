@@ -48,7 +48,10 @@ template <class T> void in_place(const Gemm<T>& g) {
   while (nv < 4 && g.m <= s.max_rows[nv + 1] && g.n > int64_t(nv) * s.width) ++nv;
   const int64_t columns = int64_t(nv) * s.width, rows = s.max_rows[nv];
   const int64_t panels = ceil_div(g.n, columns);
-  const int64_t grain = std::max<int64_t>(1, kSerialFlops / (2 * g.m * columns * std::max<int64_t>(g.k, 1)));
+  // Shared from 15 us of work on: two chunks, then more.
+  const int64_t flops = 2 * g.m * g.n * g.k;
+  const int64_t chunks = flops < kSerialFlops / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops);
+  const int64_t grain = ceil_div(panels, chunks);
   parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
     GemmTile<T> t = first_tile(g);
     for (int64_t p = begin; p < end; ++p) {
