@@ -121,7 +121,8 @@ def test_bytes_equal_the_reference(kind):
     reference = backends.load("reference")
     for (shape, out), channels in itertools.product(BYTE_SIZES, (1, 3, 17)):
         t = [fixed_table(kind.rstrip("+"), n, o, False, None, kind.endswith("+")) for n, o in zip(shape, out)]
-        args = [a for one in t for a in one[:3]], [one.bits for one in t]
+        real = np.result_type(*(one.weight for one in t))
+        args = [a for f, i, w, _ in t for a in (f, i, w.astype(real))], [one.bits for one in t]
         x = rng(channels, *shape).integers(0, 256, (2, channels, *shape), np.uint8)
         want = reference.interpolate_u8_forward(x, *args)
         for v in (x, np.asfortranarray(x), x[:, :, ::-1].copy()[:, :, ::-1], channels_last(x)):
@@ -224,7 +225,6 @@ def test_same_bits_for_any_number_of_threads():
 X = randn(2, 3, 4, 5)
 X8 = np.zeros(X.shape, np.uint8)
 BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None, False)[:3]]
-HEAVY = [a * 1024 if a.dtype == np.int32 else a for a in BYTES]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,6 @@ HEAVY = [a * 1024 if a.dtype == np.int32 else a for a in BYTES]
         (lambda: _cpu.interpolate_u8_forward(X, BYTES, (14, 14)), TypeError, "x must be uint8, not float32"),
         (lambda: _cpu.interpolate_u8_forward(X8[:, :, :2], BYTES, (14, 14)), ValueError, "outside x"),
         (lambda: _cpu.interpolate_u8_forward(X8, BYTES, (14, 99)), ValueError, "0 to 22 bits"),
-        (lambda: _cpu.interpolate_u8_forward(X8, HEAVY, (14, 14)), ValueError, "add up to 2\\^23"),
         (lambda: F.interpolate(None, 2), TypeError, "interpolate: expected an array"),
         (lambda: _cpu.interpolate_forward(X, tables(X.shape, (2, 2), "linear")[:3]), ValueError, "a table of three arrays"),
         (lambda: _cpu.interpolate_forward(X[:, :, :2, :2], tables(X.shape, (2, 2), "linear")), ValueError, "outside x"),

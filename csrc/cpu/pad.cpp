@@ -30,11 +30,13 @@ PadAxis pad_axis(int mode, int64_t n, int64_t low, int64_t high) {
   const int64_t start = std::max<int64_t>(0, -low), length = n - start - std::max<int64_t>(0, -high);
   for (int64_t o = 0; o < a.out; ++o) {
     int64_t i = o - low;
-    if (mode == kConstant) i = i < 0 || i >= n ? -1 : i;
-    if (mode == kReflect) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    if (mode == kReplicate) i = std::clamp<int64_t>(i, 0, n - 1);
-    if (mode == kCircular) i = start + ((i - start) % length + length) % length;  // what is cropped is gone
-    a.map[size_t(o)] = i, a.full &= i >= 0;
+    if (i < 0 || i >= n) {
+      if (mode == kConstant) i = -1, a.full = false;
+      if (mode == kReflect) i = i < 0 ? -i : 2 * (n - 1) - i;
+      if (mode == kReplicate) i = i < 0 ? 0 : n - 1;
+      if (mode == kCircular) i = start + ((i - start) % length + length) % length;  // what is cropped is gone
+    }
+    a.map[size_t(o)] = i;
   }
   return a;
 }
@@ -87,7 +89,7 @@ PadShape pad_shape(const View& like, const int64_t* size, const Ints& pads, int6
     if (low || high) s.row = i;
   }
   for (int i = s.row + 1; i < ndim; ++i) s.inner *= s.axis[i].in;
-  if (ndim > 0 && s.inner < 16) widen(s.axis[s.row], s.inner);
+  if (s.inner != 1 && s.inner < 16) widen(s.axis[s.row], s.inner);
   for (int i = 0; i < s.row; ++i) s.outer *= s.axis[i].out;
   return s;
 }

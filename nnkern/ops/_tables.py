@@ -106,7 +106,7 @@ def table(
 
 
 class FixedTable(NamedTuple):
-    """The same in whole numbers: y[o] = sum of weight[e] * x[index[e]], over 2^bits and rounded."""
+    """The same with whole weights: y[o] = sum of weight[e] * x[index[e]], over 2^bits and rounded."""
 
     first: Any
     index: Any
@@ -153,5 +153,7 @@ def fixed_table(
     bits = 0
     while bits < 22 and int(0.5 + largest * 2 ** (bits + 1)) < 2**15:
         bits += 1
-    fixed = np.trunc(np.copysign(0.5, t.weight) + t.weight * 2**bits).astype(np.int32)
-    return FixedTable(t.first, t.index, fixed, bits)
+    fixed = np.trunc(np.copysign(0.5, t.weight) + t.weight * 2**bits)
+    largest = float(np.add.reduceat(np.abs(fixed), t.first[:-1]).max())
+    exact = 255 * largest + 2 ** (bits - 1) <= 2**24  # in float32
+    return FixedTable(t.first, t.index, fixed.astype(np.float32 if exact else np.float64), bits)

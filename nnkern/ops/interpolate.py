@@ -45,7 +45,8 @@ class ResampleBytes(Function):
         self.tables = tables
 
     def forward(self, x: Any) -> Any:
-        arrays = [a for t in self.tables for a in t[:3]]
+        real = np.result_type(*(t.weight for t in self.tables))
+        arrays = [a for t in self.tables for a in (t.first, t.index, t.weight.astype(real, copy=False))]
         return self.kernels.interpolate_u8_forward(x, arrays, [t.bits for t in self.tables])
 
 
