@@ -94,8 +94,9 @@ template <class T> void depthwise_weight(const T* x, const int32_t* offset, cons
 }
 
 // What the three taps of m results read of a row: v[t] lane l = x[l * S + t]. Columns outside the image are
-// 0, and so are lanes beyond m. Few loads, then permutes: most loads straddle two cache lines.
-template <int S, class T> struct Taps {
+// 0; so are lanes beyond m if they have to be clean. Few loads, then permutes: most loads straddle two cache
+// lines.
+template <int S, bool clean, class T> struct Taps {
   static constexpr int W = vec<T>::width, parts = S == 1 && W > 1 ? 2 : 3;  // registers of x
   mask<T> within[parts], results;
   places<T> next, after;
@@ -114,21 +115,34 @@ template <int S, class T> struct Taps {
     v[0] = v[1] = v[2] = zero;
     if (!inside) return;
     const vec<T> a = load_where(within[0], x);
+    const auto cleaned = [&](vec<T> r) { return clean ? select(results, r, zero) : r; };
     if constexpr (S == 1) {
       const vec<T> b = short_of_last ? zero : load_where(within[1], x + W);
-      v[0] = select(results, a, zero), v[1] = select(results, permute(a, b, next), zero);
+      v[0] = cleaned(a), v[1] = cleaned(permute(a, b, next));
       v[2] = W == 1 ? load_where(within[parts - 1], x + 2) : permute(a, b, after);
     } else {
       const vec<T> b = load_where(within[1], x + W),
                    c = short_of_last ? zero : load_where(within[2], x + 2 * W);
       const vec<T> evens = even(a, b);
-      v[0] = select(results, evens, zero), v[1] = odd(a, b), v[2] = permute(evens, c, next);
+      v[0] = cleaned(evens), v[1] = odd(a, b), v[2] = permute(evens, c, next);
     }
   }
 
  private:
   static constexpr int32_t kCount[18] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
 };
+
+// The cache lines that a strip of columns asks for: the first one asks for whole rows.
+template <class T> NN_INLINE int64_t lines_of(int64_t j, int64_t row) {
+  return j == 0 && vec<T>::width > 1 ? (row * int64_t(sizeof(T)) + 63) / 64 : 0;
+}
+// Asks for a row 4 KB behind, where rows and planes to come lie. Short rows: at once, two lines.
+template <int write, class T> NN_INLINE void fetch_row(const T* p, int64_t lines) {
+  constexpr int64_t line = 64 / sizeof(T);
+  if (lines == 0) return;
+  __builtin_prefetch(p + 64 * line, write), __builtin_prefetch(p + 65 * line, write);
+  for (int64_t i = 66; i < 64 + lines; ++i) __builtin_prefetch(p + i * line, write);
+}
 
 // f(row, end, j, m) for bands of rows that stay in L1 and, within them, the vectors of a row of results
 template <class T, class F> NN_INLINE void each_strip(const DepthwisePlane<T>& p, F&& f) {
@@ -146,15 +160,16 @@ template <class T> NN_INLINE vec<T> add_taps(const vec<T> (&w)[9], int k, const 
 template <int S, class T>
 NN_INLINE void depthwise3_strip(const DepthwisePlane<T>& p, int64_t row, int64_t end, int64_t j, int m) {
   const int64_t column = j * S - p.low_w;
-  const Taps<S, T> taps(column, p.in_w, m);
+  const Taps<S, false, T> taps(column, p.in_w, m);
   const vec<T> bias = set1(p.bias), floor = set1(p.floor);
   vec<T> w[9], v[3];
 #pragma GCC unroll 9
   for (int t = 0; t < 9; ++t) w[t] = set1(p.w[t]);
   int64_t h = row * S - p.low_h;
+  const int64_t x_lines = lines_of<T>(j, p.x_row), y_lines = lines_of<T>(j, p.y_row);
   const T* x = p.x + h * p.x_row + column;
   const auto next = [&] {
-    if (j == 0) fetch<0>(x, p.x_row);
+    fetch_row<0>(x, x_lines);
     taps.read(x, h >= 0 && h < p.in_h, v);
     ++h, x += p.x_row;
   };
@@ -163,7 +178,7 @@ NN_INLINE void depthwise3_strip(const DepthwisePlane<T>& p, int64_t row, int64_t
   vec<T> a = add_taps(w, 0, v, bias), b = bias;
   if constexpr (S == 1) next(), a = add_taps(w, 1, v, a), b = add_taps(w, 0, v, bias);
   for (; row < end; ++row, y += p.y_row) {
-    if (j == 0) fetch<1>(y, p.y_row);
+    fetch_row<1>(y, y_lines);
     next();
     if constexpr (S == 1) {
       store(y, max(floor, add_taps(w, 2, v, a)), m);
@@ -201,17 +216,20 @@ template <bool odd_w, class T> NN_INLINE void depthwise3_spread_of(const Depthwi
   };
   for (int64_t j = 0; 2 * j < p.out_w; j += W) {
     const int64_t column = j + nearest_w;
+    const mask<T> within_a = first<T>(int(p.in_w - column)) & ~first<T>(int(-column)),
+                  within_b = first<T>(int(p.in_w + 1 - column)) & ~first<T>(int(1 - column));
     const auto get = [&](int64_t row, vec<T>& a, vec<T>& b) {
       a = b = set1(T(0));
       if (row < 0 || row >= p.in_h) return;
       const T* x = p.x + row * p.x_row + column;
-      a = load_range(x, 1, int(-column), int(p.in_w - column));
-      b = load_range(x - 1, 1, int(1 - column), int(p.in_w + 1 - column));
+      a = load_where(within_a, x), b = load_where(within_b, x - 1);
     };
     vec<T> a0, b0, a1, b1;
     get(nearest_h - 1, a0, b0);
     for (int64_t h = 0; 2 * h < p.out_h; ++h, a0 = a1, b0 = b1) {
-      if (j == 0) fetch<0>(p.x + h * p.x_row, p.x_row), fetch<1>(p.y + 2 * h * p.y_row, 2 * p.y_row);
+      fetch_row<0>(p.x + h * p.x_row + j, lines_of<T>(j, p.x_row));
+      for (int64_t i = 0; i < 2; ++i)
+        fetch_row<1>(p.y + (2 * h + i) * p.y_row + 2 * j, lines_of<T>(j, p.y_row));
       get(h + nearest_h, a1, b1);
       const vec<T> c0 = odd_w ? b0 : a0, c1 = odd_w ? b1 : a1;
       const vec<T> a = odd_h ? a0 : a1, b = odd_h ? b0 : b1, c = odd_h ? c0 : c1;
@@ -233,15 +251,16 @@ template <int S, class T> NN_INLINE void depthwise3_products(const DepthwisePlan
                                                              T* total) {
   constexpr int W = vec<T>::width;
   const int64_t column = j * S - p.low_w;
-  const Taps<S, T> taps(column, p.in_w, m);
+  const Taps<S, true, T> taps(column, p.in_w, m);
   const vec<T> zero = set1(T(0));
   vec<T> sums[9], v[3];
 #pragma GCC unroll 9
   for (int t = 0; t < 9; ++t) sums[t] = zero;
   int64_t h = row * S - p.low_h;
+  const int64_t x_lines = lines_of<T>(j, p.x_row), y_lines = lines_of<T>(j, p.y_row);
   const T* x = p.x + h * p.x_row + column;
   const auto next = [&] {
-    if (j == 0) fetch<0>(x, p.x_row);
+    fetch_row<0>(x, x_lines);
     taps.read(x, h >= 0 && h < p.in_h, v);
     ++h, x += p.x_row;
   };
@@ -257,14 +276,14 @@ template <int S, class T> NN_INLINE void depthwise3_products(const DepthwisePlan
     add(a, 0), next(), add(a, 1);
     for (; ++row < end; a = b) {
       gy += p.y_row, b = load(gy, m);
-      if (j == 0) fetch<0>(gy, p.y_row);
+      fetch_row<0>(gy, y_lines);
       add(b, 0), next(), add(b, 1), add(a, 2);
     }
     next(), add(a, 2);
   } else {
     for (; row < end; ++row, gy += p.y_row) {
       const vec<T> g = load(gy, m);
-      if (j == 0) fetch<0>(gy, p.y_row);
+      fetch_row<0>(gy, y_lines);
       add(g, 0), next(), add(g, 1), next(), add(g, 2);
     }
   }
