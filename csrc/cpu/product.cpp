@@ -1,9 +1,14 @@
-// The packed path of the GEMM engine: Goto's loops. B in blocks of kc x nc (in L3), A in blocks of mc x kc
-// (in L2), tiles of mr x nr over their panels. Operands are whatever packs itself into panels: matrices,
-// images seen as matrices of patches, gradients; results lie where two walks say.
+// The packed path of the GEMM engine, after Goto: panels of A and B, tiles of mr x nr over them. Operands are
+// whatever packs itself into panels: matrices, images seen as matrices of patches, gradients; results lie
+// where two walks say. Who packs what, so that threads seldom meet and have equal work:
 //
-// The depth is cut into equal blocks of at most kc, summed in order, whatever the number of threads: same
-// bits.
+//   by rows     B together, in L3 (nc columns, some blocks of kc depths); each thread packs its rows of A in
+//               L2.
+//   by columns  more columns than rows: A together, each thread packs its columns of B in L2, and the tiles
+//               ask memory for the next ones.
+//   deep        few results, long sums: slices of the depth, added up in order.
+//
+// The depth is cut by the shapes alone and summed in order, whatever the number of threads: same bits.
 #include <algorithm>
 #include <limits>
 
