@@ -82,6 +82,7 @@ def is_grad_enabled() -> bool:
 
 
 def _seed(y: Tensor, gradient: Any, what: str, create_graph: bool) -> Any:
+    y._refresh_view()
     if not y.requires_grad:
         raise RuntimeError(f"{what}: the tensor does not require grad and has no history (shape {y.shape})")
     if gradient is None:

@@ -57,7 +57,7 @@ cdef class TensorBase:
     cdef public Function _fn  # the Function that made this tensor, None for leaves
     cdef public int _index  # which of its outputs
     cdef public TensorBase _base  # the tensor whose memory this one views
-    cdef public long long _view_sequence  # when the view was taken
+    cdef public long long _view_sequence  # when the view was taken; -1: it shares memory, but no history (detach)
     cdef public Version _version  # the last in-place change (on bases only)
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
     cdef object __weakref__
@@ -140,10 +140,10 @@ cdef class Function:
             if isinstance(x, TensorBase):
                 t = <TensorBase>x
                 any_tensor = True
+                if t._base is not None and t._base._fn is not None:
+                    t._refresh_view()
                 if t.requires_grad:
                     taped = True
-                    if t._base is not None:
-                        t._refresh_view()
                     targets.append(t if t._fn is None else t._fn)
                 else:
                     targets.append(None)
@@ -212,7 +212,7 @@ cdef class Function:
             and (owner is base.data or owner is base.data.base or np.may_share_memory(out.data, base.data))
         ):
             out._base = base
-            out._view_sequence = self.sequence
+            out._view_sequence = _sequence if _mode.enabled and x._view_sequence >= 0 else -1
 
 
 cdef bint _all_plain(tuple inputs):

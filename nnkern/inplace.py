@@ -29,6 +29,8 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
     if isinstance(result, Tensor) and result.dtype != t.dtype:
         raise TypeError(f"{op}: the result is {result.dtype} but the tensor changed in place is {t.dtype}")
     taped = grad_mode.enabled and (t.requires_grad or (isinstance(result, Tensor) and result.requires_grad))
+    if taped:
+        _check_view(t, op)
     if taped and not callable(value):
         result = Overwrite()(old, _expanded(result, t, op))
     array = result.data if isinstance(result, Tensor) else result
@@ -45,7 +47,7 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
     np.copyto(t.data, array, casting="same_kind")
     record_change(t, op)
     if taped:
-        _rewrite(t, Moved(t.data)(result) if t._base is None else result)
+        _rewrite(t, Moved(t.data)(result) if _told(t) is None else result)
     return t
 
 
@@ -62,6 +64,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     taped = grad_mode.enabled and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
     array = value.data if isinstance(value, Tensor) else value
     if taped:
+        _check_view(t, "x[...] = v")
         old = _alias(t)
         result = SetItem(index)(
             old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype))
@@ -88,6 +91,7 @@ def _alias(t: Tensor) -> Tensor:
         t._index,
         t._base,
     )
+    old._view_sequence = t._view_sequence
     return old
 
 
@@ -118,16 +122,29 @@ def _keep_saved(fn: Function | None, start: int, old: Tensor) -> None:
         todo += [x._fn for x in fn.inputs if isinstance(x, Tensor)]
 
 
-def _rewrite(t: Tensor, result: Tensor) -> None:
-    """t's history is now result's; if t is a view, its base's history is told about the change, too."""
-    base = t._base
+def _told(t: Tensor) -> Tensor | None:
+    """The tensor whose history a change of the view t is part of."""
+    return None if t._view_sequence < 0 else t._base
+
+
+def _check_view(t: Tensor, op: str) -> None:
+    """What a taped change of t would stumble over later, when its memory is changed already."""
+    base = _told(t)
     if base is None:
-        t._fn, t._index, t.requires_grad = result._fn, result._index, True
         return
     if base.requires_grad and base._fn is None:
         raise RuntimeError(
-            "a view of a leaf that requires grad can't be changed in place; do it under no_grad()"
+            f"{op}: a view of a leaf that requires grad can't be changed in place; do it under no_grad()"
         )
+    Layout(t.data, base.data)
+
+
+def _rewrite(t: Tensor, result: Tensor) -> None:
+    """t's history is now result's; if t is a view, its base's history is told about the change, too."""
+    base = _told(t)
+    if base is None:
+        t._fn, t._index, t.requires_grad = result._fn, result._index, True
+        return
     new_base = ViewUpdate(Layout(t.data, base.data))(_alias(base), result)
     base._fn, base._index, base.requires_grad = new_base._fn, 0, True
     refresh_view(t)
@@ -136,7 +153,7 @@ def _rewrite(t: Tensor, result: Tensor) -> None:
 def refresh_view(t: Tensor) -> None:
     """A view taken before its base's history was rewritten gets its history from the base as it is now."""
     base = t._base
-    if base is None or base._fn is None or not isinstance(base._fn, (ViewUpdate,)):
+    if base is None or base._fn is None or t._view_sequence < 0:
         return
     if t._view_sequence >= base._fn.sequence or not grad_mode.enabled:
         return

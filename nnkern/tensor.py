@@ -177,6 +177,7 @@ class Tensor(TensorBase):
         """The same memory without history."""
         t = Tensor(self.data)
         t._base = self._base if self._base is not None else self
+        t._view_sequence = -1
         return t
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

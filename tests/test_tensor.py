@@ -95,3 +95,48 @@ def test_array_protocol():
     assert np.array(x, copy=True) is not x.data
     np.testing.assert_array_equal(np.from_dlpack(x), x.data)
     assert nnkern.zeros(2, 3).shape == (2, 3)
+
+
+def _square_view(x):
+    a = x * x
+    return a, a.T
+
+
+IN_PLACE = [
+    lambda a, v, w: a.exp_(), lambda a, v, w: a.mul_(w), lambda a, v, w: v.exp_(), lambda a, v, w: a.copy_(w),
+    lambda a, v, w: a.__setitem__(0, 2.0), lambda a, v, w: v.__setitem__(slice(1, None), w.T[1:]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", range(len(IN_PLACE)))
+def test_a_view_follows_its_base_through_changes(change):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    x, w = randn(3, 4, dtype=np.float64), randn(3, 4, dtype=np.float64, seed=1)
+    grads = []
+    for make in (
+        lambda a: Tensor(a.copy(), requires_grad=True),
+        lambda a: torch.tensor(a, requires_grad=True),
+    ):
+        leaf, other = make(x), make(w)
+        a, v = _square_view(leaf)
+        IN_PLACE[change](a, v, other)
+        ((v * 2).sigmoid().sum() + a.sum()).backward()
+        grads.append([np.zeros((3, 4)) if t.grad is None else t.grad.tolist() for t in (leaf, other)])
+    np.testing.assert_allclose(*grads, rtol=1e-12)
+
+
+def test_a_view_gets_the_history_that_its_base_gets():
+    base, w = Tensor(np.zeros((2, 3))), Tensor(np.ones((2, 3)), requires_grad=True)
+    view, apart = base[1], base.detach()
+    base.copy_(w)
+    (view * 3).sum().backward()
+    assert w.grad.tolist() == [[0, 0, 0], [3, 3, 3]]
+    assert not (apart * 1).requires_grad and not (apart[0] * 1).requires_grad
+
+
+def test_a_refused_change_changes_nothing():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    for change in (lambda v: v.mul_(2), lambda v: v.__setitem__(0, 5.0), lambda v: v.zero_()):
+        with pytest.raises(RuntimeError, match="leaf that requires grad"):
+            change(x[1])
+    assert x.data.tolist() == [[1, 1, 1], [1, 1, 1]]
