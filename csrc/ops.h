@@ -283,24 +283,26 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
         const OptView& gh, const Ints& normalized_shape, bool rms),                                                            \
         "gy", "x", "w", "statistics", "gh", "normalized_shape", "rms")
 
-// One direction of a layer (gates G, units H, P outputs), 1 backwards in time. x (T, N, I), or (N, T, I) if batch_first; y and
-// cells likewise. y, h_n, c_n, cells, gx, gh0 and gc0 hold all directions: the second call gets the first one's and fills in
-// its part (gx: adds). mask (directions, N, P) multiplies h before the product. cell: 0 tanh, 1 relu, 2 lstm, 3 gru, 4 gru with
-// the reset gate before the product. save: 1 cells, 2 gates, too. gb_hh is empty where it equals gb_ih.
+// A layer (gates G, units H, P outputs) in one direction, or with the weights *_reverse in two, the second one backwards in
+// time. x (T, N, I), or (N, T, I) if batch_first; y and cells likewise, both directions side by side; gates and the gradients
+// of weights hold the directions one after the other along their first axis. mask (directions, N, P) multiplies h before the
+// product. cell: 0 tanh, 1 relu, 2 lstm, 3 gru, 4 gru with the reset gate before the product. save: 1 cells, 2 gates, too.
+// gb_hh is empty where it equals gb_ih.
 #define NN_RECURRENT_OPS(NN_OP)                                                                                                \
   NN_OP(recurrent_forward, Array5, (const View& x, const OptView& h0, const OptView& c0, const View& w_ih, const View& w_hh,   \
-        const OptView& b_ih, const OptView& b_hh, const OptView& w_hr, const OptView& peephole, const OptView& lengths,        \
-        const OptView& mask, const OptView& y, const OptView& h_n, const OptView& c_n, const OptView& cells, int64_t cell,     \
-        int64_t direction, int64_t directions, bool batch_first, int64_t save),                                                \
-        "x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "peephole", "lengths", "mask", "y", "h_n", "c_n", "cells",    \
-        "cell", "direction", "directions", "batch_first", "save")                                                              \
+        const OptView& b_ih, const OptView& b_hh, const OptView& w_hr, const OptView& peephole, const OptView& w_ih_reverse,   \
+        const OptView& w_hh_reverse, const OptView& b_ih_reverse, const OptView& b_hh_reverse, const OptView& w_hr_reverse,    \
+        const OptView& peephole_reverse, const OptView& lengths, const OptView& mask, int64_t cell, bool batch_first,          \
+        int64_t save),                                                                                                         \
+        "x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "peephole", "w_ih_reverse", "w_hh_reverse",                   \
+        "b_ih_reverse", "b_hh_reverse", "w_hr_reverse", "peephole_reverse", "lengths", "mask", "cell", "batch_first", "save")  \
   NN_OP(recurrent_backward, Array9, (const OptView& gy, const OptView& gh, const OptView& gc, const OptView& gcells,           \
         const View& x, const OptView& h0, const OptView& c0, const View& w_ih, const View& w_hh, const OptView& w_hr,          \
-        const OptView& peephole, const OptView& lengths, const OptView& mask, const View& y, const View& cells,                \
-        const View& gates, const OptView& gx, const OptView& gh0, const OptView& gc0, int64_t cell, int64_t direction,         \
-        int64_t directions, bool batch_first, bool needs_x),                                                                   \
-        "gy", "gh", "gc", "gcells", "x", "h0", "c0", "w_ih", "w_hh", "w_hr", "peephole", "lengths", "mask", "y", "cells",      \
-        "gates", "gx", "gh0", "gc0", "cell", "direction", "directions", "batch_first", "needs_x")
+        const OptView& peephole, const OptView& w_ih_reverse, const OptView& w_hh_reverse, const OptView& w_hr_reverse,        \
+        const OptView& peephole_reverse, const OptView& lengths, const OptView& mask, const View& y, const View& cells,        \
+        const View& gates, int64_t cell, bool batch_first, bool needs_x),                                                      \
+        "gy", "gh", "gc", "gcells", "x", "h0", "c0", "w_ih", "w_hh", "w_hr", "peephole", "w_ih_reverse", "w_hh_reverse",       \
+        "w_hr_reverse", "peephole_reverse", "lengths", "mask", "y", "cells", "gates", "cell", "batch_first", "needs_x")
 
 // w (rows, width), index of whole numbers. The gradient of row v adds scale[i] gy[source[i]] (without source: gy[i]) of
 // the places i with index[i] = v; the row padding_idx (-1: none) gets zeros. mode: 0 sum, 1 mean, 2 max, whose winning

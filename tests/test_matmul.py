@@ -249,6 +249,19 @@ def test_packed_matrix(m, n, k):
                 assert_close(nnkern.linear(x, packed, b, activation), expected, kind="chain", n=k, note=isa)
 
 
+def test_threads_that_pack_together_pack_the_same():
+    x, w, before = randn(40, 600), randn(600, 700, seed=1), nnkern.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            nnkern.set_num_threads(threads)
+            found.append(nnkern.matmul(x, nnkern.PackedMatrix(w)))
+            np.testing.assert_array_equal(found[-1], found[0])
+    finally:
+        nnkern.set_num_threads(before)
+    assert_close(found[0], np.matmul(x, w), n=600)
+
+
 def test_packed_matrix_is_an_object():
     import pickle
 

@@ -205,28 +205,17 @@ def problem(cell, case, dtype):
 
 def run_forward(kernels, cell, arrays, batch_first, save=2):
     x, h0, c0, weights, lengths, mask = arrays
-    y = h_n = c_n = cells = None
-    kept = []
-    for d, w in enumerate(weights):
-        y, h_n, c_n, cells, gates = kernels.recurrent_forward(
-            x, h0, c0, *w, lengths, mask, y, h_n, c_n, cells, cell, d, len(weights), batch_first, save
-        )
-        kept.append(gates)
-    return y, h_n, c_n, cells, *kept
+    first, second = [*weights, (None,) * 6][:2]
+    return kernels.recurrent_forward(x, h0, c0, *first, *second, lengths, mask, cell, batch_first, save)
 
 
 def run_backward(kernels, cell, arrays, batch_first, results, seeds):
     x, h0, c0, weights, lengths, mask = arrays
-    y, _, _, cells, *gates = results
-    gx = gh0 = gc0 = None
-    found = []
-    for d, w in enumerate(weights):
-        gx, gh0, gc0, *rest = kernels.recurrent_backward(
-            *seeds, x, h0, c0, w[0], w[1], w[4], w[5], lengths, mask, y, cells, gates[d], gx, gh0, gc0,
-            cell, d, len(weights), batch_first, True,
-        )  # fmt: skip
-        found += rest
-    return gx, gh0, gc0, *found
+    y, _, _, cells, gates = results
+    first, second = ([w[0], w[1], w[4], w[5]] for w in [*weights, (None,) * 6][:2])
+    return kernels.recurrent_backward(
+        *seeds, x, h0, c0, *first, *second, lengths, mask, y, cells, gates, cell, batch_first, True
+    )
 
 
 @pytest.mark.parametrize("case", SHAPES, ids=str)
@@ -256,8 +245,15 @@ def test_kernels_equal_the_reference(name, case):
 @pytest.mark.parametrize("name", CELLS)
 def test_inference_equals_training_and_any_number_of_threads(name):
     cell, before = CELLS[name], nnkern.get_num_threads()
-    # a split batch twice, split units, steps in chunks
-    for case in ((20, 24, 8, 64, 0), (4, 20, 8, 320, 0), (3, 8, 8, 640, 0), (70, 64, 4, 128, 0)):
+    # a split batch twice, split units, steps in chunks; both directions side by side: small steps, too few of them
+    for case in (
+        (20, 24, 8, 64, 0),
+        (4, 20, 8, 320, 0),
+        (3, 8, 8, 640, 0),
+        (70, 64, 4, 128, 0),
+        (90, 1, 8, 64, 0),
+        (9, 2, 8, 16, 0),
+    ):
         case = (*case, 2, False, True, False, True, False, True)
         arrays = problem(cell, case, np.float32)
         found = []
@@ -416,6 +412,12 @@ def test_errors():
         ValueError, match=r"lstm: w_ih must have shape \(24, 4\) for this x and w_hh .*\(24, 5\)"
     ):
         nnkern.lstm(x, [wrong])
+    with pytest.raises(ValueError, match="lstm: both directions must have the same sizes"):
+        nnkern.lstm(
+            x, [*w, *entries("lstm", 1, I, dtype=np.float32, units=H + 1, out=H + 1)], bidirectional=True
+        )
+    with pytest.raises(ValueError, match="lstm: w_hr and peephole belong to both directions or none"):
+        nnkern.lstm(x, [*w, w[0]._replace(peephole=randn(3, H))], bidirectional=True)
     with pytest.raises(ValueError, match=r"lstm: b_hh must have shape \(24\,\) \(b_hh.shape=\(6,\)\)"):
         nnkern.lstm(x, [w[0]._replace(b_hh=randn(6))])
     with pytest.raises(ValueError, match=r"gru: w_hh must be \(3 \* units, units\) \(w_hh.shape=\(20, 6\)\)"):

@@ -367,8 +367,14 @@ template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out)
   const GemmShape s = kernels<T>().gemm_shape();
   const WalkPanels<T> panels(b.p, Walk(b.col), Walk(b.row));
   const int64_t kb = depth_block(k, s.kc), columns = round_up(n, s.nr);
-  for (int64_t p = 0; p < k; p += kb)
-    pack_panels(panels, 0, n, s.nr, p, std::min(kb, k - p), out + p * columns);
+  const int64_t grain = std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(k, 1)));
+  parallel_for(columns / s.nr, grain, [&](int64_t begin, int64_t end) {
+    const int64_t j = begin * s.nr, count = std::min(end * s.nr, n) - j;
+    for (int64_t p = 0; p < k; p += kb) {
+      const int64_t depth = std::min(kb, k - p);
+      pack_panels(panels, j, count, s.nr, p, depth, out + p * columns + j * depth);
+    }
+  });
 }
 
 template <class T> T floor_of(Activation a) {

@@ -1,82 +1,16 @@
-// Recurrent layers over whole sequences, forward: one direction of a layer per call.
+// Recurrent layers over whole sequences, forward: a layer in one or two directions.
 //
 //   a = x w_ih^T + b        the input's part of all steps, one product
 //   h_t = cell(a_t + h_(t-1) w_hh^T, h_(t-1), c_(t-1))        step by step, w_hh packed once
 //
 // A step is a product whose tiles (some units with all their gates) are finished by simd/recurrent.inl while
-// they lie in L1. Two copies of h take turns: a step reads one and writes the other. With threads, the batch
-// is split, or the units of a step if there are few rows or large weights. Bound by the FMA units, with few
-// rows by reading w_hh from L2 or L3. The merged products follow Appleyard et al. 2016 (arXiv 1604.01946);
-// the resident weights, DeepCPU (Zhang et al. 2018).
+// they lie in L1. Two copies of h take turns: a step reads one and writes the other. Threads take the two
+// directions side by side, or parts of the batch; with few rows or large weights the units of a step. Bound
+// by the FMA units, with few rows by reading w_hh from L2 or L3. The merged products follow Appleyard et al.
+// 2016 (arXiv 1604.01946); the resident weights, DeepCPU (Zhang et al. 2018).
 #include "recurrent.h"
 
 namespace nn::cpu {
-namespace {
-
-constexpr const char* kNames[kCells] = {"rnn", "rnn", "lstm", "gru", "gru"};
-std::string shape_text(std::initializer_list<int64_t> shape) {
-  return text(View{nullptr, Dtype::f32, true, false, int(shape.size()), shape.begin(), shape.begin()});
-}
-
-bool has_shape(const View& v, std::initializer_list<int64_t> shape) {
-  return v.ndim == int(shape.size()) && std::equal(shape.begin(), shape.end(), v.shape);
-}
-
-void check_lengths(const RecurrentShape& s, const OptView& lengths) {
-  if (!lengths) return;
-  if (lengths.dtype != Dtype::i64) fail_type(s.op, "lengths must be int64");
-  if (!has_shape(lengths, {s.batch}))
-    fail(s.op, "lengths must hold one number per sample", {{"lengths", lengths}});
-  for (int64_t n = 0; n < s.batch; ++n) {
-    const int64_t end = lengths.as<int64_t>()[n * lengths.step(0)];
-    if (end < 0 || end > s.steps)
-      throw std::invalid_argument(std::string(s.op) + ": lengths must be in [0, " + std::to_string(s.steps) +
-                                  "], but lengths[" + std::to_string(n) + "] is " + std::to_string(end));
-  }
-}
-
-}  // namespace
-
-void demand_shape(const RecurrentShape& s, const char* name, const OptView& v,
-                  std::initializer_list<int64_t> shape, bool contiguous) {
-  if (!v) return;
-  if (!has_shape(v, shape))
-    fail(s.op, std::string(name) + " must have shape " + shape_text(shape), {{name, v}});
-  if (contiguous && v.size() > 0 && !v.contiguous())
-    fail(s.op, std::string(name) + " must be contiguous", {{name, v}});
-}
-
-RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directions, bool batch_first,
-                               const View& x, const View& w_ih, const View& w_hh, const OptView& w_hr,
-                               const OptView& peephole, const OptView& h0, const OptView& c0,
-                               const OptView& lengths, const OptView& mask) {
-  if (cell < 0 || cell >= kCells) throw std::invalid_argument("recurrent: unknown cell");
-  RecurrentShape s = {};
-  s.op = kNames[cell], s.cell = cell, s.batch_first = batch_first;
-  s.direction = direction, s.directions = directions;
-  if (directions < 1 || directions > 2 || direction < 0 || direction >= directions)
-    throw std::invalid_argument(std::string(s.op) + ": one or two directions");
-  if (x.ndim != 3) fail(s.op, "x must have three axes", {{"x", x}});
-  s.steps = x.shape[batch_first ? 1 : 0], s.batch = x.shape[batch_first ? 0 : 1], s.inputs = x.shape[2];
-  s.gates = kGates[cell], s.saved = kSaved[cell];
-  if (w_hh.ndim != 2 || w_hh.shape[0] % s.gates || w_hh.shape[0] == 0 || w_hh.shape[1] == 0)
-    fail(s.op, "w_hh must be (" + std::to_string(s.gates) + " * units, units)", {{"w_hh", w_hh}});
-  s.units = w_hh.shape[0] / s.gates, s.out = w_hh.shape[1], s.states = cell == kLstm ? s.units : 0;
-  if (!has_shape(w_ih, {s.gates * s.units, s.inputs}))
-    fail(s.op, "w_ih must have shape " + shape_text({s.gates * s.units, s.inputs}) + " for this x and w_hh",
-         {{"x", x}, {"w_ih", w_ih}, {"w_hh", w_hh}});
-  if (!w_hr && s.out != s.units)
-    fail(s.op, "w_hh must have shape " + shape_text({w_hh.shape[0], s.units}), {{"w_hh", w_hh}});
-  if ((w_hr || peephole || c0) && cell != kLstm)
-    throw std::invalid_argument(std::string(s.op) + ": w_hr, peephole and c0 belong to lstm");
-  demand_shape(s, "w_hr", w_hr, {s.out, s.units});
-  demand_shape(s, "peephole", peephole, {3, s.units});
-  demand_shape(s, "h0", h0, {directions, s.batch, s.out});
-  demand_shape(s, "c0", c0, {directions, s.batch, s.states});
-  demand_shape(s, "mask", mask, {directions, s.batch, s.out});
-  check_lengths(s, lengths);
-  return s;
-}
 
 int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes, int64_t bytes) {
   const int64_t rows = std::max(int64_t(256), bytes / row_bytes);
@@ -250,52 +184,72 @@ template <class T> const T* sum_biases(const Forward<T>& f, T* sum) {
   return sum;
 }
 
-template <class T> void forward(const Forward<T>& f) {
-  const RecurrentShape& s = f.s;
-  const int64_t columns = s.gates * s.units, kept = f.gates ? s.saved * s.units : columns;
-  Workspace<T> sum(static_cast<size_t>(columns));
-  const T* bias = sum_biases(f, static_cast<T*>(sum));
-  const T* inner = s.cell == kGru && f.b_hh ? f.b_hh + 2 * s.units : nullptr;
-  const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)), int64_t(512) << 10);
-  const bool reuse = chunk < s.steps && s.inputs > 0;
-  Workspace<T> w_ih(size_t(reuse ? packed_size<T>(columns, s.inputs) : 1));
-  if (reuse) pack_b(Matrix<T>{f.w_ih, 1, s.inputs}, columns, s.inputs, static_cast<T*>(w_ih));
-  Workspace<T> sums(size_t(f.gates ? 1 : chunk * s.batch * columns));
-
-  const int64_t in_second = (before ? s.units * s.units : 0) + (f.w_hr ? s.out * s.units : 0);
-  const int64_t weights = columns * s.out - (before ? s.units * s.units : 0) + in_second;
-  const int64_t parts = once ? 1 : batch_parts(s.batch, s.steps, weights * int64_t(sizeof(T)), 2 * weights);
-  const int64_t rows = (s.batch + parts - 1) / parts;
-  const StepProduct<T> product(f.w_hh, 1, s.out, s.out, before ? 2 : s.gates, s.units, rows, parts == 1,
-                               once);
-  std::optional<StepProduct<T>> second;
-  if (before)
-    second.emplace(f.w_hh + 2 * s.units * s.out, 1, s.out, s.units, 1, s.units, rows, parts == 1, once);
-  if (f.w_hr) second.emplace(f.w_hr, 1, s.units, s.units, 1, s.out, rows, parts == 1, once);
-
-  for (int64_t k = 0; k < s.steps; k += chunk) {
-    const int64_t steps = std::min(chunk, s.steps - k), t0 = s.direction ? s.steps - k - steps : k;
-    T* a = f.gates ? f.gates + t0 * s.batch * kept : static_cast<T*>(sums);
-    input_product(f, t0, steps, reuse ? static_cast<const T*>(w_ih) : nullptr, bias, a, kept);
-    parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-      for (int64_t part = first; part < last; ++part) {
-        ForwardRows<T> some(f, product, second ? &*second : nullptr, inner, part * rows,
-                            std::min(s.batch, (part + 1) * rows));
-        for (int64_t i = 0; i < steps; ++i) {
-          const int64_t t = s.time(k + i);
-          some.step(t, a + (t - t0) * s.batch * kept, kept);
-        }
-      }
-    });
+// One direction: its packed weights and the sums of its gates.
+template <class T> class ForwardPass {
+ public:
+  ForwardPass(const Forward<T>& f, const RecurrentSplit& split, int64_t chunk, bool once)
+      : f_(f),
+        split_(split),
+        columns_(f.s.gates * f.s.units),
+        kept_(f.gates ? f.s.saved * f.s.units : columns_),
+        reuse_(chunk < f.s.steps && f.s.inputs > 0),
+        bias_sum_(size_t(columns_)),
+        w_ih_(size_t(reuse_ ? packed_size<T>(columns_, f.s.inputs) : 1)),
+        sums_(size_t(f.gates ? 1 : chunk * f.s.batch * columns_)),
+        product_(f.w_hh, 1, f.s.out, f.s.out, f.s.cell == kGruBefore ? 2 : f.s.gates, f.s.units, split.rows,
+                 split.shared(), once) {
+    const RecurrentShape& s = f.s;
+    bias_ = sum_biases(f, static_cast<T*>(bias_sum_));
+    if (reuse_) pack_b(Matrix<T>{f.w_ih, 1, s.inputs}, columns_, s.inputs, static_cast<T*>(w_ih_));
+    if (s.cell == kGruBefore)
+      second_.emplace(f.w_hh + 2 * s.units * s.out, 1, s.out, s.units, 1, s.units, split.rows, split.shared(),
+                      once);
+    if (f.w_hr) second_.emplace(f.w_hr, 1, s.units, s.units, 1, s.out, split.rows, split.shared(), once);
   }
-}
 
-// `given` if there is one, else a fresh array; contiguous either way.
-Array result(const RecurrentShape& s, const char* name, Dtype dtype, const OptView& given,
-             std::initializer_list<int64_t> shape) {
-  demand_shape(s, name, given, shape, true);
-  return output(s.op, dtype, int(shape.size()), shape.begin(), &given);
+  // The input's part of the steps k .. k + steps.
+  void inputs(int64_t k, int64_t steps) {
+    k_ = k, steps_ = steps, t0_ = f_.s.direction ? f_.s.steps - k - steps : k;
+    a_ = f_.gates ? f_.gates + t0_ * f_.s.batch * kept_ : static_cast<T*>(sums_);
+    input_product(f_, t0_, steps, reuse_ ? static_cast<const T*>(w_ih_) : nullptr, bias_, a_, kept_);
+  }
+
+  void run(int64_t part) const {
+    const RecurrentShape& s = f_.s;
+    const T* inner = s.cell == kGru && f_.b_hh ? f_.b_hh + 2 * s.units : nullptr;
+    ForwardRows<T> some(f_, product_, second_ ? &*second_ : nullptr, inner, part * split_.rows,
+                        std::min(s.batch, (part + 1) * split_.rows));
+    for (int64_t i = 0; i < steps_; ++i) {
+      const int64_t t = s.time(k_ + i);
+      some.step(t, a_ + (t - t0_) * s.batch * kept_, kept_);
+    }
+  }
+
+ private:
+  const Forward<T>& f_;
+  const RecurrentSplit split_;
+  const int64_t columns_, kept_;
+  const bool reuse_;
+  Workspace<T> bias_sum_, w_ih_, sums_;
+  StepProduct<T> product_;
+  std::optional<StepProduct<T>> second_;  // gru before: of the reset state; or the projection
+  const T* bias_ = nullptr;
+  T* a_ = nullptr;
+  int64_t k_ = 0, steps_ = 0, t0_ = 0;
+};
+
+template <class T> void forward(const Forward<T>* f) {
+  const RecurrentShape& s = f->s;
+  const bool once = s.batch <= 4 && s.steps <= 2;
+  const int64_t columns = s.gates * s.units, weights = columns * s.out + (f->w_hr ? s.out * s.units : 0);
+  const RecurrentSplit split = recurrent_split(s, once, weights, weights * int64_t(sizeof(T)));
+  const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)), int64_t(512) << 10);
+  std::optional<ForwardPass<T>> passes[2];
+  for (int d = 0; d < s.directions; ++d) passes[d].emplace(f[d], split, chunk, once);
+  for (int64_t k = 0; k < s.steps; k += chunk) {
+    for (int d = 0; d < s.directions; ++d) passes[d]->inputs(k, std::min(chunk, s.steps - k));
+    each_part(s, split, [&](int64_t d, int64_t part) { passes[d]->run(part); });
+  }
 }
 
 template <class T>
@@ -314,45 +268,45 @@ T* begin_state(const RecurrentShape& s, const Array& state, const OptView& start
 
 Array5 recurrent_forward(const View& x, const OptView& h0, const OptView& c0, const View& w_ih,
                          const View& w_hh, const OptView& b_ih, const OptView& b_hh, const OptView& w_hr,
-                         const OptView& peephole, const OptView& lengths, const OptView& mask,
-                         const OptView& y, const OptView& h_n, const OptView& c_n, const OptView& cells,
-                         int64_t cell, int64_t direction, int64_t directions, bool batch_first,
-                         int64_t save) {
-  const RecurrentShape s = recurrent_shape(cell, direction, directions, batch_first, x, w_ih, w_hh, w_hr,
-                                           peephole, h0, c0, lengths, mask);
-  Dtype dtype = common_dtype(s.op, {{"x", x}, {"w_ih", w_ih}, {"w_hh", w_hh}});
-  for (const Named& a : {Named{"h0", h0},
-                         {"c0", c0},
-                         {"b_ih", b_ih},
-                         {"b_hh", b_hh},
-                         {"w_hr", w_hr},
-                         {"peephole", peephole},
-                         {"mask", mask}})
-    if (static_cast<const OptView&>(a.view)) dtype = common_dtype(s.op, {{"x", x}, a});
-  demand_shape(s, "b_ih", b_ih, {s.gates * s.units});
-  demand_shape(s, "b_hh", b_hh, {s.gates * s.units});
+                         const OptView& peephole, const OptView& w_ih_reverse, const OptView& w_hh_reverse,
+                         const OptView& b_ih_reverse, const OptView& b_hh_reverse,
+                         const OptView& w_hr_reverse, const OptView& peephole_reverse, const OptView& lengths,
+                         const OptView& mask, int64_t cell, bool batch_first, int64_t save) {
+  const RecurrentWeights w = {{given(w_ih), w_ih_reverse}, {given(w_hh), w_hh_reverse},
+                              {b_ih, b_ih_reverse},        {b_hh, b_hh_reverse},
+                              {w_hr, w_hr_reverse},        {peephole, peephole_reverse}};
+  const RecurrentShape s = recurrent_shape(cell, batch_first, x, w, h0, c0, lengths, mask);
+  const Dtype dtype = recurrent_dtype(s.op, x, w, {{"h0", h0}, {"c0", c0}, {"mask", mask}});
   const int64_t first = batch_first ? s.batch : s.steps, next = batch_first ? s.steps : s.batch;
   const int64_t saved = save > 1 ? s.saved * s.units : 0, kept = save > 0 ? s.states : 0;
-  Array out = result(s, "y", dtype, y, {first, next, directions * s.out});
-  Array h_last = result(s, "h_n", dtype, h_n, {directions, s.batch, s.out});
-  Array c_last = result(s, "c_n", dtype, c_n, {directions, s.batch, s.states});
-  Array all_cells = result(s, "cells", dtype, cells, {first, next, directions * kept});
-  Array gates = result(s, "gates", dtype, OptView(), {s.steps, s.batch, saved});
+  const auto fresh = [&](std::initializer_list<int64_t> shape) {
+    return output(s.op, dtype, int(shape.size()), shape.begin());
+  };
+  Array out = fresh({first, next, s.directions * s.out});
+  Array h_last = fresh({s.directions, s.batch, s.out}), c_last = fresh({s.directions, s.batch, s.states});
+  Array all_cells = fresh({first, next, s.directions * kept});
+  Array gates = fresh({s.directions * s.steps, s.batch, saved});
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    const Dense w_i(w_ih), w_h(w_hh);
-    const MaybeDense b_i(b_ih), b_h(b_hh), w_r(w_hr), peep(peephole), m(mask);
+    const MaybeDense m(mask);
     const Ends ends(s, lengths);
-    Forward<T> f = {};
-    f.s = s;
-    f.x_step = {x.as<const T>(), x.step(batch_first ? 0 : 1), x.step(2)},
-    f.x_time = x.step(batch_first ? 1 : 0);
-    f.w_ih = w_i.as<T>(), f.w_hh = w_h.as<T>(), f.b_ih = b_i.as<T>(), f.b_hh = b_h.as<T>();
-    f.w_hr = w_r.as<T>(), f.peephole = peep.as<T>(), f.mask = m.as<T>();
-    f.ends = &ends;
-    f.h = begin_state<T>(s, h_last, h0, s.out), f.c = begin_state<T>(s, c_last, c0, s.states);
-    f.y = sequence(s, out.as<T>(), s.out), f.cells = sequence(s, all_cells.as<T>(), kept);
-    f.gates = saved ? gates.as<T>() : nullptr;
+    std::optional<DenseWeights<T>> dense[2];
+    Forward<T> f[2] = {};
+    for (int d = 0; d < s.directions; ++d) {
+      const DenseWeights<T>& now = dense[d].emplace(w, d);
+      f[d].s = s, f[d].s.direction = d;
+      f[d].x_step = {x.as<const T>(), x.step(batch_first ? 0 : 1), x.step(2)},
+      f[d].x_time = x.step(batch_first ? 1 : 0);
+      f[d].w_ih = now.w_ih.template as<T>(), f[d].w_hh = now.w_hh.template as<T>();
+      f[d].b_ih = now.b_ih.template as<T>(), f[d].b_hh = now.b_hh.template as<T>();
+      f[d].w_hr = now.w_hr.template as<T>(), f[d].peephole = now.peephole.template as<T>();
+      f[d].mask = m.as<T>(), f[d].ends = &ends;
+      f[d].h = begin_state<T>(f[d].s, h_last, h0, s.out),
+      f[d].c = begin_state<T>(f[d].s, c_last, c0, s.states);
+      f[d].y = sequence(f[d].s, out.as<T>(), s.out);
+      f[d].cells = sequence(f[d].s, all_cells.as<T>(), kept);
+      f[d].gates = saved ? gates.as<T>() + d * s.rows() * saved : nullptr;
+    }
     if (s.rows() > 0) forward(f);
   });
   return {out, h_last, c_last, all_cells, gates};

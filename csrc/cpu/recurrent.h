@@ -26,11 +26,26 @@ struct RecurrentShape {
   int64_t rows() const { return steps * batch; }
 };
 
-// Checks x and the weights, states, lengths and mask against each other.
-RecurrentShape recurrent_shape(int64_t cell, int64_t direction, int64_t directions, bool batch_first,
-                               const View& x, const View& w_ih, const View& w_hh, const OptView& w_hr,
-                               const OptView& peephole, const OptView& h0, const OptView& c0,
-                               const OptView& lengths, const OptView& mask);
+// The weights of both directions; the second one's are missing where there is one.
+struct RecurrentWeights {
+  OptView w_ih[2], w_hh[2], b_ih[2], b_hh[2], w_hr[2], peephole[2];
+  int directions() const { return w_ih[1] ? 2 : 1; }
+};
+
+inline OptView given(const View& v) {
+  OptView o;
+  static_cast<View&>(o) = v, o.given = true;
+  return o;
+}
+
+// Checks x and the weights, states, lengths and mask against each other; the shape is the first direction's.
+RecurrentShape recurrent_shape(int64_t cell, bool batch_first, const View& x, const RecurrentWeights& w,
+                               const OptView& h0, const OptView& c0, const OptView& lengths,
+                               const OptView& mask);
+
+// The dtype of x, which all that are given must have.
+Dtype recurrent_dtype(const char* op, const View& x, const RecurrentWeights& w,
+                      std::initializer_list<Named> others);
 
 // Steps whose part of a product over all steps is made at once: so many bytes of rows should still lie in
 // cache when the other side takes them up, but the product needs rows.
@@ -52,6 +67,18 @@ class MaybeDense {
 
  private:
   std::optional<Dense> dense_;
+};
+
+// Contiguous weights of direction d.
+template <class T> struct DenseWeights {
+  MaybeDense w_ih, w_hh, b_ih, b_hh, w_hr, peephole;
+  DenseWeights(const RecurrentWeights& w, int d)
+      : w_ih(w.w_ih[d]),
+        w_hh(w.w_hh[d]),
+        b_ih(w.b_ih[d]),
+        b_hh(w.b_hh[d]),
+        w_hr(w.w_hr[d]),
+        peephole(w.peephole[d]) {}
 };
 
 // An array over steps, samples and features whose features stand side by side.
@@ -201,8 +228,22 @@ template <class T> class Running {
   Workspace<T> joined_;
 };
 
-// How many ways to split the batch: threads that run whole sequences never wait for each other, but each
-// reads all weights. The bits of a row do not know its neighbours.
-int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row);
+// What threads share: parts of the batch, or of both directions at once. Threads that run whole sequences
+// never wait for each other, but each reads all weights. The bits of a row do not know its neighbours.
+struct RecurrentSplit {
+  int64_t parts, rows;  // of the batch, in each direction; rows of a part
+  bool together;        // both directions side by side
+  bool shared() const { return parts == 1 && !together; }
+};
+RecurrentSplit recurrent_split(const RecurrentShape& s, bool once, int64_t weights, int64_t weight_bytes);
+
+// part(direction, part) for all of them.
+template <class F> void each_part(const RecurrentShape& s, const RecurrentSplit& split, F&& part) {
+  const int64_t both = split.together ? s.directions : 1;
+  for (int64_t d = 0; d < s.directions; d += both)
+    parallel_for(both * split.parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) part(d + i / split.parts, i % split.parts);
+    });
+}
 
 }  // namespace nn::cpu

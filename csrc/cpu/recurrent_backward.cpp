@@ -169,36 +169,65 @@ template <class T> class BackwardRows {
   Running<T> running_;
 };
 
-template <class T> void backward(Backward<T>& f, const Gradients<T>& to, bool add_x) {
-  const RecurrentShape& s = f.s;
-  const int64_t h = s.units, columns = s.gates * h, step = s.batch * f.d_row();
-  const bool before = s.cell == kGruBefore, once = s.batch <= 4 && s.steps <= 2;
-  const int64_t weights = columns * s.out + (f.w_hr ? s.out * h : 0);
-  const int64_t parts = once ? 1 : batch_parts(s.batch, s.steps, weights * int64_t(sizeof(T)), 2 * weights);
-  const int64_t rows = (s.batch + parts - 1) / parts;
-  Products<T> products = {
-      StepProduct<T>(f.w_hh, s.out, 1, before ? 2 * h : columns, 1, s.out, rows, parts == 1, once), {}};
-  if (before) products.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, rows, parts == 1, once);
-  if (f.w_hr) products.second.emplace(f.w_hr, h, 1, s.out, 1, h, rows, parts == 1, once);
+// One direction: its packed weights, and d of a chunk.
+template <class T> class BackwardPass {
+ public:
+  BackwardPass(const Backward<T>& f, const RecurrentSplit& split, int64_t chunk, bool once)
+      : f_(f),
+        split_(split),
+        reuse_(f.gx && chunk < f.s.steps),
+        products_{StepProduct<T>(f.w_hh, f.s.out, 1, (f.s.cell == kGruBefore ? 2 : f.s.gates) * f.s.units, 1,
+                                 f.s.out, split.rows, split.shared(), once),
+                  {}},
+        w_ih_(size_t(reuse_ ? packed_size<T>(f.s.inputs, f.s.gates * f.s.units) : 1)),
+        d_(size_t(chunk * f.s.batch * f.d_row())),
+        dout_(size_t(f.w_hr ? chunk * f.s.batch * f.s.out : 1)),
+        later_(size_t(chunk < f.s.steps ? f.s.batch * f.d_row() : 1)) {
+    const int64_t h = f.s.units;
+    if (f.s.cell == kGruBefore)
+      products_.second.emplace(f.w_hh + 2 * h * h, h, 1, h, 1, h, split.rows, split.shared(), once);
+    if (f.w_hr) products_.second.emplace(f.w_hr, h, 1, f.s.out, 1, h, split.rows, split.shared(), once);
+    if (reuse_) pack_b(Matrix<T>{f.w_ih, f.s.inputs, 1}, f.s.inputs, f.s.gates * h, static_cast<T*>(w_ih_));
+    f_.d = d_, f_.dout = dout_;
+  }
 
+  void choose(int64_t first, int64_t count) { f_.first = first, f_.count = count; }
+  void run(int64_t part) const {
+    BackwardRows<T>(f_, products_, part * split_.rows, std::min(f_.s.batch, (part + 1) * split_.rows))
+        .run(later_);
+  }
+  void products(const Gradients<T>& to, bool add_x) {
+    weight_gradients(f_, to);
+    if (f_.gx) input_gradient(f_, reuse_ ? static_cast<const T*>(w_ih_) : nullptr, add_x);
+    if (f_.first > 0) std::copy_n(f_.d, f_.s.batch * f_.d_row(), static_cast<T*>(later_));
+  }
+
+ private:
+  Backward<T> f_;
+  const RecurrentSplit split_;
+  const bool reuse_;
+  Products<T> products_;
+  Workspace<T> w_ih_, d_, dout_, later_;
+};
+
+template <class T> void backward(const Backward<T>* f, const Gradients<T>* to) {
+  const RecurrentShape& s = f->s;
+  const int64_t columns = s.gates * s.units, weights = columns * s.out + (f->w_hr ? s.out * s.units : 0);
+  const bool once = s.batch <= 4 && s.steps <= 2, both = s.directions == 2;
+  const RecurrentSplit split = recurrent_split(s, once, weights, weights * int64_t(sizeof(T)));
   // In L3: threads meet at the products of each chunk, and with busy neighbours each meeting costs.
   const int64_t chunk = chunk_steps(s, columns * int64_t(sizeof(T)), int64_t(4) << 20);
-  const bool reuse = f.gx && chunk < s.steps;
-  Workspace<T> w_ih(size_t(reuse ? packed_size<T>(s.inputs, columns) : 1));
-  if (reuse) pack_b(Matrix<T>{f.w_ih, s.inputs, 1}, s.inputs, columns, static_cast<T*>(w_ih));
-  Workspace<T> d(size_t(chunk * step)), dout(size_t(f.w_hr ? chunk * s.batch * s.out : 1));
-  Workspace<T> later(size_t(chunk < s.steps ? step : 1));
-  f.d = d, f.dout = dout, f.first = s.steps;
+  std::optional<BackwardPass<T>> passes[2];
+  for (int d = 0; d < s.directions; ++d) passes[d].emplace(f[d], split, chunk, once);
+  if (both && f->gx) std::fill_n(f->gx, s.rows() * s.inputs, T(0));
+  int64_t first = s.steps;
   do {  // once even without steps: gradients of weights are then zero
-    f.count = f.first > 0 ? (f.first - 1) % chunk + 1 : 0, f.first -= f.count;
-    parallel_for(f.rows() > 0 ? parts : 0, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part)
-        BackwardRows<T>(f, products, part * rows, std::min(s.batch, (part + 1) * rows)).run(later);
-    });
-    weight_gradients(f, to);
-    if (f.gx) input_gradient(f, reuse ? static_cast<const T*>(w_ih) : nullptr, add_x);
-    if (f.first > 0) std::copy_n(f.d, step, static_cast<T*>(later));
-  } while (f.first > 0);
+    const int64_t count = first > 0 ? (first - 1) % chunk + 1 : 0;
+    first -= count;
+    for (int d = 0; d < s.directions; ++d) passes[d]->choose(first, count);
+    if (count * s.batch > 0) each_part(s, split, [&](int64_t d, int64_t part) { passes[d]->run(part); });
+    for (int d = 0; d < s.directions; ++d) passes[d]->products(to[d], both);
+  } while (first > 0);
 }
 
 // Steps of a gradient whose features may lie anywhere: read in place, or as a contiguous copy.
@@ -237,70 +266,71 @@ Array fresh(const RecurrentShape& s, Dtype dtype, std::initializer_list<int64_t>
 Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& gc, const OptView& gcells,
                           const View& x, const OptView& h0, const OptView& c0, const View& w_ih,
                           const View& w_hh, const OptView& w_hr, const OptView& peephole,
+                          const OptView& w_ih_reverse, const OptView& w_hh_reverse,
+                          const OptView& w_hr_reverse, const OptView& peephole_reverse,
                           const OptView& lengths, const OptView& mask, const View& y, const View& cells,
-                          const View& gates, const OptView& gx, const OptView& gh0, const OptView& gc0,
-                          int64_t cell, int64_t direction, int64_t directions, bool batch_first,
-                          bool needs_x) {
-  const RecurrentShape s = recurrent_shape(cell, direction, directions, batch_first, x, w_ih, w_hh, w_hr,
-                                           peephole, h0, c0, lengths, mask);
-  Dtype dtype = common_dtype(
-      s.op, {{"x", x}, {"w_ih", w_ih}, {"w_hh", w_hh}, {"y", y}, {"cells", cells}, {"gates", gates}});
-  for (const Named& a : {Named{"gy", gy},
-                         {"gh", gh},
-                         {"gc", gc},
-                         {"gcells", gcells},
-                         {"h0", h0},
-                         {"c0", c0},
-                         {"w_hr", w_hr},
-                         {"peephole", peephole},
-                         {"mask", mask}})
-    if (static_cast<const OptView&>(a.view)) dtype = common_dtype(s.op, {{"x", x}, a});
-  const int64_t first = batch_first ? s.batch : s.steps, next = batch_first ? s.steps : s.batch;
-  const std::initializer_list<int64_t> outputs = {first, next, directions * s.out},
-                                       all_cells = {first, next, directions * s.states},
-                                       last = {directions, s.batch, s.out},
-                                       last_c = {directions, s.batch, s.states};
-  const auto given = [](const View& v) {
-    OptView o;
-    static_cast<View&>(o) = v, o.given = true;
-    return o;
-  };
-  demand_shape(s, "y", given(y), outputs, true), demand_shape(s, "gy", gy, outputs);
-  demand_shape(s, "cells", given(cells), all_cells, true), demand_shape(s, "gcells", gcells, all_cells);
-  demand_shape(s, "gates", given(gates), {s.steps, s.batch, s.saved * s.units}, true);
-  demand_shape(s, "gh", gh, last), demand_shape(s, "gc", gc, last_c);
-  demand_shape(s, "gh0", gh0, last, true), demand_shape(s, "gc0", gc0, last_c, true);
-  const int64_t rows = s.gates * s.units, in_first = needs_x ? first : 0;
-  demand_shape(s, "gx", gx, {in_first, next, s.inputs}, true);
-  const int64_t in[3] = {in_first, next, s.inputs};
-  Array out_x = output(s.op, dtype, 3, in, &gx);
-  Array out_h = output(s.op, dtype, 3, last.begin(), &gh0),
-        out_c = output(s.op, dtype, 3, last_c.begin(), &gc0);
-  Array gw_ih = fresh(s, dtype, {rows, s.inputs}), gw_hh = fresh(s, dtype, {rows, s.out});
-  Array gb_ih = fresh(s, dtype, {rows}), gb_hh = fresh(s, dtype, {cell == kGru ? rows : 0});
-  Array gw_hr = fresh(s, dtype, {s.out, w_hr ? s.units : 0}),
-        gp = fresh(s, dtype, {3, peephole ? s.units : 0});
+                          const View& gates, int64_t cell, bool batch_first, bool needs_x) {
+  const RecurrentWeights w = {{given(w_ih), w_ih_reverse}, {given(w_hh), w_hh_reverse}, {}, {},
+                              {w_hr, w_hr_reverse},        {peephole, peephole_reverse}};
+  const RecurrentShape s = recurrent_shape(cell, batch_first, x, w, h0, c0, lengths, mask);
+  const OptView all_y = given(y), all_cells = given(cells), all_gates = given(gates);
+  const Dtype dtype = recurrent_dtype(s.op, x, w,
+                                      {{"y", all_y},
+                                       {"cells", all_cells},
+                                       {"gates", all_gates},
+                                       {"gy", gy},
+                                       {"gh", gh},
+                                       {"gc", gc},
+                                       {"gcells", gcells},
+                                       {"h0", h0},
+                                       {"c0", c0},
+                                       {"mask", mask}});
+  const int64_t sides = s.directions, first = batch_first ? s.batch : s.steps,
+                next = batch_first ? s.steps : s.batch, rows = s.gates * s.units;
+  demand_shape(s, "y", all_y, {first, next, sides * s.out}, true);
+  demand_shape(s, "gy", gy, {first, next, sides * s.out});
+  demand_shape(s, "cells", all_cells, {first, next, sides * s.states}, true);
+  demand_shape(s, "gcells", gcells, {first, next, sides * s.states});
+  demand_shape(s, "gates", all_gates, {sides * s.steps, s.batch, s.saved * s.units}, true);
+  demand_shape(s, "gh", gh, {sides, s.batch, s.out}), demand_shape(s, "gc", gc, {sides, s.batch, s.states});
+  Array out_x = fresh(s, dtype, {needs_x ? first : 0, next, s.inputs});
+  Array out_h = fresh(s, dtype, {sides, s.batch, s.out}), out_c = fresh(s, dtype, {sides, s.batch, s.states});
+  Array gw_ih = fresh(s, dtype, {sides * rows, s.inputs}), gw_hh = fresh(s, dtype, {sides * rows, s.out});
+  Array gb_ih = fresh(s, dtype, {sides * rows}), gb_hh = fresh(s, dtype, {cell == kGru ? sides * rows : 0});
+  Array gw_hr = fresh(s, dtype, {sides * s.out, w_hr ? s.units : 0}),
+        gp = fresh(s, dtype, {sides * 3, peephole ? s.units : 0});
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    const Dense w_i(w_ih), w_h(w_hh);
-    const MaybeDense h_0(h0), c_0(c0), w_r(w_hr), peep(peephole), m(mask);
+    const MaybeDense h_0(h0), c_0(c0), m(mask);
     const Ends ends(s, lengths);
-    const GradientSequence<T> g_y(s, gy, s.out), g_cells(s, gcells, s.states);
-    Backward<T> f = {};
-    f.s = s;
-    f.gy = g_y.sequence_, f.gcells = g_cells.sequence_;
-    f.y = sequence(s, y.as<const T>(), s.out), f.cells = sequence(s, cells.as<const T>(), s.states);
-    f.x_step = {x.as<const T>(), x.step(batch_first ? 0 : 1), x.step(2)},
-    f.x_time = x.step(batch_first ? 1 : 0);
-    f.h0 = h_0.as<T>(direction * s.batch * s.out), f.c0 = c_0.as<T>(direction * s.batch * s.states);
-    f.w_ih = w_i.as<T>(), f.w_hh = w_h.as<T>(), f.w_hr = w_r.as<T>(), f.peephole = peep.as<T>();
-    f.mask = m.as<T>(), f.gates = gates.as<const T>(), f.ends = &ends;
-    f.dh = begin_grad<T>(s, out_h, gh, s.out), f.dc = begin_grad<T>(s, out_c, gc, s.states);
-    f.gx = needs_x ? out_x.as<T>() : nullptr;
-    backward(f,
-             Gradients<T>{gw_ih.as<T>(), gw_hh.as<T>(), gb_ih.as<T>(), cell == kGru ? gb_hh.as<T>() : nullptr,
-                          w_hr ? gw_hr.as<T>() : nullptr, peephole ? gp.as<T>() : nullptr},
-             bool(gx));
+    std::optional<DenseWeights<T>> dense[2];
+    std::optional<GradientSequence<T>> g_y[2], g_cells[2];
+    Backward<T> f[2] = {};
+    Gradients<T> to[2] = {};
+    for (int64_t d = 0; d < sides; ++d) {
+      const DenseWeights<T>& now = dense[d].emplace(w, int(d));
+      Backward<T>& q = f[d];
+      q.s = s, q.s.direction = d;
+      q.gy = g_y[d].emplace(q.s, gy, s.out).sequence_;
+      q.gcells = g_cells[d].emplace(q.s, gcells, s.states).sequence_;
+      q.y = sequence(q.s, y.as<const T>(), s.out), q.cells = sequence(q.s, cells.as<const T>(), s.states);
+      q.x_step = {x.as<const T>(), x.step(batch_first ? 0 : 1), x.step(2)},
+      q.x_time = x.step(batch_first ? 1 : 0);
+      q.h0 = h_0.as<T>(d * s.batch * s.out), q.c0 = c_0.as<T>(d * s.batch * s.states);
+      q.w_ih = now.w_ih.template as<T>(), q.w_hh = now.w_hh.template as<T>();
+      q.w_hr = now.w_hr.template as<T>(), q.peephole = now.peephole.template as<T>();
+      q.mask = m.as<T>(), q.ends = &ends;
+      q.gates = gates.as<const T>() + d * s.rows() * s.saved * s.units;
+      q.dh = begin_grad<T>(q.s, out_h, gh, s.out), q.dc = begin_grad<T>(q.s, out_c, gc, s.states);
+      q.gx = needs_x ? out_x.as<T>() : nullptr;
+      to[d] = {gw_ih.as<T>() + d * rows * s.inputs,
+               gw_hh.as<T>() + d * rows * s.out,
+               gb_ih.as<T>() + d * rows,
+               cell == kGru ? gb_hh.as<T>() + d * rows : nullptr,
+               w_hr ? gw_hr.as<T>() + d * s.out * s.units : nullptr,
+               peephole ? gp.as<T>() + d * 3 * s.units : nullptr};
+    }
+    backward(f, to);
   });
   return {out_x, out_h, out_c, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp};
 }

@@ -13,6 +13,7 @@ constexpr int64_t kDepth = 256;                      // of a tile: its panels st
 constexpr int64_t kGroup = 4;                        // tiles that share a panel while it lies there
 constexpr int64_t kStripBytes = int64_t(128) << 10;  // of sums
 constexpr int64_t kStepFlops = int64_t(2) << 20;     // some 10 us of one thread
+constexpr int64_t kGateFlops = 100000;               // what a step costs besides, as flops of products
 
 }  // namespace
 
@@ -91,11 +92,22 @@ template <class T> void StepProduct<T>::multiply_blocks(int64_t first, int64_t l
         }
 }
 
-int64_t batch_parts(int64_t rows, int64_t steps, int64_t weight_bytes, int64_t flops_per_row) {
+RecurrentSplit recurrent_split(const RecurrentShape& s, bool once, int64_t weights, int64_t weight_bytes) {
+  const int64_t step = s.batch * 2 * weights, threads = once ? 1 : num_threads();
   // Beyond some MB a step is long against a meeting of the threads, and L3 would be read once per part.
-  if (rows < 12 || weight_bytes > (int64_t(4) << 20) || rows * steps * flops_per_row < 4 * kStepFlops)
-    return 1;
-  return std::min<int64_t>(num_threads(), rows / 6);
+  const bool large = weight_bytes > (int64_t(4) << 20);
+  const auto parts = [&](int64_t sharers) {
+    if (s.batch < 12 || large || step * s.steps < 4 * kStepFlops) return int64_t(1);
+    return std::min(sharers, s.batch / 6);
+  };
+  RecurrentSplit split = {parts(threads), 0, false};
+  if (s.directions == 2 && threads > 1 && !large && 2 * s.steps * (step + kGateFlops) >= 8 * kStepFlops) {
+    const int64_t each = parts(ceil_div(threads, 2));
+    split.together = 2 * each >= threads || (split.parts == 1 && step < 4 * kStepFlops);
+    if (split.together) split.parts = each;
+  }
+  split.rows = ceil_div(s.batch, split.parts);
+  return split;
 }
 
 template class StepProduct<float>;

@@ -35,6 +35,9 @@ class RecurrentWeights(NamedTuple):
     peephole: Any = None
 
 
+_ABSENT = (None,) * 6  # weights of a second direction
+
+
 class Recurrent(Function):
     """One layer, in one or two directions. Inputs: x, h0, c0, and the six weights of each direction."""
 
@@ -49,20 +52,14 @@ class Recurrent(Function):
         return ("rnn", "rnn", "lstm", "gru", "gru")[self.cell]
 
     def forward(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
-        kernel, cell, directions, save = self.kernels.recurrent_forward, self.cell, self.directions, self.save
-        y, h_n, c_n, cells, *gates = kernel(
-            x, h0, c0, *(weights if directions == 1 else weights[:6]), self.lengths, self.mask, None, None, None, None, cell, 0, directions,
+        save = self.save
+        y, h_n, c_n, cells, gates = self.kernels.recurrent_forward(
+            x, h0, c0, *weights, *(_ABSENT if self.directions == 1 else ()), self.lengths, self.mask, self.cell,
             self.batch_first, save,
         )  # fmt: skip
-        if directions == 2:
-            *_, more = kernel(
-                x, h0, c0, *weights[6:], self.lengths, self.mask, y, h_n, c_n, cells, cell, 1, 2,
-                self.batch_first, save,
-            )  # fmt: skip
-            gates.append(more)
         if save == 2:
-            self.saved = (x, h0, c0, *weights, y, cells, *gates)
-        if cell != LSTM:
+            self.saved = (x, h0, c0, *weights, y, cells, gates)
+        if self.cell != LSTM:
             return y, h_n
         return (y, h_n, c_n, cells) if save else (y, h_n, c_n)
 
@@ -73,19 +70,16 @@ class Recurrent(Function):
         return self._gradients(self.saved, *gys)
 
     def _gradients(self, saved: Any, gy: Any, gh: Any, gc: Any = None, gcells: Any = None) -> Any:
-        count = 3 + 6 * self.directions
-        x, h0, c0, *rest = saved
-        weights, (y, cells, *gates) = rest[: count - 3], rest[count - 3 :]
+        x, h0, c0, *weights, y, cells, gates = saved
         needs = self.needs_input_grad
-        gx = gh0 = gc0 = None
-        found: list[Any] = []
-        for d in range(self.directions):
-            w_ih, w_hh, b_ih, b_hh, w_hr, peephole = weights[6 * d : 6 * d + 6]
-            gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp = self.kernels.recurrent_backward(
-                gy, gh, gc, gcells, x, h0, c0, w_ih, w_hh, w_hr, peephole, self.lengths, self.mask, y, cells,
-                gates[d], gx, gh0, gc0, self.cell, d, self.directions, self.batch_first, needs[0],
-            )  # fmt: skip
-            found += [gw_ih, gw_hh, gb_ih, gb_hh if self.cell == GRU else gb_ih, gw_hr, gp]
+        both = [(w[0], w[1], w[4], w[5]) for w in (weights[:6], weights[6:] or _ABSENT)]
+        gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp = self.kernels.recurrent_backward(
+            gy, gh, gc, gcells, x, h0, c0, *both[0], *both[1], self.lengths, self.mask, y, cells, gates,
+            self.cell, self.batch_first, needs[0],
+        )  # fmt: skip
+        found = [gw_ih, gw_hh, gb_ih, gb_hh if self.cell == GRU else gb_ih, gw_hr, gp]
+        if self.directions == 2:
+            found = [g[: len(g) // 2] for g in found] + [g[len(g) // 2 :] for g in found]
         return tuple(g if need else None for g, need in zip((gx, gh0, gc0, *found), needs))
 
     def _plain(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
@@ -122,10 +116,13 @@ class RecurrentCell(Recurrent):
         return plain.step(self.cell, linear(x, w.w_ih, w.b_ih), h, c, w)
 
 
+_UNTAPED = {np.ndarray, type(None)}
+
+
 def _taped(inputs: Any) -> bool:
     if grad_mode.enabled:
         for x in inputs:
-            if x is not None and type(x) is not np.ndarray and isinstance(x, Tensor) and x.requires_grad:
+            if type(x) not in _UNTAPED and isinstance(x, Tensor) and x.requires_grad:
                 return True
     return False
 

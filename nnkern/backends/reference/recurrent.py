@@ -1,8 +1,8 @@
-"""One direction of a recurrent layer. cell: 0 tanh, 1 relu, 2 lstm, 3 gru, 4 gru with the reset gate before the product.
+"""A recurrent layer in one or two directions. cell: 0 tanh, 1 relu, 2 lstm, 3 gru, 4 gru with the reset gate before the product.
 
-y, h_n, c_n and cells hold all directions; one call fills the part of its own, direction 1 backwards in time. Steps
-beyond a sequence's length write zeros and leave the state alone. gates are what backward needs: i f g o of LSTM,
-r z n (and w_hn h + b_hn) of GRU. save: 1 cells, 2 gates, too.
+With weights *_reverse a second direction runs backwards in time: y and cells hold both side by side, gates and the
+gradients of weights one after the other. Steps beyond a sequence's length write zeros and leave the state alone. gates
+are what backward needs: i f g o of LSTM, r z n (and w_hn h + b_hn) of GRU. save: 1 cells, 2 gates, too.
 """
 
 import numpy as np
@@ -54,6 +54,22 @@ def _one_step(cell, a, h, used, c, w_hh, b_hh, peephole):
 
 
 def recurrent_forward(
+    x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, peephole, w_ih_reverse, w_hh_reverse, b_ih_reverse, b_hh_reverse,
+    w_hr_reverse, peephole_reverse, lengths, mask, cell, batch_first, save,
+):  # fmt: skip
+    sides = [(w_ih, w_hh, b_ih, b_hh, w_hr, peephole)]
+    if w_ih_reverse is not None:
+        sides.append((w_ih_reverse, w_hh_reverse, b_ih_reverse, b_hh_reverse, w_hr_reverse, peephole_reverse))
+    results, gates = (None,) * 4, []
+    for d, w in enumerate(sides):
+        *results, kept = _forward(
+            x, h0, c0, *w, lengths, mask, *results, cell, d, len(sides), batch_first, save
+        )
+        gates.append(kept)
+    return *results, np.concatenate(gates)
+
+
+def _forward(
     x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, peephole, lengths, mask, y, h_n, c_n, cells,
     cell, direction, directions, batch_first, save,
 ):  # fmt: skip
@@ -121,6 +137,23 @@ def _gru_grad(cell, dh, gates, before, used, w_hh):
 
 
 def recurrent_backward(
+    gy, gh, gc, gcells, x, h0, c0, w_ih, w_hh, w_hr, peephole, w_ih_reverse, w_hh_reverse, w_hr_reverse,
+    peephole_reverse, lengths, mask, y, cells, gates, cell, batch_first, needs_x,
+):  # fmt: skip
+    sides = [(w_ih, w_hh, w_hr, peephole)]
+    if w_ih_reverse is not None:
+        sides.append((w_ih_reverse, w_hh_reverse, w_hr_reverse, peephole_reverse))
+    shared, found = (None,) * 3, []
+    for d, (w, kept) in enumerate(zip(sides, np.split(gates, len(sides)))):
+        *shared, a, b, c, e, f, g = _backward(
+            gy, gh, gc, gcells, x, h0, c0, *w, lengths, mask, y, cells, kept, *shared, cell, d, len(sides),
+            batch_first, needs_x,
+        )  # fmt: skip
+        found.append((a, b, c, e, f, g))
+    return *shared, *(np.concatenate(g) for g in zip(*found))
+
+
+def _backward(
     gy, gh, gc, gcells, x, h0, c0, w_ih, w_hh, w_hr, peephole, lengths, mask, y, cells, gates, gx, gh0, gc0,
     cell, direction, directions, batch_first, needs_x,
 ):  # fmt: skip
