@@ -54,8 +54,10 @@ def _way(
     written = x.shape[2:] if direction == 1 else out  # where tiles and pixels are counted
     if algorithm.startswith("winograd"):
         residues = math.prod(options.stride)  # of 4x4 filters with a stride of two: 2x2 filters each
-        r = 2 if residues > 1 else w.shape[-1]
-        m = 3 if r == 2 else 4 if algorithm == "winograd" and r == 3 else 2
+        r = -(-w.shape[-1] // options.stride[-1])
+        m = 4 if algorithm == "winograd" and r < 5 else 2
+        if w.shape[-1] == 4 and options.stride[-1] == 2 and c % 32 == 0:
+            m = 3
         if residues > 1 and direction == 1:
             written = [
                 (size - 1 + low) // 2 + 1 for size, low in zip(written, options.padding[::2], strict=True)

@@ -45,6 +45,13 @@ ALGORITHM_CASES = [
     ((1, 96, 5, 40), (130, 96, 4, 4), (2, 2), (0, 0, 0, 3), (1, 1), 1),
     ((9, 96, 25, 26), (70, 96, 4, 4), (2, 2), (2, 1, 1, 1), (1, 1), 1),
     ((1, 32, 4, 4), (3, 32, 4, 4), (2, 2), (0, 0, 0, 0), (1, 1), 1),
+    # forward with a stride: residues of 2, 3 and 5 taps, some of them without the last one, of few channels and of many
+    ((2, 64, 17, 30), (70, 64, 3, 3), (2, 2), (1, 1, 1, 1), (1, 1), 1),
+    ((1, 40, 14, 12), (128, 40, 4, 4), (2, 2), (1, 1, 1, 1), (1, 1), 1),
+    ((1, 3, 43, 67), (64, 3, 11, 11), (4, 4), (2, 2, 2, 2), (1, 1), 1),
+    ((2, 19, 17, 15), (35, 19, 5, 5), (2, 2), (2, 2, 0, 3), (1, 1), 1),
+    ((1, 40, 16, 15), (33, 40, 5, 5), (3, 3), (4, 3, 0, 0), (1, 1), 1),
+    ((2, 16, 23, 2), (6, 16, 9, 9), (2, 2), (0, 3, 8, 0), (1, 1), 1),
     # volumes: frames outside, filters of more frames than there are, one frame, several blocks of tiles
     ((3, 16, 6, 11, 13), (32, 16, 3, 3, 3), (1, 1, 1), (0, 2, 1, 0, 2, 1), (1, 1, 1), 1),
     ((1, 5, 1, 7, 9), (6, 5, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
@@ -192,10 +199,32 @@ def test_explain_names_what_runs():
     assert all(way.multiplications == 72 * 16 * 256 * 128 and "F(3, 2)" in way.detail for way in four.ways)
     t = nnkern.explain(nnkern.conv_transpose2d, Tensor(x), randn(8, 3, 4, 4), stride=2, padding=1)
     assert t.ways[0].direction == "forward" and t.flops == 2.0 * 2 * 8 * 3 * 16 * 81
+    three = nnkern.explain(nnkern.conv2d, randn(8, 64, 56, 56), randn(128, 64, 3, 3), stride=2, padding=1)
+    assert three.ways[0].multiplications == 392 * 25 * 256 * 128 and "F(4, 2)" in three.ways[0].detail
     with pytest.raises(TypeError, match="explain: relu has one algorithm only"):
         nnkern.explain(nnkern.relu, x)
     with pytest.raises(ValueError, match="conv2d: x has 8 channels but w takes 4"):
         nnkern.explain(nnkern.conv2d, x, w)
+
+
+@pytest.mark.parametrize("c, taps", [(3, 6), (64, 3), (40, 4)])
+def test_strided_winograd_gives_the_same_bits_for_any_number_of_threads(c, taps):
+    x, w = randn(4, c, 42, 38), randn(96, c, taps, taps, seed=1)
+    before = nnkern.get_num_threads()
+    try:
+        for _ in each_isa():
+            found = []
+            for threads in (1, 2, 3):
+                nnkern.set_num_threads(threads)
+                found.append(nnkern.conv2d(x, w, stride=2, padding=1, algorithm="winograd"))
+            np.testing.assert_array_equal(found[0], found[1])
+            np.testing.assert_array_equal(found[0], found[2])
+            turned = nnkern.conv2d(
+                x, w.swapaxes(2, 3).copy().swapaxes(2, 3), stride=2, padding=1, algorithm="winograd"
+            )
+            np.testing.assert_array_equal(found[0], turned)
+    finally:
+        nnkern.set_num_threads(before)
 
 
 def test_winograd_refuses_double():

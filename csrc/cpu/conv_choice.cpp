@@ -22,21 +22,32 @@ bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
 
 }  // namespace
 
-bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
+namespace {
+
+// The form that serves all three directions.
+bool strided_form(const ConvShape& s) {
+  return s.axis[2].stride == 2 && s.axis[2].kernel == 4 && s.c % kStripChannels == 0;
+}
+
+}  // namespace
+
+bool winograd_serves(const ConvShape& s, ConvAlgorithm a, int direction) {
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
   for (const ConvAxis& x : s.axis)
     if (x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
   if (s.axes < 2 || s.groups != 1 || s.mode != PaddingMode::zeros || w.kernel != h.kernel ||
       w.stride != h.stride || s.axis[0].stride != 1)
     return false;
-  if (h.stride == 2)
-    return h.kernel == 4 && s.axes == 2 && s.c % kStripChannels == 0 && a == ConvAlgorithm::winograd;
-  return h.stride == 1 && (h.kernel == 3 || (h.kernel == 5 && a == ConvAlgorithm::winograd));
+  if (h.stride > 1 && (s.axes != 2 || (direction != 0 && !strided_form(s)))) return false;
+  const int64_t taps = ceil_div(h.kernel, h.stride);
+  return taps == 3 || ((taps == 5 || (taps == 2 && h.stride > 1)) && a == ConvAlgorithm::winograd);
 }
 
 WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
-  return s.axis[1].stride == 2           ? WinogradForm::strided
-         : s.axis[1].kernel == 5         ? WinogradForm::f25
+  const int64_t taps = ceil_div(s.axis[1].kernel, s.axis[1].stride);
+  return strided_form(s)                 ? WinogradForm::strided
+         : taps == 2                     ? WinogradForm::f42
+         : taps == 5                     ? WinogradForm::f25
          : a == ConvAlgorithm::winograd2 ? WinogradForm::f23
                                          : WinogradForm::f43;
 }
@@ -46,23 +57,28 @@ double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
   // filter; those of volumes come back from L3 for every frame.
   const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
   const bool volume = s.axes == 3;
-  const double number = g.taps == 5   ? 36
-                        : g.taps == 2 ? 20
-                                      : 50,
+  const bool strided = g.form == WinogradForm::strided;
+  const double number = g.taps == 5 ? 36
+                        : strided   ? 20
+                                    : 50,
                filter = g.planes() == 36 ? volume ? 500 : 45
                         : volume         ? 2000
-                        : g.taps == 2    ? 50
+                        : strided        ? 50
                                          : 100;
-  const int64_t width = kernels<float>().gemm_shape().width, c = round_up(s.c, width),
-                k = round_up(s.k, width);
-  const double tiles = double(g.count), filters = double(g.residues() * s.c * s.k * s.axis[0].kernel);
-  return g.planes() * ((2 * tiles + filter) * filters + number * tiles * double(g.residues() * c + k));
+  const int64_t stride = s.axis[2].stride, residues = stride * stride;
+  const int64_t width = kernels<float>().gemm_shape().width, k = round_up(s.k, width);
+  const int64_t joined = !strided && s.c <= kResidueChannels ? stride : 1,
+                c = round_up(s.c * joined, width) * (residues / joined);
+  const double tiles = double(g.count), filters = double(residues * s.c * s.k * s.axis[0].kernel);
+  // of the products, beside those with taps at infinity that are none
+  const double needed = 1 - double(g.taps * stride - s.axis[2].kernel) / double(g.reach * stride);
+  return g.planes() * ((2 * needed * needed * tiles + filter) * filters + number * tiles * double(c + k));
 }
 
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);
   const bool depthwise = s.c == s.groups && s.groups > 1;
-  const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w); };
+  const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w, direction); };
   switch (a) {
     case ConvAlgorithm::automatic: {
       if (depthwise) return ConvAlgorithm::depthwise;

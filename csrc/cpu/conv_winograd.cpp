@@ -1,6 +1,7 @@
 // Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5); for a
 // stride of 2 and 4 x 4 filters: F(3 x 3, 2 x 2). Forward and input gradient (the weight gradient:
-// conv_winograd_grad.cpp).
+// conv_winograd_grad.cpp). Forward with any other stride, too: by the taps that filters have per residue,
+// F(4 x 4, 2 x 2) among them.
 //
 //   V[e][tile][c] = transformed patches     U[e][c][k] = transformed filters     e < (m + taps - 1)^2
 //   S[e] = V[e] U[e], one small product per e; each tile of S turns into m x m results.
@@ -10,28 +11,18 @@
 // some channels of it, right before it is used. Rows of a channels-first image are first turned into a strip
 // with channels side by side, so that one set of transforms serves both layouts. The input gradient is the
 // same convolution of gy with the filters turned around. In a volume each frame is transformed once, and the
-// frames under a filter lie side by side as if they were channels. With a stride of
-// 2, positions modulo 2 of images and filters (their residues) are convolutions with unit stride: a forward
-// pass adds up those of x, as if they were channels; an input gradient threads those of gx together.
-#include "conv_winograd.h"
-
+// frames under a filter lie side by side as if they were channels. With a stride,
+// positions modulo the stride of images and filters (their residues) are convolutions with unit stride: a
+// forward pass adds up those of x, as if they were channels; an input gradient threads those of gx together.
 #include <algorithm>
 #include <limits>
 
-#include "../parallel.h"
+#include "conv_winograd_filters.h"
 
 namespace nn::cpu {
 namespace {
 
 constexpr int64_t kKeptFilters = int64_t(1) << 20;  // bytes of U that are made but once
-
-// Filters (k results, c channels, frames, taps) with dense taps, maybe turned around. The residues of a
-// stride are channels of a forward pass (see Image) and results (residue, k) of an input gradient.
-template <class T> struct Filters {
-  const T* p;
-  int64_t k_step, c_step, frame_step, frames;
-  bool turned;
-};
 
 // What a forward convolution needs, whoever asks: conv itself or the input gradient.
 template <class T> struct Plan {
@@ -47,6 +38,16 @@ template <class T> struct Plan {
   int64_t depth() const { return x.depth() * filters.frames; }                          // of the products
   int64_t result_columns() const { return round_up(k, kernels<T>().gemm_shape().nr); }  // of a residue
   int64_t columns() const { return stride * stride * result_columns(); }
+
+  // f(begin, end) of the parts of all depths that product e needs: transformed filters whose last tap is 0
+  // are 0 at infinity.
+  template <class F> void each_depth(int64_t e, int64_t depth, F f) const {
+    const int64_t row = x.stride * x.channels, some = filters.whole * x.channels;  // of residues
+    if (some == 0 || some == row) return f(0, depth);
+    if (e / tiles.reach == tiles.reach - 1) depth = filters.whole * row;
+    if (e % tiles.reach < tiles.reach - 1) return f(0, depth);
+    for (int64_t begin = 0; begin < depth; begin += row) f(begin, begin + some);
+  }
 };
 
 // u[e][c][nr] of frame `frame` of columns [k0, k0 + nr), channels [c0, c0 + count), planes u_step apart.
@@ -56,8 +57,7 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
   const int64_t nr = kern.gemm_shape().nr, side = p.tiles.side(), taps = side * side;
   constexpr int64_t kSome = 32;  // channels at a time
   const Filters<T>& f = p.filters;
-  const int64_t residue = k0 / p.result_columns(), residues = p.x.stride * p.x.stride,
-                stride = p.tiles.stride;
+  const int64_t residue = k0 / p.result_columns(), residues = f.residues, stride = p.tiles.stride;
   k0 %= p.result_columns();
   const int lanes = int(std::min(nr, p.k - k0));
   Workspace<T> w(size_t(kSome * taps * nr));
@@ -194,7 +194,8 @@ template <class T> struct KeptFilters {
     const int64_t frames = p.filters.frames, c = p.x.depth(), nr = kernels<T>().gemm_shape().nr;
     parallel_for(p.columns() / nr * frames, std::max<int64_t>(1, 128 / c), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        transform_filters<T>(p, i / frames * nr, i % frames, 0, p.x.channels, u + i * c * nr, plane);
+        transform_filters<T>(p, i / frames * nr, i % frames, 0, c / p.filters.residues, u + i * c * nr,
+                             plane);
     });
   }
 };
@@ -210,8 +211,10 @@ template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, con
   const double flops = 2.0 * double(v.tiles * (depth + 1) * columns);
   parallel_for(p.tiles.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
     for (int64_t e = e0; e < e1; ++e)
-      product<T>(from + e * v.plane(), v.deep, u + e * f.plane, f.panel, depth, v.tiles,
-                 p.stride > 1 ? columns : p.k, false, s + e * s_step, columns);
+      p.each_depth(e, depth, [&](int64_t d0, int64_t d1) {
+        product<T>(from + e * v.plane() + d0, v.deep, u + e * f.plane + d0 * nr, f.panel, d1 - d0, v.tiles,
+                   p.stride > 1 ? columns : p.k, d0 > 0, s + e * s_step, columns);
+      });
   });
   parallel_for(v.tiles, tiles_grain(p.tiles, c + columns), [&](int64_t i, int64_t j) {
     results<T>(p, s, s_step, columns, t0, d, 0, p.k, t0 + i, t0 + j);
@@ -285,45 +288,22 @@ template <class T> void run_panels(const Plan<T>& p) {
 }
 
 template <class T> void run(const Plan<T>& p) {
-  const bool plane = p.x.frames == 1 && p.filters.frames == 1 && p.tiles.stride == 1;
+  const bool plane = p.x.frames == 1 && p.filters.frames == 1 && p.x.stride == 1 && p.stride == 1;
   if (plane && p.tiles.planes() * p.x.channels * p.columns() * int64_t(sizeof(T)) > kKeptFilters)
     run_panels(p);
   else
     run_blocks(p);
 }
 
-// Filters whose taps are dense are read in place.
-template <class T> class DenseFilters {
- public:
-  DenseFilters(const ConvShape& s, const Field<const T>& w)
-      : in_place_(w.step[2] == 1 && w.step[1] == s.axis[2].kernel),
-        taps_{s.axis[0].kernel, s.axis[1].kernel, s.axis[2].kernel},
-        copy_(w, in_place_ ? 0 : s.k, s.c, taps_, w.step, {0, 1, 2}),
-        filters_{w.p, w.n, w.c, w.step[0], taps_[0], false} {
-    if (!in_place_) filters_ = {copy_, s.c * s.taps(), s.taps(), taps_[1] * taps_[2], taps_[0], false};
-  }
-  Filters<T> forward() const { return filters_; }
-  Filters<T> turned() const {
-    const Filters<T>& f = filters_;
-    return {f.p, f.c_step, f.k_step, f.frame_step, f.frames, true};
-  }
-
- private:
-  bool in_place_;
-  int64_t taps_[3];
-  TurnedFilter<T> copy_;
-  Filters<T> filters_;
-};
-
 }  // namespace
 
 template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
-  const DenseFilters<T> filters(s, p.w);
+  const Tiles tiles(form, s.n, s.axis[1].out, s.axis[2].out);
+  const DenseFilters<T> filters(s, p.w, tiles);
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
-  const Tiles tiles(form, s.n, h.out, w.out);
   run(Plan<T>{tiles,
-              {p.x, s.c, d.in, h.in, w.in, tiles.stride},
+              {p.x, s.c, d.in, h.in, w.in, w.stride, tiles.stride == w.stride ? kResidueChannels : s.c},
               d.low,
               h.low,
               w.low,
@@ -338,7 +318,7 @@ template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form
 
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
-  const DenseFilters<T> filters(s, p.w);
+  const DenseFilters<T> filters(s, p.w, WinogradSizes(form));
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   // Position i of a grid makes the pixels i * stride + residue - low.
   const int64_t stride = h.stride;

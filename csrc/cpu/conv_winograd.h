@@ -17,12 +17,12 @@ struct WinogradSizes {
   int m, taps, stride, reach;
   explicit WinogradSizes(WinogradForm f)
       : form(f),
-        m(f == WinogradForm::f43       ? 4
-          : f == WinogradForm::strided ? 3
-                                       : 2),
-        taps(f == WinogradForm::f25       ? 5
-             : f == WinogradForm::strided ? 2
-                                          : 3),
+        m(f == WinogradForm::f43 || f == WinogradForm::f42 ? 4
+          : f == WinogradForm::strided                     ? 3
+                                                           : 2),
+        taps(f == WinogradForm::f25                                 ? 5
+             : f == WinogradForm::strided || f == WinogradForm::f42 ? 2
+                                                                    : 3),
         stride(f == WinogradForm::strided ? 2 : 1),
         reach(m + taps - 1) {}
   int planes() const { return reach * reach; }
@@ -53,10 +53,10 @@ inline TileRun tile_run(const Tiles& g, int64_t t, int64_t end) {
 }
 
 // An image with channels that is read pixel by pixel; outside it there are zeros. Each residue of its pixels
-// modulo the stride is an image of its own: (c / 16, residue, c % 16) are its channels then.
+// modulo the stride is an image of its own: (c / group, residue, c % group) are its channels then.
 template <class T> struct Image {
   Field<const T> x;
-  int64_t channels, frames, height, width, stride;
+  int64_t channels, frames, height, width, stride, group = kResidueChannels;
   int64_t depth() const { return channels * stride * stride; }
 };
 
@@ -130,11 +130,15 @@ template <class T, class Kernel> void transform_tiles(const Tiles& g, const Imag
       } else {
         load_strip(x, image, h0, w0, rows, cols, c, some, static_cast<T*>(strip));
       }
-      for (int64_t u = 0; u < stride * stride; ++u, from += u % stride ? col : row - (stride - 1) * col) {
-        T* to = v.at(place + t - t0, channel0 + c * stride * stride + u * some);
+      // the residues of a row lie side by side if a pixel has these channels only
+      const int64_t joined = some == x.group && col == some ? stride : 1,
+                    column = c / x.group * stride * stride;
+      for (int64_t u = 0; u < stride * stride; u += joined) {
+        T* to = v.at(place + t - t0, channel0 + (column + u) * x.group + c % x.group);
+        const T* first = from + u / stride * row + u % stride * col;
         for (int64_t r = 0; r < run.length; ++r)
-          kernel(g.form, from + r * g.m * stride * col, row * stride, col * stride, some, to + r * v.deep,
-                 v.plane());
+          kernel(g.form, first + r * g.m * stride * col, row * stride, col * stride, some * joined,
+                 to + r * v.deep, v.plane());
       }
     }
     t += run.length;

@@ -5,8 +5,8 @@
 //   gw = G^T [ sum over tiles (A gy A^T) . (B^T d B) ] G
 //
 // F(4, 3) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error of 0,
-// +-1, +-2. F(2, 3) and F(3, 2) have 0, +-1 and infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz
-// et al. 2018 (1803.10986: the choice of points).
+// +-1, +-2. F(4, 2) has 0, +-1/sqrt 2, 2 and infinity; F(2, 3) and F(3, 2) 0, +-1 and infinity. Sources:
+// Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
 namespace nn {
 namespace {
 
@@ -29,6 +29,17 @@ template <class T> struct InputMap<T, 4> {
   static constexpr int in = 4, out = 4;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     t[0] = x[0] - x[2], t[1] = x[1] + x[2], t[2] = x[2] - x[1], t[3] = x[1] - x[3];
+  }
+};
+template <class T> struct InputMap<T, 5> {
+  static constexpr int in = 5, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> two = set1(T(2)), half = set1(T(0.5)), h = set1(kRoot<T> / 2);
+    const vec<T> e = fnma(two, x[2], x[3]), o = h * fnma(two, x[1], x[2]);
+    t[3] = fnma(half, x[1], x[3]);
+    t[0] = t[3] + fnma(two, x[2], x[0]);
+    t[1] = e + o, t[2] = e - o;
+    t[4] = fnma(two, t[3], fnma(half, x[2], x[4]));
   }
 };
 
@@ -64,6 +75,16 @@ template <class T> struct OutputMap<T, 2, 5> {
     t[1] = fma(set1(kRoot<T>), d2, fma(set1(kRoot<T> / 2), d1, x[5]));
   }
 };
+template <class T> struct OutputMap<T, 4, 2> {
+  static constexpr int in = 5, out = 4;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> s = x[1] + x[2], d = x[1] - x[2];
+    t[0] = (x[0] + s) + x[3];
+    t[1] = fma(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
+    t[2] = fma(set1(T(0.5)), s, set1(T(4)) * x[3]);
+    t[3] = fma(set1(kRoot<T> / 4), d, fma(set1(T(8)), x[3], x[4]));
+  }
+};
 
 template <class T, int M, int R> struct FilterMap;  // G
 template <class T> struct FilterMap<T, 4, 3> {
@@ -97,6 +118,17 @@ template <class T> struct FilterMap<T, 2, 5> {
     const vec<T> a = fma(two, x[0], fma(sixth, x[4], mid)), b = fma(r3, x[1], r6 * x[3]);
     const vec<T> c = fma(two, x[4], fma(sixth, x[0], mid)), d = fma(r3, x[3], r6 * x[1]);
     t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[4];
+  }
+};
+template <class T> struct FilterMap<T, 4, 2> {
+  static constexpr int in = 2, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const T h = kRoot<T> / 2;
+    const vec<T> o = set1(h) * x[1];
+    t[0] = x[0];
+    t[1] = set1(1 / (h - 2)) * (x[0] + o), t[2] = set1(1 / (-h - 2)) * (x[0] - o);
+    t[3] = fma(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]);
+    t[4] = x[1];
   }
 };
 
@@ -205,6 +237,8 @@ template <class T> void winograd_input(WinogradForm form, const T* x, int64_t ro
                                        int64_t channels, T* v, int64_t v_step) {
   if (form == WinogradForm::f23 || form == WinogradForm::strided)
     image_to_tile<T, InputMap<T, 4>>(x, row_step, col_step, channels, v, v_step);
+  else if (form == WinogradForm::f42)
+    image_to_tile<T, InputMap<T, 5>>(x, row_step, col_step, channels, v, v_step);
   else
     image_to_tile<T, InputMap<T, 6>>(x, row_step, col_step, channels, v, v_step);
 }
@@ -245,6 +279,8 @@ template <class T> void winograd_output(WinogradForm form, const T* s, int64_t s
     tile_to_image<T, OutputMap<T, 4, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else if (form == WinogradForm::f23)
     tile_to_image<T, OutputMap<T, 2, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+  else if (form == WinogradForm::f42)
+    tile_to_image<T, OutputMap<T, 4, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else if (form == WinogradForm::strided)
     tile_to_image<T, OutputMap<T, 3, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
   else
@@ -271,6 +307,8 @@ void winograd_filter(WinogradForm form, const T* w, int64_t w_step, int64_t lane
     square_to_square<T, FilterMap<T, 4, 3>>(w, w_step, lanes, u, u_step);
   else if (form == WinogradForm::f23)
     square_to_square<T, FilterMap<T, 2, 3>>(w, w_step, lanes, u, u_step);
+  else if (form == WinogradForm::f42)
+    square_to_square<T, FilterMap<T, 4, 2>>(w, w_step, lanes, u, u_step);
   else if (form == WinogradForm::strided)
     square_to_square<T, FilterMap<T, 3, 2>, 2>(w, w_step, lanes, u, u_step);
   else
