@@ -268,3 +268,11 @@ def test_where_nothing_counts_there_is_no_slope():
         assert np.isnan(loss.item())
         (gx,) = F.grad(loss, (x,), create_graph=True)
         assert not gx.data.any()
+
+
+def test_a_weight_that_waits_for_a_gradient_is_refused():
+    x, w = Tensor(randn(2, 3), requires_grad=True), Tensor(np.ones(3, np.float32), requires_grad=True)
+    for f in (F.cross_entropy, F.nll_loss):
+        with pytest.raises(ValueError, match=f"{f.__name__}: no gradient flows to weight"):
+            f(x, np.array([0, 2]), w)
+        f(x, np.array([0, 2]), w.detach()).backward()

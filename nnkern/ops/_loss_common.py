@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..device import like, to_ndarray
+from ..function import grad_mode
 from ..tensor import Tensor
 from .reduce import mean, sum
 from .shape import broadcast_to
@@ -49,6 +50,13 @@ def reduced(losses: Any, code: int) -> Any:
 def plain(op: str, x: Any) -> np.ndarray:
     """The array behind x, whatever kind it is: for labels, which no derivative goes through."""
     return x.data if isinstance(x, Tensor) else to_ndarray(x, op)
+
+
+def constant(op: str, weight: Any) -> Any:
+    """weight, which these losses give no gradient to: refused if it waits for one."""
+    if isinstance(weight, Tensor) and weight.requires_grad and grad_mode.enabled:
+        raise ValueError(f"{op}: no gradient flows to weight (shape {weight.shape}); pass weight.detach()")
+    return weight
 
 
 def float_labels(op: str, target: Any, x: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
-from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code, same_shape
+from ._loss_common import any_kind, constant, float_labels, plain, reduced, reduction_code, same_shape
 from ._loss_margin import (
     cosine_embedding_loss,
     margin_ranking_loss,
@@ -98,7 +98,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
     return CrossEntropy(ignore_index, reduction_code("cross_entropy", reduction), label_smoothing)(
-        x, target, weight
+        x, target, constant("cross_entropy", weight)
     )
 
 
@@ -133,6 +133,7 @@ def nll_loss(
     >>> print(nll_loss(np.log([[0.25, 0.75]]), np.array([0])).round(4))
     1.3863
     """
+    weight = constant("nll_loss", weight)
     return NLLLoss(ignore_index, reduction_code("nll_loss", reduction))(x, target, weight)
 
 
