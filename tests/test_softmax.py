@@ -100,6 +100,8 @@ def test_gumbel_softmax_samples_the_classes():
     np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-6)
     with pytest.raises(ValueError, match="tau must be greater than 0"):
         F.gumbel_softmax(p, tau=0)
+    with pytest.raises(TypeError, match="expected an array or Tensor, got list"):
+        F.softmax([1.0, 2.0], dtype=np.float32)
 
 
 def test_hard_samples_have_the_soft_gradient():

@@ -340,4 +340,4 @@ class AsType(Function):
 
 def astype(x: Any, dtype: Any) -> Any:
     """x in another dtype; a copy unless it already has that dtype."""
-    return x if x.dtype == np.dtype(dtype) else AsType(dtype)(x)
+    return x if getattr(x, "dtype", None) == np.dtype(dtype) else AsType(dtype)(x)
