@@ -132,16 +132,22 @@ template <int S, bool clean, class T> struct Taps {
   static constexpr int32_t kCount[18] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
 };
 
-// The cache lines that a strip of columns asks for: the first one asks for whole rows.
+// The cache lines that a strip of columns asks for: of short rows its own (negative), else the first strip
+// all of them.
 template <class T> NN_INLINE int64_t lines_of(int64_t j, int64_t row) {
-  return j == 0 && vec<T>::width > 1 ? (row * int64_t(sizeof(T)) + 63) / 64 : 0;
+  const int64_t bytes = row * int64_t(sizeof(T));
+  if (vec<T>::width == 1) return 0;
+  return bytes <= 128 ? -1 : j == 0 ? (bytes + 63) / 64 : 0;
 }
-// Asks for a row 4 KB behind, where rows and planes to come lie. Short rows: at once, two lines.
-template <int write, class T> NN_INLINE void fetch_row(const T* p, int64_t lines) {
-  constexpr int64_t line = 64 / sizeof(T);
-  if (lines == 0) return;
-  __builtin_prefetch(p + 64 * line, write), __builtin_prefetch(p + 65 * line, write);
-  for (int64_t i = 66; i < 64 + lines; ++i) __builtin_prefetch(p + i * line, write);
+// Asks for what lies 4 KB behind a vector of S numbers a lane, where rows and planes to come are.
+template <int write, int S, class T> NN_INLINE void fetch_row(const T* p, int64_t lines) {
+  constexpr int64_t line = 64 / sizeof(T), own = (S * vec<T>::width + line - 1) / line;
+  p += 64 * line;
+  if (lines < 0)
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < own; ++i) __builtin_prefetch(p + i * line, write);
+  else
+    for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(p + i * line, write);
 }
 
 // f(row, end, j, m) for bands of rows that stay in L1 and, within them, the vectors of a row of results
@@ -169,7 +175,7 @@ NN_INLINE void depthwise3_strip(const DepthwisePlane<T>& p, int64_t row, int64_t
   const int64_t x_lines = lines_of<T>(j, p.x_row), y_lines = lines_of<T>(j, p.y_row);
   const T* x = p.x + h * p.x_row + column;
   const auto next = [&] {
-    fetch_row<0>(x, x_lines);
+    fetch_row<0, S>(x, x_lines);
     taps.read(x, h >= 0 && h < p.in_h, v);
     ++h, x += p.x_row;
   };
@@ -178,7 +184,7 @@ NN_INLINE void depthwise3_strip(const DepthwisePlane<T>& p, int64_t row, int64_t
   vec<T> a = add_taps(w, 0, v, bias), b = bias;
   if constexpr (S == 1) next(), a = add_taps(w, 1, v, a), b = add_taps(w, 0, v, bias);
   for (; row < end; ++row, y += p.y_row) {
-    fetch_row<1>(y, y_lines);
+    fetch_row<1, 1>(y, y_lines);
     next();
     if constexpr (S == 1) {
       store(y, max(floor, add_taps(w, 2, v, a)), m);
@@ -224,12 +230,13 @@ template <bool odd_w, class T> NN_INLINE void depthwise3_spread_of(const Depthwi
       const T* x = p.x + row * p.x_row + column;
       a = load_where(within_a, x), b = load_where(within_b, x - 1);
     };
+    const int64_t x_lines = lines_of<T>(j, p.x_row), y_lines = lines_of<T>(j, p.y_row);
     vec<T> a0, b0, a1, b1;
     get(nearest_h - 1, a0, b0);
     for (int64_t h = 0; 2 * h < p.out_h; ++h, a0 = a1, b0 = b1) {
-      fetch_row<0>(p.x + h * p.x_row + j, lines_of<T>(j, p.x_row));
-      for (int64_t i = 0; i < 2; ++i)
-        fetch_row<1>(p.y + (2 * h + i) * p.y_row + 2 * j, lines_of<T>(j, p.y_row));
+      fetch_row<0, 1>(p.x + h * p.x_row + j, x_lines);
+      fetch_row<1, 2>(p.y + 2 * h * p.y_row + 2 * j, y_lines);
+      fetch_row<1, 2>(p.y + (2 * h + 1) * p.y_row + 2 * j, y_lines);
       get(h + nearest_h, a1, b1);
       const vec<T> c0 = odd_w ? b0 : a0, c1 = odd_w ? b1 : a1;
       const vec<T> a = odd_h ? a0 : a1, b = odd_h ? b0 : b1, c = odd_h ? c0 : c1;
@@ -257,10 +264,9 @@ template <int S, class T> NN_INLINE void depthwise3_products(const DepthwisePlan
 #pragma GCC unroll 9
   for (int t = 0; t < 9; ++t) sums[t] = zero;
   int64_t h = row * S - p.low_h;
-  const int64_t x_lines = lines_of<T>(j, p.x_row), y_lines = lines_of<T>(j, p.y_row);
   const T* x = p.x + h * p.x_row + column;
   const auto next = [&] {
-    fetch_row<0>(x, x_lines);
+    if (j == 0) fetch<0>(x, p.x_row);
     taps.read(x, h >= 0 && h < p.in_h, v);
     ++h, x += p.x_row;
   };
@@ -276,14 +282,14 @@ template <int S, class T> NN_INLINE void depthwise3_products(const DepthwisePlan
     add(a, 0), next(), add(a, 1);
     for (; ++row < end; a = b) {
       gy += p.y_row, b = load(gy, m);
-      fetch_row<0>(gy, y_lines);
+      if (j == 0) fetch<0>(gy, p.y_row);
       add(b, 0), next(), add(b, 1), add(a, 2);
     }
     next(), add(a, 2);
   } else {
     for (; row < end; ++row, gy += p.y_row) {
       const vec<T> g = load(gy, m);
-      fetch_row<0>(gy, y_lines);
+      if (j == 0) fetch<0>(gy, p.y_row);
       add(g, 0), next(), add(g, 1), next(), add(g, 2);
     }
   }
