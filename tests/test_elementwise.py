@@ -33,24 +33,22 @@ def test_layouts(layout):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_results_beyond_the_caches(dtype):
-    """Results of 16 MB are stored past the caches: the same bits as piece by piece (one thread each), wherever rows start."""
+    """Results of 16 MB may be stored past the caches: the same bits as piece by piece (one thread each), wherever rows start."""
     n = (16 << 20) // np.dtype(dtype).itemsize
     for shape in ((n + 5,), (3, n // 3 + 7)):
-        x, y = randn(*shape).astype(dtype), np.full(shape[-1:], 1.5, dtype)
+        x = randn(*shape).astype(dtype)
         room = np.full((x.size + 1,), 7, dtype)
         out = room[1:].reshape(shape)  # starts at no multiple of a register
         pieces = [np.array(p) for p in np.array_split(x.reshape(-1), 9)]
         for isa in each_isa():
-            expected = np.concatenate([_cpu.tanh_forward(p) for p in pieces])
-            np.testing.assert_array_equal(_cpu.tanh_forward(x).reshape(-1), expected, err_msg=isa)
-            np.testing.assert_array_equal(_cpu.mul_forward(x, y), x * dtype(1.5), err_msg=isa)
-            _cpu.softplus_forward(x, 1.0, 20.0, out)
-            np.testing.assert_array_equal(
-                out.reshape(-1), np.concatenate([_cpu.softplus_forward(p, 1.0, 20.0) for p in pieces])
-            )
+            expected = np.concatenate([_cpu.sigmoid_forward(p) for p in pieces])
+            np.testing.assert_array_equal(_cpu.sigmoid_forward(x).reshape(-1), expected, err_msg=isa)
+            expected = np.concatenate([_cpu.silu_forward(p) for p in pieces])
+            _cpu.silu_forward(x, out)
+            np.testing.assert_array_equal(out.reshape(-1), expected, err_msg=isa)
             assert room[0] == 7
             _cpu.neg_forward(out, out)
-            assert -80 < out.min() < out.max() < 0
+            np.testing.assert_array_equal(out.reshape(-1), -expected, err_msg=isa)
 
 
 @pytest.mark.parametrize("name", [n for n in UNARY if n not in STEPS])

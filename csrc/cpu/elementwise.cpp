@@ -6,6 +6,11 @@
 namespace nn::cpu {
 namespace {
 
+bool may_stream(Unary f, Dtype t) {
+  return t == Dtype::f32 && (f == Unary::exp || f == Unary::exp2 || f == Unary::log || f == Unary::log2 ||
+                             f == Unary::log10 || f == Unary::sigmoid || f == Unary::silu);
+}
+
 Array unary(const char* op, Unary which, const View& x, const OptView& out) {
   const bool exact = which == Unary::neg || which == Unary::abs || which == Unary::sign ||
                      which == Unary::square || which == Unary::relu;
@@ -18,12 +23,14 @@ Array unary(const char* op, Unary which, const View& x, const OptView& out) {
       dispatch(x.dtype, [&](auto t) {
         using T = decltype(t);
         auto kernel = kernels<T>().unary;
-        run_loop(w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
-                 [=](const T* a, int step, const T*, int, T* z, int64_t n) {
-                   if (step == 1) return kernel(int(which), a, z, n);
-                   kernel(int(which), a, z, n ? 1 : 0);
-                   std::fill(z, z + n, *z);
-                 });
+        run_loop(
+            w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
+            [=](const T* a, int step, const T*, int, T* z, int64_t n) {
+              if (step == 1) return kernel(int(which), a, z, n);
+              kernel(int(which), a, z, n ? 1 : 0);
+              std::fill(z, z + n, *z);
+            },
+            may_stream(which, x.dtype));
       });
       return;
     }
