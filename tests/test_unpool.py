@@ -128,6 +128,11 @@ def test_messages():
         nnkern.fractional_max_pool2d(randn(1, 1, 6, 6), 2)
     with pytest.raises(ValueError, match=r"_random_samples must have the shape \(N, C, spatial axes\)"):
         nnkern.fractional_max_pool2d(randn(1, 1, 6, 6), 2, 3, _random_samples=np.zeros((1, 1, 3), np.float32))
+    for bad in (-0.1, 1.5, np.nan):
+        with pytest.raises(ValueError, match="_random_samples must lie between 0 and 1"):
+            nnkern.fractional_max_pool2d(
+                randn(1, 1, 6, 6), 2, 3, _random_samples=np.full((1, 1, 2), bad, np.float32)
+            )
 
 
 def test_layers_are_torchs():

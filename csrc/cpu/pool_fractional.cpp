@@ -123,6 +123,12 @@ Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const
   const Laid from(x, false, true);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
+    for (int64_t i = 0; i < samples.size(); ++i) {
+      const int64_t n = i / (s.axes * x.shape[1]), c = i / s.axes % x.shape[1], axis = i % s.axes;
+      const T sample = samples.as<T>()[n * samples.step(0) + c * samples.step(1) + axis * samples.step(2)];
+      if (!(sample >= 0 && sample <= 1))
+        fail(kOp, "_random_samples must lie between 0 and 1", {{"_random_samples", samples}});
+    }
     parallel_for(x.shape[0] * x.shape[1], std::max<int64_t>(1, kGrain / (count * s.taps())),
                  [&](int64_t begin, int64_t end) {
                    Plane<T> p(s);
