@@ -20,10 +20,6 @@ bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
   return filled(pixels);
 }
 
-}  // namespace
-
-namespace {
-
 // The form that serves all three directions.
 bool strided_form(const ConvShape& s) {
   return s.axis[2].stride == 2 && s.axis[2].kernel == 4 && s.c % kStripChannels == 0;

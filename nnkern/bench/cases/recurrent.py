@@ -11,27 +11,32 @@ import nnkern
 from ..case import FUNCTION_FLOPS, Case, random, torch_module
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-# T, N, I, H; whether it runs under --full only
+# T, N, I, H, directions; whether it runs under --full only
 SHAPES = (
-    ((50, 1, 64, 64), False),
-    ((50, 32, 64, 128), True),
-    ((64, 32, 256, 256), False),
-    ((64, 64, 256, 512), True),
-    ((32, 8, 512, 1024), True),
+    ((50, 1, 64, 64, 1), False),
+    ((50, 32, 64, 128, 1), True),
+    ((64, 32, 256, 256, 1), False),
+    ((64, 64, 256, 512, 1), True),
+    ((32, 8, 512, 1024, 1), True),
+    ((50, 4, 64, 128, 2), True),
 )
 
 
-def _weights(kind: str, inputs: int, units: int) -> list[Any]:
+def _weights(kind: str, inputs: int, units: int, directions: int) -> list[Any]:
+    """Four of each direction, one direction after the other."""
     g, scale = GATES[kind], units**-0.5
-    return [
-        random(*shape, seed=i) * np.float32(scale)
-        for i, shape in enumerate([(g * units, inputs), (g * units, units), (g * units,), (g * units,)])
-    ]
+    shapes = [(g * units, inputs), (g * units, units), (g * units,), (g * units,)] * directions
+    return [random(*shape, seed=i) * np.float32(scale) for i, shape in enumerate(shapes)]
+
+
+def _entries(weights: list[Any]) -> list[nnkern.RecurrentWeights]:
+    return [nnkern.RecurrentWeights(*weights[i : i + 4]) for i in range(0, len(weights), 4)]
 
 
 def _module(kind: str, weights: list[Any]) -> Any:
     torch = torch_module()
-    module = getattr(torch.nn, kind.upper())(weights[0].shape[1], weights[1].shape[1])
+    layer, (inputs, units) = getattr(torch.nn, kind.upper()), (w.shape[1] for w in weights[:2])
+    module = layer(inputs, units, bidirectional=len(weights) > 4)
     with torch.no_grad():
         for p, w in zip(module._flat_weights, weights):
             p.copy_(torch.from_numpy(w))
@@ -66,11 +71,15 @@ def _numpy(kind: str, x: Any, weights: list[Any]) -> Any:
 
 def _forward(kind: str, shape: tuple[int, ...]) -> Any:
     def candidates() -> dict:
-        steps, batch, inputs, units = shape
-        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units)
-        layer = getattr(nnkern, kind)
-        entry = [nnkern.RecurrentWeights(*weights)]
-        found = {"nnkern": lambda: layer(x, entry)[0], "numpy": lambda: _numpy(kind, x, weights)}
+        steps, batch, inputs, units, directions = shape
+        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units, directions)
+        layer, entries, both = getattr(nnkern, kind), _entries(weights), directions > 1
+
+        def numpy() -> Any:
+            y = _numpy(kind, x, weights[:4])
+            return np.concatenate([y, _numpy(kind, x[::-1], weights[4:])[::-1]], 2) if both else y
+
+        found = {"nnkern": lambda: layer(x, entries, bidirectional=both)[0], "numpy": numpy}
         if torch := torch_module():
             module, tx = _module(kind, weights), torch.from_numpy(x)
 
@@ -86,17 +95,17 @@ def _forward(kind: str, shape: tuple[int, ...]) -> Any:
 
 def _training(kind: str, shape: tuple[int, ...]) -> Any:
     def candidates() -> dict:
-        steps, batch, inputs, units = shape
-        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units)
-        gy = random(steps, batch, units, seed=9)
-        layer = getattr(nnkern, kind)
+        steps, batch, inputs, units, directions = shape
+        x, weights = random(steps, batch, inputs), _weights(kind, inputs, units, directions)
+        gy = random(steps, batch, directions * units, seed=9)
+        layer, both = getattr(nnkern, kind), directions > 1
         ours = [nnkern.Tensor(a, requires_grad=True) for a in (x, *weights)]
-        entry = [nnkern.RecurrentWeights(*ours[1:])]
+        entries = _entries(ours[1:])
 
         def step() -> Any:
             for t in ours:
                 t.grad = None
-            layer(ours[0], entry)[0].backward(gy)
+            layer(ours[0], entries, bidirectional=both)[0].backward(gy)
             return [t.grad for t in ours]
 
         found = {"nnkern": step}
@@ -117,27 +126,27 @@ def _training(kind: str, shape: tuple[int, ...]) -> Any:
 
 def _work(kind: str, shape: tuple[int, ...], passes: int) -> tuple[float, float]:
     """Operations and bytes: the products, once forward and twice backward, and the gates' functions."""
-    steps, batch, inputs, units = shape
-    rows, g = steps * batch, GATES[kind]
+    steps, batch, inputs, units, directions = shape
+    rows, g = steps * batch, GATES[kind] * directions
     functions = {
         "rnn": ("tanh",),
         "gru": ("sigmoid",) * 2 + ("tanh",),
         "lstm": ("sigmoid",) * 3 + ("tanh",) * 2,
     }
     flops = passes * 2.0 * rows * g * units * (inputs + units)
-    flops += rows * units * sum(FUNCTION_FLOPS[f] for f in functions[kind])
-    return flops, 4.0 * passes * (rows * (inputs + units) + g * units * (inputs + units))
+    flops += rows * directions * units * sum(FUNCTION_FLOPS[f] for f in functions[kind])
+    return flops, 4.0 * passes * (rows * (inputs + directions * units) + g * units * (inputs + units))
 
 
 def cases() -> list[Case]:
     found = []
     for kind in GATES:
         for shape, full in SHAPES:
-            name = "{} x {} x {}, {} units".format(*shape)
+            name = "{} x {} x {}, {} units".format(*shape) + ", two directions" * (shape[4] > 1)
             for what, make, passes in (("", _forward, 1), (", training", _training, 3)):
                 found.append(
                     Case(kind, name + what, make(kind, shape), *_work(kind, shape, passes), full=full)
                 )
-        name, decode = "one step, batch 1, 128 units", (1, 1, 64, 128)
+        name, decode = "one step, batch 1, 128 units", (1, 1, 64, 128, 1)
         found.append(Case(kind, name, _forward(kind, decode), *_work(kind, decode, 1)))
     return found
