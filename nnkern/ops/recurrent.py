@@ -38,6 +38,19 @@ class RecurrentWeights(NamedTuple):
 _ABSENT = (None,) * 6  # weights of a second direction
 
 
+def _run(inputs: Any, lengths: Any, mask: Any, cell: int, batch_first: bool, save: int) -> Any:
+    """y, h_n, c_n, all cells (save > 0) and gates (save > 1) of one layer; inputs as Recurrent takes them."""
+    if len(inputs) == 9:
+        inputs += _ABSENT
+    return Function.kernels.recurrent_forward(*inputs, lengths, mask, cell, batch_first, save)
+
+
+def _wanted(found: Any, cell: int, save: int) -> Any:
+    if cell != LSTM:
+        return found[:2]
+    return found[:4] if save else found[:3]
+
+
 class Recurrent(Function):
     """One layer, in one or two directions. Inputs: x, h0, c0, and the six weights of each direction."""
 
@@ -51,17 +64,12 @@ class Recurrent(Function):
     def name(self) -> str:
         return ("rnn", "rnn", "lstm", "gru", "gru")[self.cell]
 
-    def forward(self, x: Any, h0: Any, c0: Any, *weights: Any) -> Any:
-        save = self.save
-        y, h_n, c_n, cells, gates = self.kernels.recurrent_forward(
-            x, h0, c0, *weights, *(_ABSENT if self.directions == 1 else ()), self.lengths, self.mask, self.cell,
-            self.batch_first, save,
-        )  # fmt: skip
-        if save == 2:
-            self.saved = (x, h0, c0, *weights, y, cells, gates)
-        if self.cell != LSTM:
-            return y, h_n
-        return (y, h_n, c_n, cells) if save else (y, h_n, c_n)
+    def forward(self, *inputs: Any) -> Any:
+        found = _run(inputs, self.lengths, self.mask, self.cell, self.batch_first, self.save)
+        if self.save == 2:
+            y, _, _, cells, gates = found
+            self.saved = (*inputs, y, cells, gates)
+        return _wanted(found, self.cell, self.save)
 
     def backward(self, *gys: Any) -> Any:
         count = 3 + 6 * self.directions
@@ -116,15 +124,11 @@ class RecurrentCell(Recurrent):
         return plain.step(self.cell, linear(x, w.w_ih, w.b_ih), h, c, w)
 
 
-_UNTAPED = {np.ndarray, type(None)}
+_PLAIN = {np.ndarray, type(None)}
 
 
 def _taped(inputs: Any) -> bool:
-    if grad_mode.enabled:
-        for x in inputs:
-            if type(x) not in _UNTAPED and isinstance(x, Tensor) and x.requires_grad:
-                return True
-    return False
+    return grad_mode.enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
 
 
 def _weights(op: str, weights: Any, count: int) -> list[RecurrentWeights]:
@@ -211,8 +215,12 @@ def _stacked(
             )
             mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
         inputs = (x, h, c, *side[0]) if directions == 1 else (x, h, c, *side[0], *side[1])
-        save = 2 if _taped(inputs) else int(return_cells)
-        found = Recurrent(cell, directions, lengths, mask, batch_first, save)(*inputs)
+        save = int(return_cells)
+        if _PLAIN.issuperset(map(type, inputs)):  # the shortest way: a step may take a microsecond
+            found = _wanted(_run(inputs, lengths, mask, cell, batch_first, save), cell, save)
+        else:
+            save = 2 if _taped(inputs) else save
+            found = Recurrent(cell, directions, lengths, mask, batch_first, save)(*inputs)
         if num_layers == 1 and ndim == 3:
             return found
         x, *last = found
