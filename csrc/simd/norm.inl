@@ -47,6 +47,7 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
     for (int64_t i0 = 0; i0 < n; i0 += piece) {
       const int64_t some = n - i0 < piece ? n - i0 : piece;
       each_slot<w>(some, [&](int64_t i, int s, int k) {
+        if (w > 1 && rows == 1) __builtin_prefetch(x + i0 + i + 16384 / sizeof(T));  // of the next tile
         const vec<T> d = only(load(x + r * step + i0 + i, k) - c, k);
         p[s] = p[s] + d, q[s] = fma(d, d, q[s]);
       });
