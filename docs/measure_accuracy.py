@@ -19,7 +19,9 @@ TEXT = """# Accuracy
 
 The largest error found, in units in the last place (ulp) of the true value, which comes from 40-digit arithmetic; 4,500 random
 arguments per function and dtype, over [-80, 80] (logarithms and roots: e^-60 to e^60, and close to 1). Results that are
-denormal, or nearly, are left out: denormals count as zero. The bound that the tests hold is 2.5 ulp.
+denormal, or nearly, are left out: denormals count as zero. The bound that the tests hold on these is 2.5 ulp. Three million
+arguments, against 64-bit mantissas, find more in a few places: `mish` 3.7 below -10, `softplus` and `logsigmoid` of float64 2.7,
+`tanh` 2.6 near 0, and `cos` of float32 8 ulp at the one number closest to 3 pi / 2, where it is 1.2e-8.
 
 `python docs/measure_accuracy.py` makes this page.
 
