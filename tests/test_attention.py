@@ -266,6 +266,9 @@ def test_leading_axes(lead):
     q, k, v = randn(*lead, 5, 4), randn(*lead, 6, 4, seed=1), randn(*lead, 6, 3, seed=2)
     flat = [np.ascontiguousarray(x.reshape(-1, 1, *x.shape[-2:])) for x in (q, k, v)]
     np.testing.assert_array_equal(sdpa(q, k, v), sdpa(*flat).reshape(*lead, 5, 3))
+    if torch:
+        theirs = torch.nn.functional.scaled_dot_product_attention
+        assert_close(sdpa(q, k, v), theirs(*map(torch.from_numpy, (q, k, v))).numpy(), "chain", 4)
     shared = sdpa(q, k[..., :1, :, :], v) if len(lead) > 1 else sdpa(q, k, v)
     assert shared.shape == (*lead, 5, 3)
 

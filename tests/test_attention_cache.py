@@ -61,10 +61,12 @@ def test_what_a_cache_refuses_leaves_it_as_it_was(window):
 
 
 @needs_torch
-def test_a_cache_of_torch_tensors():
-    cache, x = F.KVCache(1, 2, 4), randn(1, 2, 3, 4)
+@pytest.mark.parametrize("window", [None, 1, 3, 8])
+def test_torch_tensors(window):
+    cache, x = F.KVCache(1, 2, 4, window=window), randn(1, 2, 3, 4)
     theirs = torch.from_numpy(x)
     assert type(cache.attend(theirs, x, x)) is torch.Tensor
+    assert isinstance(F.rope(theirs), torch.Tensor)
     theirs = theirs.clone().requires_grad_()
     with pytest.raises(TypeError, match="KVCache: a torch tensor that requires grad"):
         cache.attend(theirs, x, x)
