@@ -4,7 +4,8 @@
 //
 // Summed over frames of a volume, too, for each frame of the filters. gU is made in squares of channels by
 // filters that stay in L2 until they are turned; only where V and Z of all tiles are too large for the cache,
-// squares wait in memory for the next tiles.
+// squares wait in memory for the next tiles. Threads share the squares, or where these are few the tiles:
+// sums of a fixed number of shares are added up in order.
 #include <algorithm>
 
 #include "../parallel.h"
@@ -14,6 +15,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kSide = 64;  // of a square: channels and filters
+constexpr int64_t kShares = 4;
 template <class T> constexpr int64_t kSquareStep = kSide * kSide + 64 / int64_t(sizeof(T));  // see plane_step
 
 // The tiles at hand: rows [frame][tile] of V and Z, `tiles` a frame, frames of x and of gy.
@@ -118,6 +120,16 @@ template <class T> void fill(Squares<T>& q, const Image<T>& x, const Image<T>& g
   });
 }
 
+// u[0] += the squares of all other shares, `step` apart.
+template <class T> void add_shares(const Square& a, int64_t planes, int64_t shares, int64_t step, T* u) {
+  const int64_t count = (a.c - 1) * kSide + a.k;
+  parallel_for(planes, std::max<int64_t>(1, 65536 / (shares * count)), [&](int64_t begin, int64_t end) {
+    for (int64_t e = begin; e < end; ++e)
+      for (int64_t i = 1; i < shares; ++i)
+        kernels<T>().add_to(u + i * step + e * kSquareStep<T>, u + e * kSquareStep<T>, count);
+  });
+}
+
 }  // namespace
 
 template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm form) {
@@ -128,36 +140,45 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
   const int64_t planes = g.planes(), c_deep = std::min(x.depth(), kSide), k_deep = std::min(s.k, kSide);
   const int64_t c = round_up(x.depth(), c_deep), k = round_up(s.k, k_deep);
   // Blocks of tiles and frames don't depend on the number of threads: sums are made in the same order.
+  const int64_t squares = c / c_deep * (k / k_deep) * d.kernel, size = planes * kSquareStep<T>;
   const bool small = c <= kSide && s.k <= kSide;  // one square, which waits in L2
   const int64_t fit = (int64_t(small ? 1 : 2) << 20) / (planes * (c + k) * int64_t(sizeof(T)));
-  const int64_t group = std::min(d.out, std::max(fit / g.cols, int64_t(8)));
+  const int64_t groups = ceil_div(d.out, std::max(fit / g.cols, int64_t(8))), group = ceil_div(d.out, groups);
   int64_t block = std::max(fit / group, ceil_div(64, group));
   if (d.out > 1) block = std::max(block, g.cols);
-  block = ceil_div(g.count, ceil_div(g.count, block));
-  Workspace<T> v(TileStore<T>::size(planes, block * std::min(d.in, group + d.kernel - 1), c_deep, c)),
-      z(TileStore<T>::size(planes, block * group, k_deep, k));
-  Squares<T> q = {g, s, x.depth(), {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
-  const int64_t squares = q.rows() * q.cols() * d.kernel, size = planes * kSquareStep<T>;
-  const bool once = block >= g.count && group >= d.out;
-  Workspace<T> waiting(size_t(once ? 1 : squares * size));
-  for (int64_t t0 = 0; t0 < g.count; t0 += block)
-    for (int64_t d0 = 0; d0 < d.out; d0 += group) {
+  const int64_t blocks = ceil_div(g.count, block);
+  const int64_t shares = squares < kShares && blocks >= kShares ? kShares : 1;
+  block = ceil_div(g.count, round_up(blocks, shares));
+  const int64_t steps = ceil_div(g.count, block) * groups;
+  Workspace<T> waiting(size_t(steps > 1 ? shares * squares * size : 1));
+  parallel_for(shares, 1, [&](int64_t share, int64_t) {
+    Workspace<T> v(TileStore<T>::size(planes, block * std::min(d.in, group + d.kernel - 1), c_deep, c)),
+        z(TileStore<T>::size(planes, block * group, k_deep, k));
+    Squares<T> q = {g, s, x.depth(), {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
+    const int64_t first = steps * share / shares, end = steps * (share + 1) / shares;
+    for (int64_t i = first; i < end; ++i) {
+      const int64_t t0 = i / groups * block, d0 = i % groups * group;
       q.tiles = std::min(block, g.count - t0);
       q.gy = {d0, std::min(d0 + group, d.out)};
       q.x.first = std::min(std::max<int64_t>(0, d0 - d.low), d.in);
       q.x.last = std::max(q.x.first, std::min(d.in, q.gy.last - 1 - d.low + d.kernel));
       fill(q, x, gy, t0);
-      const bool before = t0 + d0 > 0, last = t0 + block >= g.count && q.gy.last == d.out;
-      parallel_for(squares, squares >= 2 * num_threads() ? 1 : squares, [&](int64_t begin, int64_t end) {
-        Workspace<T> one(size_t(once ? size : 1));
-        for (int64_t i = begin; i < end; ++i) {
-          const Square a(q, i);
-          T* u = once ? one : waiting + i * size;
-          add_products<T>(q, a, before, u);
-          if (last) finish_square<T>(q, a, u, p.gw);
+      parallel_for(squares, squares >= 2 * num_threads() ? 1 : squares, [&](int64_t a, int64_t b) {
+        Workspace<T> one(size_t(steps == 1 ? size : 1));
+        for (; a < b; ++a) {
+          T* u = steps == 1 ? one : waiting + (share * squares + a) * size;
+          add_products<T>(q, Square(q, a), i > first, u);
+          if (shares == 1 && i + 1 == end) finish_square<T>(q, Square(q, a), u, p.gw);
         }
       });
     }
+  });
+  const Squares<T> q = {g, s, x.depth(), {}, {}, 0, {0, 0}, {0, 0}};
+  for (int64_t i = 0; i < squares && shares > 1; ++i) {
+    T* u = waiting + i * size;
+    add_shares<T>(Square(q, i), planes, shares, squares * size, u);
+    finish_square<T>(q, Square(q, i), u, p.gw);
+  }
 }
 
 template void conv_winograd(const ConvWeightGrad<float>&, WinogradForm);
