@@ -96,7 +96,8 @@ def test_nearest_takes_any_dtype(dtype):
 
 
 BYTE_SIZES = [((7, 9), (14, 18)), ((7, 9), (5, 30)), ((40, 33), (9, 8)), ((5, 6), (5, 17)), ((5, 6), (13, 6)), ((5, 6), (5, 6)),
-              ((1, 1), (3, 4)), ((2, 2), (1, 3)), ((3, 70), (2, 9)), ((65, 3), (130, 600))]  # fmt: skip
+              ((1, 1), (3, 4)), ((2, 2), (1, 3)), ((3, 70), (2, 9)), ((65, 3), (130, 600)), ((129, 64), (64, 63)),
+              ((16, 15), (33, 17)), ((600, 20), (91, 31)), ((300, 16), (700, 5))]  # fmt: skip
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9, 16])
@@ -121,8 +122,7 @@ def test_bytes_equal_the_reference(kind):
     reference = backends.load("reference")
     for (shape, out), channels in itertools.product(BYTE_SIZES, (1, 3, 17)):
         t = [fixed_table(kind.rstrip("+"), n, o, False, None, kind.endswith("+")) for n, o in zip(shape, out)]
-        real = np.result_type(*(one.weight for one in t))
-        args = [a for f, i, w, _ in t for a in (f, i, w.astype(real))], [one.bits for one in t]
+        args = [a for one in t for a in one[:3]], [one.bits for one in t]
         x = rng(channels, *shape).integers(0, 256, (2, channels, *shape), np.uint8)
         want = reference.interpolate_u8_forward(x, *args)
         for v in (x, np.asfortranarray(x), x[:, :, ::-1].copy()[:, :, ::-1], channels_last(x)):
@@ -224,6 +224,12 @@ def test_same_bits_for_any_number_of_threads():
 
 X = randn(2, 3, 4, 5)
 X8 = np.zeros(X.shape, np.uint8)
+
+
+def scaled(factor, dtype=np.float32):
+    return [a if a.dtype == np.int64 else (a * factor).astype(dtype) for a in BYTES]
+
+
 BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None, False)[:3]]
 
 
@@ -246,6 +252,9 @@ BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None
         (lambda: _cpu.interpolate_u8_forward(X, BYTES, (14, 14)), TypeError, "x must be uint8, not float32"),
         (lambda: _cpu.interpolate_u8_forward(X8[:, :, :2], BYTES, (14, 14)), ValueError, "outside x"),
         (lambda: _cpu.interpolate_u8_forward(X8, BYTES, (14, 99)), ValueError, "0 to 22 bits"),
+        (lambda: _cpu.interpolate_u8_forward(X8, scaled(1, np.float64), (14, 14)), TypeError, "must be float32"),
+        (lambda: _cpu.interpolate_u8_forward(X8, scaled(4), (14, 14)), ValueError, "whole numbers of 16 bits"),
+        (lambda: _cpu.interpolate_u8_forward(X8, scaled(1e-5), (14, 14)), ValueError, "whole numbers of 16 bits"),
         (lambda: F.interpolate(None, 2), TypeError, "interpolate: expected an array"),
         (lambda: _cpu.interpolate_forward(X, tables(X.shape, (2, 2), "linear")[:3]), ValueError, "a table of three arrays"),
         (lambda: _cpu.interpolate_forward(X[:, :, :2, :2], tables(X.shape, (2, 2), "linear")), ValueError, "outside x"),

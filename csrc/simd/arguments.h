@@ -52,6 +52,14 @@ template <class T> struct ResampleTable {
   const T* weight;
 };
 
+// Rows of bytes as weighed sums of rows: output o is the sum of the pairs [first[o], first[o + 1]), of the
+// rows at row[2 p] and row[2 p + 1] by the low and the high 16 bits of weight[p]; over 2^bits, rounded.
+struct ByteTable {
+  const int64_t *first, *row;
+  const int32_t* weight;
+  int bits;
+};
+
 // How a row of `in` numbers becomes one of `out`, `low` of them in front: places of the first and of the last
 // register of y among those of x (from 0, and from the register's width on), -1 for `value`.
 template <class T> struct Surround {

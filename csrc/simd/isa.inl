@@ -18,6 +18,7 @@
 #include "gemm.inl"
 #include "grid_sample.inl"
 #include "interpolate.inl"
+#include "interpolate_u8.inl"
 #include "loss.inl"
 #include "optim.inl"
 #include "pool_fractional.inl"

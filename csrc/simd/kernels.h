@@ -217,6 +217,10 @@ namespace nn {
   NN_KERNEL(combine_rows, void, (const T* const* x, const int64_t* first, const T* weight, int64_t rows, int64_t n, T* y))     \
   NN_KERNEL(resample_pixels, void, (const T* const* x, const T* row_weight, int64_t rows, const int32_t* index,                \
                                     const T* weight, int64_t count, int64_t n, int64_t inner, T* y))                           \
+  NN_KERNEL(byte_lanes, int, ())                                                                                               \
+  NN_KERNEL(turn_bytes, void, (const uint8_t* x, int64_t x_step, int64_t rows, int64_t n, uint8_t* y, int64_t y_step))         \
+  NN_KERNEL(combine_bytes, void, (const ByteTable& t, int64_t begin, int64_t end, const uint8_t* x, int64_t skip, int64_t n,   \
+                                  uint8_t* y))                                                                                 \
   NN_KERNEL(quads_sample, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* y))      \
   NN_KERNEL(quads_scatter, void, (const T* gy, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* gx))         \
   NN_KERNEL(quads_dot, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n,               \

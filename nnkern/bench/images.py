@@ -13,12 +13,19 @@ from .case import random, torch_module
 
 
 def beside_torch(
-    ours: Callable[..., Any], theirs: Callable[..., Any], shape: tuple[int, ...], last: bool, *others: Any
+    ours: Callable[..., Any],
+    theirs: Callable[..., Any],
+    shape: tuple[int, ...],
+    last: bool,
+    *others: Any,
+    picture: bool = False,
 ) -> Callable[[], dict]:
-    """ours(x, *others) and theirs(torch, x, *others); last: our x is channels-last too."""
+    """ours(x, *others) and theirs(torch, x, *others); last: our x is channels-last too; picture: x is uint8."""
 
     def candidates() -> dict:
         x = random(*shape)
+        if picture:
+            x = np.clip(64 * x + 128, 0, 255).astype(np.uint8)
         mine = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1) if last else x
         found = {"nnkern": lambda: ours(mine, *others)}
         if torch := torch_module():

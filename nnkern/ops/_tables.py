@@ -154,6 +154,4 @@ def fixed_table(
     while bits < 22 and int(0.5 + largest * 2 ** (bits + 1)) < 2**15:
         bits += 1
     fixed = np.trunc(np.copysign(0.5, t.weight) + t.weight * 2**bits)
-    largest = float(np.add.reduceat(np.abs(fixed), t.first[:-1]).max())
-    exact = 255 * largest + 2 ** (bits - 1) <= 2**24  # in float32
-    return FixedTable(t.first, t.index, fixed.astype(np.float32 if exact else np.float64), bits)
+    return FixedTable(t.first, t.index, fixed.astype(np.float32), bits)

@@ -45,8 +45,7 @@ class ResampleBytes(Function):
         self.tables = tables
 
     def forward(self, x: Any) -> Any:
-        real = np.result_type(*(t.weight for t in self.tables))
-        arrays = [a for t in self.tables for a in (t.first, t.index, t.weight.astype(real, copy=False))]
+        arrays = [a for t in self.tables for a in (t.first, t.index, t.weight)]
         return self.kernels.interpolate_u8_forward(x, arrays, [t.bits for t in self.tables])
 
 

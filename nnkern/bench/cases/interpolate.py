@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import nnkern
@@ -34,9 +35,22 @@ FORWARD: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "area to 14, 8 x 64 x 56 x 56": ((8, 64, 56, 56), {"size": 14, "mode": "area"}),
 }
 
+PICTURES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "uint8 bilinear antialias to 224, 3 x 640 x 480": (
+        (1, 3, 640, 480),
+        {"size": 224, "mode": "bilinear", "antialias": True},
+    ),
+    "uint8 bicubic antialias to 224, 3 x 1080 x 1920": (
+        (1, 3, 1080, 1920),
+        {"size": 224, "mode": "bicubic", "antialias": True},
+    ),
+    "uint8 bilinear x2, 3 x 224 x 224": ((1, 3, 224, 224), {"scale_factor": 2, "mode": "bilinear"}),
+}
+
 
 def _case(name: str, train: bool, last: bool) -> Case:
-    shape, options = FORWARD[name]
+    picture = name in PICTURES
+    shape, options = (PICTURES if picture else FORWARD)[name]
 
     def ours(x: Any) -> Any:
         return nnkern.interpolate(x, **options)
@@ -49,16 +63,17 @@ def _case(name: str, train: bool, last: bool) -> Case:
         spatial = [options["size"]] * len(spatial)
     out = math.prod((*shape[:2], *spatial))
     taps = {"nearest": 1, "linear": 4, "bilinear": 8, "trilinear": 12, "bicubic": 16, "area": 16}
-    make = training if train else beside_torch
-    work = (1 + train) * float(out), (1 + train) * 4.0 * (math.prod(shape) + out)
+    candidates = (training if train else partial(beside_torch, picture=picture))(ours, theirs, shape, last)
+    item = 1.0 if picture else 4.0
+    work = (1 + train) * float(out), (1 + train) * item * (math.prod(shape) + out)
     label = name + " training" * train + " channels-last" * last
     return Case(
         "interpolate",
         label,
-        make(ours, theirs, shape, last),
+        candidates,
         taps[options.get("mode", "nearest")] * work[0],
         work[1],
-        full=last,
+        full=last and not picture,
     )
 
 
@@ -68,4 +83,4 @@ def cases() -> list[Case]:
         found += [_case(name, train, False) for train in (False, True)]
         if len(shape) == 4:
             found += [_case(name, train, True) for train in (False, True)]
-    return found
+    return found + [_case(name, False, last) for name in PICTURES for last in (False, True)]
