@@ -63,7 +63,7 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(logical_xor_forward, Array, (const View& x, const View& y), "x", "y")                                                  \
   NN_OP(logical_not_forward, Array, (const View& x), "x")                                                                      \
   NN_OP(where_forward, Array, (const View& c, const Operand& x, const Operand& y), "c", "x", "y")                              \
-  NN_OP(clamp_forward, Array, (const View& x, double low, double high, const OptView& out), "x", "low", "high", "out")
+  NN_OP(clamp_forward, Array, (const View& x, const Operand& low, const Operand& high, const OptView& out), "x", "low", "high", "out")
 
 // w of prelu is one number or one per channel. Along the axis, a gate takes x (..., 2n, ...) to (..., n, ...), and maxout
 // x (..., n * pieces, ...), pieces fastest, to (..., n, ...).

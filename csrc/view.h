@@ -73,6 +73,7 @@ struct View {
   void* owner =
       nullptr;        // the Python object behind the view, opaque here; given back when an `out` is returned
   double scalar = 0;  // its value when is_scalar
+  bool is_real = false;   // a float, whatever its value
   bool is_whole = false;  // whether `whole` is its exact value
   int64_t whole = 0;
   bool refused = false;  // `owner` is nothing that kernels read: the binding says so before a kernel runs

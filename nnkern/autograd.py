@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,14 @@ def backward(y: Tensor, gradient: Any = None, retain_graph: bool = False, create
             x.grad = Tensor(g if g.base is None and sys.getrefcount(g) == 2 else g.copy())
 
 
+def _tensors(given: Any, what: str) -> tuple[Tensor, ...]:
+    tensors = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else (given,)
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"grad: {what} must be a Tensor or several, got {type(t).__name__}")
+    return tensors
+
+
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor],
@@ -133,8 +141,7 @@ def grad(
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched."""
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    outputs, inputs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")
     if grad_outputs is None or isinstance(grad_outputs, (Tensor, np.ndarray)):
         grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
     if len(grad_outputs) != len(outputs):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .device import to_ndarray
 from .random import generator
 from .tensor import Tensor
 
@@ -94,41 +95,43 @@ def randperm(n: int) -> Tensor:
     return Tensor(generator().permutation(n))
 
 
-def _like(x: Any, dtype: Any) -> tuple[Any, ...]:
-    return tuple(x.shape), dtype or x.dtype
+def _like(op: str, x: Any, dtype: Any) -> tuple[Any, ...]:
+    if not isinstance(x, Tensor):
+        x = to_ndarray(x, op)
+    return x.shape, dtype or x.dtype
 
 
 def empty_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Unset values, shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("empty_like", x, dtype)
     return empty(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def zeros_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("zeros_like", x, dtype)
     return zeros(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("ones_like", x, dtype)
     return ones(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """fill_value everywhere, shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("full_like", x, dtype)
     return full(shape, fill_value, dtype, requires_grad)
 
 
 def rand_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1), shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("rand_like", x, dtype)
     return rand(shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers, shape and dtype of x."""
-    shape, dtype = _like(x, dtype)
+    shape, dtype = _like("randn_like", x, dtype)
     return randn(shape, dtype=dtype, requires_grad=requires_grad)

@@ -33,6 +33,8 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
     >>> {name: array.shape for name, array in nnkern.load("model.safetensors").items()}
     {'weight': (1, 2), 'bias': (1,)}
     """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"save: state_dict must map names to arrays, got {type(state_dict).__name__}")
     arrays = {}
     for name, value in state_dict.items():
         if not isinstance(name, str) or name == "__metadata__":

@@ -64,8 +64,6 @@ def test_integers(dtype):
     for name in ("add", "sub", "mul"):
         np.testing.assert_array_equal(getattr(nnkern, name)(x, y), NUMPY[name](x, y), err_msg=name)
         np.testing.assert_array_equal(getattr(nnkern, name)(x.T, 3), NUMPY[name](x.T, dtype(3)), err_msg=name)
-    with pytest.raises(TypeError, match="add: the number 0.5"):
-        nnkern.add(x, 0.5)
 
 
 def test_out():
@@ -107,12 +105,11 @@ def test_errors(call, error, text):
 def test_numbers_beside_integers_are_exact_or_refused():
     x = np.array([1, 2])
     assert nnkern.add(x, 2**53 + 1).tolist() == [2**53 + 2, 2**53 + 3]
-    assert nnkern.add(x.astype(np.int32), 3.0).tolist() == [4, 5]
+    assert nnkern.add(x.astype(np.int32), 3).dtype == np.int32
+    assert nnkern.add(x.astype(np.int32), 3.0).dtype == np.float32
     assert nnkern.where(np.array([True, False]), x, 2**60 + 1).tolist() == [1, 2**60 + 1]
     for dtype, number in (
         (np.int64, 2**63),
-        (np.int64, np.inf),
-        (np.int64, 0.5),
         (np.int32, 2**40),
         (np.uint8, -1),
     ):

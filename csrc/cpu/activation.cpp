@@ -20,6 +20,9 @@ Numbers for_kernel(Activation which, Numbers p) {
 }
 
 Array forward(const char* op, Activation which, const View& x, const OptView& out, Numbers p) {
+  const bool takes_whole = which == Activation::softsign || which == Activation::tanhshrink;
+  if (takes_whole && !is_float(x.dtype) && x.dtype != Dtype::b8)
+    return forward(op, which, Promoted(op, x, Dtype::f32).view(), out, p);
   common_dtype(op, {{"x", x}});
   p = for_kernel(which, p);
   const View* input = &x;

@@ -47,6 +47,10 @@ Array compare(const char* op, Compare which, const View& x, const View& y, const
   // An integer array meets any number: compared as what they are.
   const bool mixed = (x.is_scalar != y.is_scalar) && !is_float((x.is_scalar ? y : x).dtype);
   const Dtype dt = mixed ? (x.is_scalar ? y : x).dtype : operand_dtype(op, x, y);
+  if (!mixed && differ(x, y, dt)) {
+    const Promoted a(op, x, dt), b(op, y, dt);
+    return compare(op, which, a.view(), b.view(), out);
+  }
   const Named args[] = {{"x", x}, {"y", y}};
   int64_t shape[kMaxDims];
   const int ndim = broadcast(op, args, 2, shape);
@@ -136,10 +140,12 @@ Array logical_not_forward(const View& x) {
   return logic("logical_not", Logic::xor_, x, yes);
 }
 
-Array where_forward(const View& c, const Operand& x, const Operand& y) {
+Array where_forward(const View& c, const Operand& given_x, const Operand& given_y) {
   if (c.dtype != Dtype::b8)
     fail_type("where", std::string("the condition must be bool, got ") + name(c.dtype));
-  const Dtype dt = operand_dtype("where", x, y);
+  const Dtype dt = operand_dtype("where", given_x, given_y);
+  const Promoted promoted_x("where", given_x, dt), promoted_y("where", given_y, dt);
+  const View &x = promoted_x.view(), &y = promoted_y.view();
   const Named args[] = {{"c", c}, {"x", x}, {"y", y}};
   int64_t shape[kMaxDims];
   const int ndim = broadcast("where", args, 3, shape);
@@ -169,8 +175,38 @@ Array where_forward(const View& c, const Operand& x, const Operand& y) {
   });
 }
 
-Array clamp_forward(const View& x, double low, double high, const OptView& out) {
-  const Dtype dt = common_dtype("clamp", {{"x", x}});
+namespace {
+
+// Bounds that are not infinite are whole numbers of dtype T here.
+template <class T> Array clamp_whole(const View& x, const View& low, const View& high, const OptView& out) {
+  const T least = low.is_whole ? T(low.whole) : std::numeric_limits<T>::min();
+  const T most = high.is_whole ? T(high.whole) : std::numeric_limits<T>::max();
+  const View* input = &x;
+  return into("clamp", x.dtype, x.ndim, x.shape, &out, &input, 1, [&](Array& y) {
+    run_loop(element_walk(y, &input, 1), x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
+             [=](const T* a, int step, const T*, int, T* z, int64_t n) {
+               for (int64_t i = 0; i < n; ++i) z[i] = std::min(std::max(a[i * step], least), most);
+             });
+  });
+}
+
+}  // namespace
+
+Array clamp_forward(const View& x, const Operand& low_number, const Operand& high_number,
+                    const OptView& out) {
+  if (!low_number.is_scalar || !high_number.is_scalar) fail_type("clamp", "low and high must be numbers");
+  Dtype dt = x.dtype;
+  const double low = low_number.scalar, high = high_number.scalar;
+  if (!is_float(dt)) {
+    for (const View& v : {View(low_number), View(high_number)})
+      if (!is_float(dt) && !std::isinf(v.scalar)) dt = operand_dtype("clamp", View{nullptr, dt}, v);
+    const Promoted promoted("clamp", x, dt == Dtype::b8 ? Dtype::i64 : dt);
+    const View& whole = promoted.view();
+    if (is_float(dt)) return clamp_forward(whole, low_number, high_number, out);
+    if (whole.dtype == Dtype::i32) return clamp_whole<int32_t>(whole, low_number, high_number, out);
+    if (whole.dtype == Dtype::i64) return clamp_whole<int64_t>(whole, low_number, high_number, out);
+    return clamp_whole<uint8_t>(whole, low_number, high_number, out);
+  }
   const View* input = &x;
   return into("clamp", dt, x.ndim, x.shape, &out, &input, 1, [&](Array& y) {
     const ElementWalk w = element_walk(y, &input, 1);

@@ -11,11 +11,38 @@ bool may_stream(Unary f, Dtype t) {
                              f == Unary::log10 || f == Unary::sigmoid || f == Unary::silu);
 }
 
+// What PyTorch makes of whole numbers: some functions keep them, some refuse bools, some refuse all, and the
+// others give float32.
+Dtype whole_result(const char* op, Unary which, const View& x) {
+  const bool is_bool = x.dtype == Dtype::b8;
+  switch (which) {
+    case Unary::sign:
+      return x.dtype;
+    case Unary::square:
+      return is_bool ? Dtype::i64 : x.dtype;
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+    case Unary::trunc:
+      if (is_bool) fail_type(op, "x is bool; numbers are needed");
+      return x.dtype;
+    case Unary::gelu:
+    case Unary::gelu_tanh:
+    case Unary::silu:
+      return common_dtype(op, {{"x", x}});
+    default:
+      return Dtype::f32;
+  }
+}
+
 Array unary(const char* op, Unary which, const View& x, const OptView& out) {
-  const bool exact = which == Unary::neg || which == Unary::abs || which == Unary::sign ||
-                     which == Unary::square || which == Unary::relu;
-  if (!is_float(x.dtype) && !(exact && (x.dtype == Dtype::i32 || x.dtype == Dtype::i64)))
-    common_dtype(op, {{"x", x}});
+  if (!is_float(x.dtype)) {
+    const Dtype to = whole_result(op, which, x);
+    if (to != x.dtype) return unary(op, which, Promoted(op, x, to).view(), out);
+  }
   const View* input = &x;
   return into(op, x.dtype, x.ndim, x.shape, &out, &input, 1, [&](Array& y) {
     const ElementWalk w = element_walk(y, &input, 1);
@@ -54,13 +81,26 @@ Array unary(const char* op, Unary which, const View& x, const OptView& out) {
                      case Unary::square:
                        z[i] = T(U(v) * U(v));
                        break;
-                     default:
+                     case Unary::relu:
                        z[i] = v > 0 ? v : T(0);
+                       break;
+                     default:  // rounding
+                       z[i] = v;
                    }
                  }
                });
     });
   });
+}
+
+// Overflow wraps; of the negative powers only those of 1 and -1 are whole, others count as 0.
+template <class T> T integer_pow(T x, T y) {
+  using U = std::make_unsigned_t<T>;
+  if (y < 0) return x == 1 ? T(1) : U(x) != U(-1) ? T(0) : y % 2 ? x : T(1);
+  U z = 1;
+  for (U base = U(x); y; y = T(y / 2), base = U(base * base))
+    if (y % 2) z = U(z * base);
+  return T(z);
 }
 
 template <class T> T integer_binary(Binary op, T x, T y) {
@@ -74,16 +114,48 @@ template <class T> T integer_binary(Binary op, T x, T y) {
       return T(U(x) * U(y));
     case Binary::maximum:
       return std::max(x, y);
+    case Binary::pow:
+      return integer_pow(x, y);
     default:
       return std::min(x, y);
   }
 }
 
+// The dtype of a result of which not all operands are floats.
+Dtype whole_result(const char* op, Binary which, const View& x, const View& y, Dtype dt) {
+  auto is_bool = [](const View& v) { return !v.is_scalar && v.dtype == Dtype::b8; };
+  if (which == Binary::sub && (is_bool(x) || is_bool(y)))
+    fail_type(op, "bool arrays have no differences; logical_xor and logical_not do what may be meant");
+  switch (which) {
+    case Binary::add:
+    case Binary::sub:
+    case Binary::mul:
+    case Binary::maximum:
+    case Binary::minimum:
+      return dt;
+    case Binary::div:
+      return is_float(dt) ? dt : Dtype::f32;
+    case Binary::pow:
+      if (y.is_scalar && !is_float(dt) && y.whole < 0)
+        fail(op, "whole numbers have no negative powers", {{"x", x}});
+      return dt == Dtype::b8 ? common_dtype(op, {{"x", x}, {"y", y}}) : dt;
+    default:
+      return common_dtype(op, {{"x", x}, {"y", y}});
+  }
+}
+
 Array binary(const char* op, Binary which, const View& x, const View& y, const OptView& out) {
-  const Dtype dt = operand_dtype(op, x, y);
-  const bool exact = which == Binary::add || which == Binary::sub || which == Binary::mul ||
-                     which == Binary::maximum || which == Binary::minimum;
-  if (!is_float(dt) && (!exact || dt == Dtype::b8)) common_dtype(op, {{"x", x}, {"y", y}});
+  const bool quotient =
+      which == Binary::div && (x.is_scalar ? !is_float(y.dtype) : y.is_scalar && !is_float(x.dtype));
+  Dtype dt = quotient ? Dtype::f32 : operand_dtype(op, x, y);
+  if (!is_float(dt) || differ(x, y, dt)) {
+    dt = whole_result(op, which, x, y, dt);
+    if (differ(x, y, dt)) {
+      const Promoted a(op, x, dt), b(op, y, dt);
+      return binary(op, which, a.view(), b.view(), out);
+    }
+    if (dt == Dtype::b8 && which == Binary::add) which = Binary::maximum;
+  }
   const Named args[] = {{"x", x}, {"y", y}};
   int64_t shape[kMaxDims];
   const int ndim = broadcast(op, args, 2, shape);

@@ -302,20 +302,65 @@ inline bool fits(const View& number, Dtype t) {
   }
 }
 
-// The dtype of two operands: numbers take that of the array beside them; arrays must agree.
+// The dtype of two operands, by PyTorch's rule: a number takes that of the array beside it, but a float makes
+// float32 of whole numbers, and a whole number int64 of bools. Whole numbers take the dtype of floats beside
+// them, or the wider one. float32 beside float64 is refused: it would double or round unasked.
 inline Dtype operand_dtype(const char* op, const View& x, const View& y) {
   if (x.is_scalar && y.is_scalar) return Dtype::f32;
   if (x.is_scalar || y.is_scalar) {
     const View &array = x.is_scalar ? y : x, &number = x.is_scalar ? x : y;
-    if (!is_float(array.dtype) && !fits(number, array.dtype))
-      fail_type(op, "the number " + text(number) + " does not fit an array of " + name(array.dtype) +
-                        "; convert the array: .astype('float32')");
-    return array.dtype;
+    if (is_float(array.dtype)) return array.dtype;
+    if (number.is_real) return Dtype::f32;
+    if (fits(number, array.dtype)) return array.dtype;
+    if (array.dtype == Dtype::b8 && fits(number, Dtype::i64)) return Dtype::i64;
+    fail_type(op, "the number " + text(number) + " does not fit an array of " + name(array.dtype) +
+                      "; convert the array: .astype('float32')");
   }
-  if (x.dtype != y.dtype)
+  if (x.dtype == y.dtype) return x.dtype;
+  if (is_float(x.dtype) && is_float(y.dtype))
     fail_type(op, std::string("x is ") + name(x.dtype) + " but y is " + name(y.dtype) +
                       "; convert one of them with astype");
-  return x.dtype;
+  if (is_float(x.dtype) || is_float(y.dtype)) return is_float(x.dtype) ? x.dtype : y.dtype;
+  for (Dtype t : {Dtype::i64, Dtype::i32})
+    if (x.dtype == t || y.dtype == t) return t;
+  return Dtype::u8;
+}
+
+// Whole numbers as an array of another dtype while it lives; what has that dtype already as it is.
+class Promoted {
+ public:
+  Promoted(const char* op, const View& x, Dtype to) : view_(x) {
+    if (x.is_scalar || x.dtype == to) return;
+    const View* input = &x;
+    copy_ = into(op, to, x.ndim, x.shape, nullptr, &input, 1, [&](Array& y) {
+      const ElementWalk w = element_walk(y, &input, 1);
+      dispatch_integer(x.dtype, [&](auto a) {
+        using X = decltype(a);
+        dispatch_all(to, [&](auto b) {
+          using Y = decltype(b);
+          run_loop(w, x.as<const X>(), static_cast<const X*>(nullptr), y.as<Y>(),
+                   [](const X* from, int step, const X*, int, Y* z, int64_t n) {
+                     for (int64_t i = 0; i < n; ++i) z[i] = Y(from[i * step]);
+                   });
+        });
+      });
+    });
+    view_ = copy_.view();
+  }
+  ~Promoted() {
+    if (copy_.data) release(copy_.data);
+  }
+  Promoted(const Promoted&) = delete;
+  const View& view() const { return view_; }
+
+ private:
+  Array copy_;
+  View view_;
+};
+
+// Whether two operands must become `to` first.
+inline bool differ(const View& x, const View& y, Dtype to) {
+  return (!x.is_scalar && x.dtype != to) || (!y.is_scalar && y.dtype != to);
 }
 
 // A number as an array of one element of type T, an array as it is.

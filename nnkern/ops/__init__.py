@@ -1,10 +1,10 @@
 """The public functions, one file per family, and the tables that make Tensor methods and operators of them."""
 
-import functools as _functools
 import sys as _sys
 from typing import Any as _Any
 
 from ..tensor import Tensor
+from ._errors import friendly as _friendly
 from ._scatter_reduce import *
 from ._with_indices import *
 from .activation import *
@@ -124,22 +124,6 @@ def _attach() -> None:
 _attach()
 
 
-def _friendly(function: _Any) -> _Any:
-    """Function, with a TypeError that names it where an argument is no array at all."""
-
-    @_functools.wraps(function)
-    def wrapper(*args: _Any, **options: _Any) -> _Any:
-        try:
-            return function(*args, **options)
-        except AttributeError as e:
-            if isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__"):
-                raise
-            kind = type(e.obj).__name__
-            raise TypeError(f"{function.__name__}: expected an array or Tensor, got {kind}") from None
-
-    return wrapper
-
-
 # Methods have a Tensor already; elementwise functions, matmul and linear ask themselves, and their calls are the shortest.
 # These look at shapes before anything else does.
 for _family in (
@@ -150,4 +134,8 @@ for _family in (
     for _name in _sys.modules[f"{__name__}.{_family}"].__all__:
         if not isinstance(globals()[_name], type) and _name not in ("matmul", "linear"):
             globals()[_name] = _friendly(globals()[_name])
-globals()["astype"] = _friendly(globals()["astype"])
+for _name in (
+    "astype", "gumbel_softmax", "masked_fill", "prelu", "softmin",
+    "alibi_bias", "alibi_slopes", "multi_head_attention_forward", "rope", "sinusoidal_positions",
+):  # fmt: skip
+    globals()[_name] = _friendly(globals()[_name])

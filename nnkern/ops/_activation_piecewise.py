@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._activation import Activation, activate, kernels
+from ._activation import Activation, activate, kernels, ndarray
 from .arithmetic import add, div, mul
 from .compare import ge, gt, le, logical_and, lt, where
 from .elementwise import abs
@@ -15,7 +15,7 @@ class Hardtanh(Activation):
 
     @staticmethod
     def direct(x: Any, low: float, high: float) -> Any:
-        if x.dtype.kind in "iu":
+        if isinstance(x, ndarray) and x.dtype.kind in "iu":
             return kernels.minimum_forward(kernels.maximum_forward(x, int(low)), int(high))
         return kernels.hardtanh_forward(x, low, high)
 
@@ -94,8 +94,8 @@ class Threshold(Activation):
 
     @staticmethod
     def direct(x: Any, level: float, value: float) -> Any:
-        if x.dtype.kind in "iu":
-            return kernels.where_forward(kernels.le_forward(x, level), value, x)
+        if isinstance(x, ndarray) and x.dtype.kind in "iu":
+            return kernels.where_forward(kernels.le_forward(x, level), int(value), x)
         return kernels.threshold_forward(x, level, value)
 
     def plain(self, gy: Any, x: Any, *numbers: float) -> Any:

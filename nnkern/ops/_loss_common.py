@@ -62,7 +62,7 @@ def constant(op: str, weight: Any) -> Any:
 def float_labels(op: str, target: Any, x: Any) -> Any:
     """Integer or boolean labels in x's dtype; float ones as they are."""
     raw = plain(op, target)
-    return target if raw.dtype.kind == "f" else raw.astype(plain(op, x).dtype)
+    return target if raw.dtype.kind not in "biu" else raw.astype(plain(op, x).dtype)
 
 
 def same_shape(op: str, **arrays: Any) -> None:

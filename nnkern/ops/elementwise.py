@@ -1,8 +1,10 @@
 """Functions of one array, element by element, and powers.
 
 Everywhere: inputs are Tensors, arrays or numbers, float32 or float64 (both alike; numbers take the dtype of the array
-beside them). Additions, products, comparisons and the like also take integers. Shapes that do not broadcast are a
-ValueError naming both; dtypes that do not agree are a TypeError. Accuracy in ulp: docs/accuracy.md.
+beside them). Whole numbers and bools go as in PyTorch: functions with fractions for results make float32 of them (exp,
+div, a float beside them), the others keep them; beside floats they take the floats' dtype, beside one another the wider
+one. Shapes that do not broadcast are a ValueError naming both; float32 beside float64 is a TypeError, since it would
+double or round unasked. Accuracy in ulp: docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -290,7 +292,7 @@ class Pow(Function):
         need_x, need_y = self.needs_input_grad
         gx = gz = None
         if need_x:
-            slope = mul(y, pow(x, sub(y, 1.0) if not isinstance(y, (int, float)) else y - 1))
+            slope = mul(y, pow(x, sub(y, 1) if not isinstance(y, (int, float)) else y - 1))
             # x^0 is flat, also at x = 0 where 0 * 0^-1 would be NaN
             if isinstance(y, (int, float)):
                 slope = 0.0 if y == 0 else slope
@@ -305,23 +307,30 @@ class Pow(Function):
         return gx, gz
 
 
+def _holds_floats(x: Any) -> bool:
+    return str(getattr(x, "dtype", "")).rpartition(".")[2] in ("float32", "float64")
+
+
 def pow(x: Any, y: Any) -> Any:
     """x ** y. Small whole exponents and 0.5 take the short way.
 
+    Whole numbers to whole powers stay whole; those powers must not be negative numbers.
     As in C, x**0 and 1**y are 1, also for NaN; a negative x has a power for whole y only, else NaN.
     """
     if type(x) is _ndarray and type(y) is _ndarray:
         return _kernels.pow_forward(x, y)
     if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
+        if type(y) is float and not _holds_floats(x):
+            return Pow()(x, y)
         if y == 2:
             return square(x)
         if y == 1:
-            return mul(x, 1.0)
+            return mul(x, 1)
         if y == 3:
             return mul(square(x), x)
         if y == 0.5:
             return sqrt(x)
-        if y == -1:
+        if y == -1 and _holds_floats(x):
             return reciprocal(x)
     return Pow()(x, y)
 

@@ -164,6 +164,6 @@ def threshold_backward(gy, x, level, value):
     return np.where(x <= level, gy.dtype.type(0), gy)
 
 
-globals().update({f"{name}_forward": unary(f) for name, f in UNARY.items()})
+globals().update({f"{name}_forward": unary(f, name == "relu") for name, f in UNARY.items()})
 globals().update({f"{name}_forward": binary(f) for name, f in GRADIENTS.items()})
 __all__ = [n for n in globals() if n.endswith(("_forward", "_backward"))]

@@ -3,10 +3,11 @@
 import numpy as np
 
 
-def unary(function):
-    """The kernel of y = function(x)."""
+def unary(function, keeps_whole=False):
+    """The kernel of y = function(x); whole numbers are kept or become float32."""
 
     def kernel(x, out=None):
+        x = x if keeps_whole or x.dtype.kind == "f" else x.astype(np.float32)
         return into(function(x).astype(x.dtype, copy=False), out)
 
     return kernel
@@ -21,6 +22,17 @@ def binary(function):
     return kernel
 
 
+def exact(function):
+    """The kernel of a comparison: numbers beside whole numbers are compared as what they are."""
+
+    def kernel(x, y, out=None):
+        mixed = [a for a in (x, y) if isinstance(a, np.ndarray) and a.dtype.kind != "f"]
+        whole = len(mixed) == 1 and not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray))
+        return into(function(x, y) if whole else function(*alike(x, y)), out)
+
+    return kernel
+
+
 def into(y, out):
     if out is None:
         return y
@@ -29,18 +41,33 @@ def into(y, out):
 
 
 def alike(x, y):
-    """Numbers take the dtype of the array beside them, unless that would round them."""
-    if isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
-        return x, np.asarray(y, x.dtype if x.dtype.kind == "f" or y == int(y) else None)
-    if isinstance(y, np.ndarray) and not isinstance(x, np.ndarray):
-        return np.asarray(x, y.dtype if y.dtype.kind == "f" or x == int(x) else None), y
-    return (np.asarray(x, np.float32), np.asarray(y, np.float32)) if not isinstance(x, np.ndarray) else (x, y)
+    """x and y in one dtype, by PyTorch's rule: floats' beside whole numbers, else the wider; numbers follow the arrays."""
+    dtypes = [a.dtype for a in (x, y) if isinstance(a, np.ndarray)]
+    floats = [t for t in dtypes if t.kind == "f"]
+    numbers = [a for a in (x, y) if not isinstance(a, np.ndarray)]
+    if floats:
+        to = np.result_type(*floats)
+    elif not dtypes or any(isinstance(a, (float, np.floating)) for a in numbers):
+        to = np.dtype(np.float32)
+    elif dtypes == [np.dtype(bool)] and any(not isinstance(a, (bool, np.bool_)) for a in numbers):
+        to = np.dtype(np.int64)
+    else:
+        to = np.result_type(*dtypes)
+    return np.asarray(x, to), np.asarray(y, to)
 
 
-neg_forward = unary(np.negative)
+def _quotient(x, y):
+    return (
+        np.true_divide(x, y)
+        if x.dtype.kind == "f"
+        else np.true_divide(x.astype(np.float32), y.astype(np.float32))
+    )
+
+
+neg_forward = unary(np.negative, True)
 add_forward = binary(np.add)
 sub_forward = binary(np.subtract)
 mul_forward = binary(np.multiply)
-div_forward = binary(np.true_divide)
+div_forward = binary(_quotient)
 
 __all__ = ["add_forward", "div_forward", "mul_forward", "neg_forward", "sub_forward"]

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .arithmetic import alike, binary, into
+from .arithmetic import alike, binary, exact, into
 
 BINARY = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
     "maximum": np.maximum, "minimum": np.minimum,
 }  # fmt: skip
 
-globals().update({f"{name}_forward": binary(f) for name, f in BINARY.items()})
+globals().update({f"{name}_forward": (binary if "imum" in name else exact)(f) for name, f in BINARY.items()})
 
 
 def isnan_forward(x):
@@ -46,7 +46,11 @@ def where_forward(c, x, y):
 
 
 def clamp_forward(x, low, high, out=None):
-    return into(np.clip(x, x.dtype.type(low), x.dtype.type(high)), out)
+    x = np.array(x)
+    for limit, number in ((np.maximum, low), (np.minimum, high)):
+        if not np.isinf(number):
+            x = limit(*alike(x, number))
+    return into(x, out)
 
 
 __all__ = [

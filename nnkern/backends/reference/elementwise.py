@@ -19,7 +19,9 @@ UNARY = {
     "trunc": np.trunc,
 }  # fmt: skip
 
-globals().update({f"{name}_forward": unary(f) for name, f in UNARY.items()})
+KEEP_WHOLE = ("abs", "sign", "square", "floor", "ceil", "round", "trunc")
+
+globals().update({f"{name}_forward": unary(f, name in KEEP_WHOLE) for name, f in UNARY.items()})
 pow_forward = binary(np.power)
 
 __all__ = ["pow_forward", *(f"{name}_forward" for name in UNARY)]

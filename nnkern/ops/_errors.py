@@ -1,0 +1,73 @@
+"""Errors of public functions name the function and the argument, also where Python or NumPy found the mistake first."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor
+
+_KINDS = {"int": "__index__", "float": "__float__"}
+
+
+def friendly(function: Any) -> Any:
+    """Function, with errors that name it where an argument is of a kind that it can't take."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except (AttributeError, IndexError, TypeError, ValueError) as e:
+            text = _better(function, e, args, options)
+            if text is None:
+                raise
+            kinds = (kind for kind in (IndexError, ValueError, TypeError) if isinstance(e, kind))
+            raise next(kinds, TypeError)(text) from None
+
+    return wrapper
+
+
+def _better(function: Any, e: Exception, args: Any, options: Any) -> str | None:
+    """What the error should say, None if it says that already or is not ours."""
+    name, text = function.__name__, str(e)
+    named = re.match(r"([a-z]\w*): ", text)
+    if not _ours(e) or (named and (f"_{named[1]}_" in f"_{name}_" or name in named[1])):
+        return None
+    if isinstance(e, AttributeError) and (isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__")):
+        return None
+    try:
+        given = inspect.signature(function).bind(*args, **options)
+    except TypeError:  # Python's own words about missing arguments
+        return None
+    wrong = None if named else _wrong_argument(given)
+    if wrong is None and isinstance(e, AttributeError):
+        wrong = f"expected an array or Tensor, got {type(e.obj).__name__}"
+    return f"{name}: {wrong or text}"
+
+
+def _ours(e: Exception) -> bool:
+    """Whether no code of the user's was running, such as a distance function of theirs."""
+    at = e.__traceback__
+    while at is not None:
+        if at.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in ("nnkern", "numpy"):
+            return False
+        at = at.tb_next
+    return True
+
+
+def _wrong_argument(given: inspect.BoundArguments) -> str | None:
+    for name, value in given.arguments.items():
+        parameter = given.signature.parameters[name]
+        needs = _KINDS.get(parameter.annotation)
+        if needs and (not hasattr(type(value), needs) or np.ndim(value)):
+            kind = "an int" if parameter.annotation == "int" else "a number"
+            return f"{name} must be {kind}, got {type(value).__name__}"
+        required = parameter.default is parameter.empty and parameter.annotation == "Any"
+        if required and (value is None or isinstance(value, (str, bytes, dict, set, Callable))):  # type: ignore[arg-type]
+            return f"{name} must not be {'None' if value is None else 'of type ' + type(value).__name__}"
+    return None
