@@ -246,15 +246,19 @@ def test_kernels_equal_the_reference(name, case):
 def test_inference_equals_training_and_any_number_of_threads(name):
     cell, before = CELLS[name], nnkern.get_num_threads()
     # a split batch twice, split units, steps in chunks; both directions side by side: small steps, too few of them
-    for case in (
-        (20, 24, 8, 64, 0),
-        (4, 20, 8, 320, 0),
-        (3, 8, 8, 640, 0),
-        (70, 64, 4, 128, 0),
-        (90, 1, 8, 64, 0),
-        (9, 2, 8, 16, 0),
+    for case, ragged in itertools.product(
+        (
+            (20, 24, 8, 64, 0),
+            (4, 20, 8, 320, 0),
+            (3, 8, 8, 640, 0),
+            (70, 64, 4, 128, 0),
+            (90, 1, 8, 64, 0),
+            (9, 2, 8, 16, 0),
+            (12, 25, 300, 96, 0),  # a batch that parts unequally, the inputs' depth in pieces
+        ),
+        (False, True),
     ):
-        case = (*case, 2, False, True, False, True, False, True)
+        case = (*case, 2 - (case[2] == 300), False, True, False, ragged, False, True)
         arrays = problem(cell, case, np.float32)
         found = []
         try:

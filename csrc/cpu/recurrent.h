@@ -47,9 +47,11 @@ RecurrentShape recurrent_shape(int64_t cell, bool batch_first, const View& x, co
 Dtype recurrent_dtype(const char* op, const View& x, const RecurrentWeights& w,
                       std::initializer_list<Named> others);
 
-// Steps whose part of a product over all steps is made at once: so many bytes of rows should still lie in
+// Rows whose part of a product over all steps is made at once: so many bytes of them should still lie in
 // cache when the other side takes them up, but the product needs rows.
-int64_t chunk_steps(const RecurrentShape& s, int64_t row_bytes, int64_t bytes);
+inline int64_t chunk_rows(int64_t row_bytes, int64_t bytes) {
+  return std::max(int64_t(256), bytes / row_bytes);
+}
 
 // Fails unless v is missing or a contiguous array of this shape.
 void demand_shape(const RecurrentShape& s, const char* name, const OptView& v,
@@ -95,19 +97,20 @@ template <class T> Sequence<T> sequence(const RecurrentShape& s, T* p, int64_t w
   return {p + s.direction * width, s.batch_first ? row : s.batch * row, s.batch_first ? s.steps * row : row};
 }
 
-// Where each sequence ends, if they differ.
-class Ends {
+// The samples by their ends, longest first: at each step those that run have the first places, and products
+// meet these alone. Arrays over steps and places hold no others: one row for each, step after step. Where all
+// sequences last to the end a sample's place is its number.
+class Order {
  public:
-  Ends(const RecurrentShape& s, const OptView& lengths) {
-    if (!lengths) return;
-    ends_.emplace(size_t(s.batch));
-    for (int64_t n = 0; n < s.batch; ++n) (*ends_)[n] = lengths.as<int64_t>()[n * lengths.step(0)];
-  }
-  explicit operator bool() const { return ends_.has_value(); }
-  bool active(int64_t t, int64_t n) const { return !ends_ || t < (*ends_)[n]; }
+  Order(const RecurrentShape& s, const OptView& lengths);
+  bool ragged() const { return samples_.has_value(); }
+  int64_t sample(int64_t place) const { return samples_ ? (*samples_)[place] : place; }
+  int64_t running(int64_t t) const { return offsets_ ? (*offsets_)[t + 1] - (*offsets_)[t] : batch_; }
+  int64_t rows_before(int64_t t) const { return offsets_ ? (*offsets_)[t] : t * batch_; }
 
  private:
-  std::optional<Workspace<int64_t>> ends_;
+  int64_t batch_;
+  std::optional<Workspace<int64_t>> samples_, offsets_;
 };
 
 // Rows of a workspace stand a little further apart than they are long: steps of 4 KB would all meet in one
@@ -181,51 +184,22 @@ template <class T> class StepProduct {
   std::optional<Workspace<T>> packed_;
 };
 
-// The rows of a part of the batch whose sequences run at a step: products meet these alone.
-template <class T> class Running {
- public:
-  Running(const Ends& ends, int64_t begin, int64_t rows, int64_t depth)
-      : ends_(ends),
-        begin_(begin),
-        rows_(rows),
-        step_(padded(depth)),
-        which_(size_t(ends ? rows : 1)),
-        joined_(size_t(ends ? rows * step_ : 1)) {}
+// One of `parts` parts of the batch: its rows have the places index, index + parts, and so on, so that parts
+// have equal work and the rows that run at a step come first in each.
+struct Part {
+  const Order& order;
+  int64_t index, parts;
 
-  // As w.run with those rows of `a` that run at time t.
-  template <class F> void product(const StepProduct<T>& w, int64_t t, const T* a, int64_t a_row, F&& finish) {
-    if (!ends_) return w.run(a, a_row, rows_, finish);
-    int64_t count = 0;
-    for (int64_t r = 0; r < rows_; ++r)
-      if (ends_.active(t, begin_ + r)) {
-        std::copy_n(a + r * a_row, w.depth(), joined_ + count * step_);
-        which_[count++] = r;
-      }
-    if (count == 0) return;
-    const auto shift = [&](int64_t i) { return which_[i] - i; };
-    w.run(joined_, step_, count,
-          [&](const T* sums, int64_t row, int64_t gate, int64_t i, int64_t n, int64_t unit, int64_t units) {
-            stretches(i, i + n, shift, [&](int64_t r, int64_t end, int64_t by) {
-              finish(sums + (r - i) * row, row, gate, r + by, end - r, unit, units);
-            });
-          });
-  }
-
-  // f(first row, rows) for the others.
-  template <class F> void rest(int64_t t, F&& f) const {
-    if (!ends_) return;
+  int64_t of(int64_t places) const { return ceil_div(std::max<int64_t>(places - index, 0), parts); }
+  int64_t running(int64_t t) const { return of(order.running(t)); }
+  int64_t sample(int64_t row) const { return order.sample(index + row * parts); }
+  // f(first, end, sample of the first) for stretches of rows whose samples lie `parts` apart.
+  template <class F> void straight(int64_t begin, int64_t end, F&& f) const {
+    if (!order.ragged() && begin < end) return f(begin, end, sample(begin));
     stretches(
-        int64_t(0), rows_, [&](int64_t r) { return ends_.active(t, begin_ + r); },
-        [&](int64_t r, int64_t end, bool on) {
-          if (!on) f(r, end - r);
-        });
+        begin, end, [&](int64_t r) { return sample(r) - r * parts; },
+        [&](int64_t r, int64_t last, int64_t by) { f(r, last, by + r * parts); });
   }
-
- private:
-  const Ends& ends_;
-  int64_t begin_, rows_, step_;
-  Workspace<int64_t> which_;
-  Workspace<T> joined_;
 };
 
 // What threads share: parts of the batch, or of both directions at once. Threads that run whole sequences
@@ -233,6 +207,7 @@ template <class T> class Running {
 struct RecurrentSplit {
   int64_t parts, rows;  // of the batch, in each direction; rows of a part
   bool together;        // both directions side by side
+  bool parted;          // some number of threads would part the batch
   bool shared() const { return parts == 1 && !together; }
 };
 RecurrentSplit recurrent_split(const RecurrentShape& s, bool once, int64_t weights, int64_t weight_bytes);

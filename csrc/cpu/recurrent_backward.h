@@ -12,16 +12,23 @@ template <class T> struct Backward {
   Matrix<T> x_step;
   int64_t x_time;
   const T *h0, *c0, *w_ih, *w_hh, *w_hr, *peephole, *mask, *gates;
-  const Ends* ends;
+  const Order* order;
   T *dh, *dc;            // gradients of the states, at last of h0 and c0
   T* gx;                 // (T, N, I) in x's order, or null
   int64_t first, count;  // the chunk: steps k from first on
-  T* d;                  // its gates' gradients (count, N, columns()), rows d_row() apart
-  T* dout;               // (count, N, P) gradient of the projection's result
+  T* d;                  // its gates' gradients, a row of columns() for each step and place, d_row() apart
+  T* dout;               // likewise the gradients of the projection's result: P numbers
 
   int64_t columns() const { return (s.cell == kGru ? 4 : s.gates) * s.units; }
   int64_t d_row() const { return padded(columns()); }
-  int64_t rows() const { return count * s.batch; }       // of the chunk
+  int64_t rows(int64_t from, int64_t to) const {  // of the steps k from .. to
+    const auto before = [&](int64_t t) { return order->rows_before(t); };
+    return s.direction ? before(s.steps - from) - before(s.steps - to) : before(to) - before(from);
+  }
+  int64_t place(int64_t k) const { return rows(first, k); }  // the row of d where step k begins
+  int64_t rows() const { return place(first + count); }      // of the chunk
+  int64_t running(int64_t k) const { return order->running(s.time(k)); }
+  int64_t ran_before(int64_t k) const { return k > 0 ? running(k - 1) : 0; }
   bool more() const { return first + count < s.steps; }  // sums go on from later chunks
   // c and h before step k, of rows that were active then (or not): the array, or the states at the start
   Sequence<const T> before(const Sequence<const T>& all, const T* start, int64_t width, int64_t k,
@@ -29,7 +36,6 @@ template <class T> struct Backward {
     if (was) return {all.at(s.time(k - 1), 0), 0, all.n};
     return {start, 0, width};
   }
-  bool was_active(int64_t k, int64_t n) const { return k > 0 && ends->active(s.time(k - 1), n); }
 };
 
 template <class T> struct Gradients {

@@ -108,4 +108,21 @@ Dtype recurrent_dtype(const char* op, const View& x, const RecurrentWeights& w,
   return dtype;
 }
 
+Order::Order(const RecurrentShape& s, const OptView& lengths) : batch_(s.batch) {
+  const auto end = [&](int64_t n) { return lengths.as<int64_t>()[n * lengths.step(0)]; };
+  bool ragged = false;
+  for (int64_t n = 0; lengths && n < s.batch; ++n) ragged |= end(n) < s.steps;
+  if (!ragged) return;
+  offsets_.emplace(size_t(s.steps + 1)), samples_.emplace(size_t(s.batch));
+  int64_t *const sum = *offsets_, *const samples = *samples_;
+  std::fill_n(sum, s.steps + 1, int64_t(0));
+  for (int64_t n = 0; n < s.batch; ++n) ++sum[end(n)], samples[n] = n;
+  // Sequences that end at t; those that run at t - 1; these summed up.
+  for (int64_t t = s.steps; t > 0; --t) sum[t - 1] += sum[t];
+  sum[0] = 0;
+  for (int64_t t = 1; t <= s.steps; ++t) sum[t] += sum[t - 1];
+  std::sort(samples, samples + s.batch,
+            [&](int64_t a, int64_t b) { return end(a) > end(b) || (end(a) == end(b) && a < b); });
+}
+
 }  // namespace nn::cpu

@@ -96,11 +96,9 @@ RecurrentSplit recurrent_split(const RecurrentShape& s, bool once, int64_t weigh
   const int64_t step = s.batch * 2 * weights, threads = once ? 1 : num_threads();
   // Beyond some MB a step is long against a meeting of the threads, and L3 would be read once per part.
   const bool large = weight_bytes > (int64_t(4) << 20);
-  const auto parts = [&](int64_t sharers) {
-    if (s.batch < 12 || large || step * s.steps < 4 * kStepFlops) return int64_t(1);
-    return std::min(sharers, s.batch / 6);
-  };
-  RecurrentSplit split = {parts(threads), 0, false};
+  const bool parted = !once && s.batch >= 12 && !large && step * s.steps >= 4 * kStepFlops;
+  const auto parts = [&](int64_t sharers) { return parted ? std::min(sharers, s.batch / 6) : 1; };
+  RecurrentSplit split = {parts(threads), 0, false, parted};
   if (s.directions == 2 && threads > 1 && !large && 2 * s.steps * (step + kGateFlops) >= 8 * kStepFlops) {
     const int64_t each = parts(ceil_div(threads, 2));
     split.together = 2 * each >= threads || (split.parts == 1 && step < 4 * kStepFlops);

@@ -5,8 +5,7 @@
 namespace nn::cpu {
 namespace {
 
-// What the weights met, a row for each step and sample: x up to a whole panel, h_(t-1). Zero beyond the ends,
-// where gradients are zero, too, and must stay so beside NaN.
+// What the weights met, a row for each row of d: x up to a whole panel, h_(t-1).
 template <class T> class Seen : public Panels<T> {
  public:
   explicit Seen(const Backward<T>& f) : f_(f) {}
@@ -23,30 +22,39 @@ template <class T> class Seen : public Panels<T> {
     const bool state = lane >= split_;
     if (state) lane -= split_;
     lanes = int(std::min<int64_t>(lanes, (state ? f_.s.out : inputs_) - lane));
-    for (int64_t i = depth, next; i < depth + count; i = next) {
-      const int64_t k = f_.first + i / f_.s.batch, n = i % f_.s.batch, t = f_.s.time(k);
-      next = std::min(depth + count, i + f_.s.batch - n);
-      const auto key = [&](int64_t r) { return f_.ends->active(t, r) ? 1 + f_.was_active(k, r) : 0; };
-      stretches(n, n + next - i, key, [&](int64_t begin, int64_t end, int which) {
-        T* to = out + (i - depth + begin - n) * width;
-        const auto h = f_.before(f_.y, f_.h0, f_.s.out, k, which == 2);
-        const Matrix<T>& x = f_.x_step;
-        if (which == 0 || (state && !h.p))
-          std::fill_n(to, (end - begin) * width, T(0));
-        else if (state)
-          put_state(h.at(0, begin) + lane, h.n, lane, lanes, width, t, begin, end, to);
+    for (int64_t k = f_.first, i = depth; i < depth + count; ++k) {
+      if (!f_.order->ragged()) k = f_.first + i / f_.s.batch;
+      const int64_t here = f_.place(k), end = std::min(depth + count, f_.place(k + 1));
+      if (end <= i) continue;
+      const int64_t before = f_.ran_before(k);
+      const auto key = [&](int64_t p) { return 2 * (f_.order->sample(p) - p) + (p < before); };
+      stretches(i - here, end - here, key, [&](int64_t begin, int64_t last, int64_t by) {
+        const int64_t n = begin + (by >> 1);
+        T* to = out + (here + begin - depth) * width;
+        if (state)
+          put_state(k, n, n + last - begin, by & 1, lane, lanes, width, to);
         else
-          kernels<T>().pack(x.p + t * f_.x_time + begin * x.row + lane * x.col, x.col, x.row, lanes, width,
-                            end - begin, to, width);
+          put_input(f_.s.time(k), n, last - begin, lane, lanes, width, to);
       });
+      i = end;
     }
   }
 
  private:
-  void put_state(const T* h, int64_t h_row, int64_t lane, int lanes, int width, int64_t t, int64_t begin,
-                 int64_t end, T* out) const {
+  void put_input(int64_t t, int64_t n, int64_t rows, int64_t lane, int lanes, int width, T* out) const {
+    const Matrix<T>& x = f_.x_step;
+    const T* from = x.p + t * f_.x_time + n * x.row + lane * x.col;
+    kernels<T>().pack(from, x.col, x.row, lanes, width, rows, out, width);
+  }
+
+  // Of the samples begin..end at step k; was: they had a step before.
+  void put_state(int64_t k, int64_t begin, int64_t end, bool was, int64_t lane, int lanes, int width,
+                 T* out) const {
     const RecurrentShape& s = f_.s;
-    kernels<T>().pack(h, 1, h_row, lanes, width, end - begin, out, width);
+    const int64_t t = s.time(k);
+    const Sequence<const T> h = f_.before(f_.y, f_.h0, s.out, k, was);
+    if (!h.p) return std::fill_n(out, (end - begin) * width, T(0)), void();
+    kernels<T>().pack(h.at(0, begin) + lane, 1, h.n, lanes, width, end - begin, out, width);
     const auto times = [&](const T* by, int64_t row) {
       for (int64_t n = begin; n < end; ++n)
         for (int u = 0; u < lanes; ++u) out[(n - begin) * width + u] *= by[n * row + lane + u];
@@ -94,10 +102,10 @@ template <class T> void peephole_grad(const Backward<T>& f, T* g) {
   const int64_t h = s.units;
   if (!f.more()) std::fill_n(g, 3 * h, T(0));
   for (int64_t k = f.first; k < f.first + f.count; ++k)
-    for (int64_t n = 0; n < s.batch; ++n) {
-      if (!f.ends->active(s.time(k), n)) continue;
-      const T* d = f.d + ((k - f.first) * s.batch + n) * f.d_row();
-      const T* before = f.before(f.cells, f.c0, h, k, f.was_active(k, n)).at(0, n);
+    for (int64_t p = 0; p < f.running(k); ++p) {
+      const int64_t n = f.order->sample(p);
+      const T* d = f.d + (f.place(k) + p) * f.d_row();
+      const T* before = f.before(f.cells, f.c0, h, k, p < f.ran_before(k)).at(0, n);
       const T* c = f.cells.at(s.time(k), n);
       for (int64_t u = 0; u < h; ++u) {
         if (before) g[u] += d[u] * before[u], g[h + u] += d[h + u] * before[u];
@@ -109,10 +117,10 @@ template <class T> void peephole_grad(const Backward<T>& f, T* g) {
 template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
   const RecurrentShape& s = f.s;
   Workspace<T> hidden(size_t(f.rows() * s.units));
-  for (int64_t i = 0; i < f.count; ++i)
-    for (int64_t n = 0; n < s.batch; ++n) {
-      const int64_t t = s.time(f.first + i);
-      T* h = hidden + (i * s.batch + n) * s.units;
+  for (int64_t k = f.first; k < f.first + f.count; ++k)
+    for (int64_t p = 0; p < f.running(k); ++p) {
+      const int64_t t = s.time(k), n = f.order->sample(p);
+      T* h = hidden + (f.place(k) + p) * s.units;
       const T* o = f.gates + (4 * (t * s.batch + n) + 3) * s.units;
       kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units);
       for (int64_t u = 0; u < s.units; ++u) h[u] *= o[u];
@@ -153,11 +161,20 @@ template <class T> void input_gradient(const Backward<T>& f, const T* packed, bo
                 step = s.batch_first ? s.inputs : s.batch * s.inputs;
   Product<T> g = {};
   g.m = f.rows(), g.n = s.inputs, g.k = s.gates * s.units;
-  g.a = &left, g.b = &right, g.packed_b = packed, g.accumulate = add;
-  g.c = f.gx + s.time(f.first) * step, g.cols = Walk(1);
-  g.rows.then(s.batch, row);
-  g.rows.then(f.count, s.direction ? -step : step);
+  g.a = &left, g.b = &right, g.packed_b = packed, g.cols = Walk(1);
+  if (!f.order->ragged()) {
+    g.c = f.gx + s.time(f.first) * step, g.accumulate = add;
+    g.rows.then(s.batch, row);
+    g.rows.then(f.count, s.direction ? -step : step);
+    return multiply(g);
+  }
+  Workspace<T> joined(size_t(f.rows() * s.inputs + 1));
+  g.c = joined, g.rows = Walk(s.inputs);
   multiply(g);
+  for (int64_t k = f.first; k < f.first + f.count; ++k)
+    for (int64_t p = 0; p < f.running(k); ++p)
+      kernels<T>().add_to(joined + (f.place(k) + p) * s.inputs,
+                          f.gx + s.time(k) * step + f.order->sample(p) * row, s.inputs);
 }
 
 template void weight_gradients(const Backward<float>&, const Gradients<float>&);
