@@ -1,4 +1,4 @@
-"""Writes docs/coverage.md: what nnkern.functional has of torch.nn.functional. Run, with PyTorch: python docs/measure_coverage.py"""
+"""Writes docs/coverage.md: what nnkern has of torch.nn.functional and torch.nn. Run, with PyTorch: python docs/measure_coverage.py"""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 PAGE = Path(__file__).with_name("coverage.md")
 
-TEXT = """# torch.nn.functional in nnkern
+TEXT = """# torch.nn.functional and torch.nn in nnkern
+
+## Functions
 
 Every public function of `torch.nn.functional` {version}: {have} of {all} are in `nnkern.functional`, under the same name, with the
 same arguments in the same order (the arrays in front are often called x). Arguments that are not there are named.
@@ -21,6 +23,15 @@ same arguments in the same order (the arrays in front are often called x). Argum
 Beyond PyTorch's names, `nnkern.functional` has these:
 
 {beyond}
+
+## Layers
+
+Every module of `torch.nn` {version}: {have_layers} of {all_layers} are in `nnkern.nn`, with the same arguments and names in
+state_dict. None takes `device`: there is one. Arguments that are not there are named.
+
+{layers}
+
+Beyond PyTorch's names, `nnkern.nn` has these: {beyond_layers}
 """
 
 # PyTorch's own machinery and types, which are no functions of arrays.
@@ -29,7 +40,16 @@ MACHINERY = {
     "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic",
 }  # fmt: skip
 
-DEPRECATED = {"size_average", "reduce", "_stacklevel", "*"}  # by PyTorch, or its own affair
+NO_LAYERS = {"Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"}  # Tensors
+
+DEPRECATED = {
+    "size_average",
+    "min_value",
+    "max_value",
+    "reduce",
+    "_stacklevel",
+    "*",
+}  # by PyTorch, or its own affair
 
 # Why a function is missing.
 _LOW = "products of 8-bit floats in blocks, for GPUs that have them"
@@ -37,6 +57,17 @@ MISSING = {
     "scaled_mm": _LOW,
     "scaled_grouped_mm": _LOW,
     "grouped_mm": "products of bfloat16 matrices of many experts, for GPUs",
+}  # fmt: skip
+
+_LAZY = "sizes are given when a layer is made: an optimiser or a file may ask for its parameters next"
+MISSING_LAYERS = {
+    "Container": "deprecated by PyTorch; `Module` is the same",
+    "CrossMapLRN2d": "PyTorch's older `LocalResponseNorm`",
+    "DataParallel": "one process on several GPUs; nnkern uses all cores of the CPU without it",
+    "NLLLoss2d": "deprecated by PyTorch; `NLLLoss` takes images, too",
+    "RNNBase": "what PyTorch's own recurrent layers share",
+    "RNNCellBase": "what PyTorch's own recurrent cells share",
+    "SyncBatchNorm": "statistics over several processes; there is one",
 }  # fmt: skip
 
 # What is particular about some that are there.
@@ -86,6 +117,40 @@ def lacking(name: str) -> list[str]:
     return [n for n in theirs if n not in mine and n not in arrays]
 
 
+def layer_table() -> tuple[list[str], list[str], list[str]]:
+    """The lines of the table of layers, PyTorch's names of them, and what is ours alone."""
+    import torch
+
+    import nnkern.nn as ours
+
+    def modules(home: Any, base: Any) -> list[str]:
+        found = [n for n in dir(home) if isinstance(getattr(home, n), type) and n not in NO_LAYERS]
+        return [n for n in found if issubclass(getattr(home, n), base)]
+
+    theirs, mine = modules(torch.nn, torch.nn.Module), modules(ours, ours.Module)
+    lines = ["| layer | in nnkern | |", "|---|---|---|"]
+    for name in theirs:
+        if name in mine:
+            wanted, taken = (arguments(getattr(home, name).__init__) for home in (torch.nn, ours))
+            first = {
+                "self",
+                "args",
+                "kwargs",
+                "device",
+                "dtype",
+                "input_size",
+                "hidden_size",
+                "mode",
+                "_freeze",
+            }
+            without = [n for n in wanted if n not in taken and n not in first]
+            note = "without " + ", ".join(f"`{n}`" for n in without) if without else ""
+        else:
+            note = _LAZY if name.startswith("Lazy") else MISSING_LAYERS.get(name, "not written yet")
+        lines.append(f"| {name} | {'yes' if name in mine else '**no**'} | {note} |")
+    return lines, theirs, [n for n in mine if n not in theirs]
+
+
 def page() -> str:
     """The text of docs/coverage.md."""
     version, theirs = torch_names()
@@ -100,7 +165,13 @@ def page() -> str:
         lines.append(f"| {name} | {'yes' if name in ours else '**no**'} | {note} |")
     beyond = textwrap.fill(", ".join(f"`{n}`" for n in sorted(ours - set(theirs))), 125)
     have = sum(n in ours for n in theirs)
-    return TEXT.format(version=version, have=have, all=len(theirs), table="\n".join(lines), beyond=beyond)
+    layers, their_layers, beyond_layers = layer_table()
+    return TEXT.format(
+        version=version, have=have, all=len(theirs), table="\n".join(lines), beyond=beyond,
+        layers="\n".join(layers), all_layers=len(their_layers),
+        have_layers=sum("| yes |" in line for line in layers),
+        beyond_layers=", ".join(f"`{n}`" for n in beyond_layers),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

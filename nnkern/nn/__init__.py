@@ -34,7 +34,8 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
-from .container import ModuleDict, ModuleList, Sequential
+from .adaptive import AdaptiveLogSoftmaxWithLoss
+from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -53,6 +54,7 @@ from .loss import (
     HuberLoss,
     KLDivLoss,
     L1Loss,
+    LinearCrossEntropyLoss,
     MarginRankingLoss,
     MSELoss,
     MultiLabelMarginLoss,
@@ -153,7 +155,8 @@ __all__ = [
     "MultiMarginLoss", "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "utils",
     "AlphaDropout", "Bilinear", "CosineSimilarity", "Dropout1d", "Dropout3d", "Embedding", "EmbeddingBag",
-    "FeatureAlphaDropout", "PairwiseDistance",
+    "FeatureAlphaDropout", "PairwiseDistance", "AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss", "ParameterDict",
+    "ParameterList",
     "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d",
     "ConstantPad3d", "PixelShuffle", "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d",
     "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Upsample",

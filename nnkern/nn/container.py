@@ -1,4 +1,4 @@
-"""Containers of modules."""
+"""Containers of modules and of parameters."""
 
 from __future__ import annotations
 
@@ -6,51 +6,146 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..tensor import Tensor
 from .module import Module
+from .parameter import Parameter
 
 
-class _Numbered(Module):
-    """Submodules named "0", "1", ..."""
+class _Held(Module):
+    """What it holds lies in its _modules, or in its _parameters."""
+
+    _kind = "modules"
+
+    @property
+    def _held(self) -> dict[str, Any]:
+        return self._modules
+
+    def _hold(self, name: str, value: Any) -> None:
+        self.add_module(name, value)
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(self._held)
 
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+
+class _HeldParameters(_Held):
+    _kind = "parameters"
+
+    @property
+    def _held(self) -> dict[str, Any]:
+        return self._parameters
+
+    def _hold(self, name: str, value: Any) -> None:
+        self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({k}): {p.dtype} parameter of shape {p.shape}" for k, p in self._held.items())
+
+
+class _Numbered(_Held):
+    """Named "0", "1", ..."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._held.values())
 
     def _key(self, i: Any) -> str:
-        n = len(self._modules)
+        n = len(self._held)
         i = operator.index(i)
         if not -n <= i < n:
-            raise IndexError(f"{type(self).__name__}: index {i} is out of range for {n} modules")
-        return list(self._modules)[i]
+            raise IndexError(f"{type(self).__name__}: index {i} is out of range for {n} {self._kind}")
+        return list(self._held)[i]
 
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return type(self)(*self._slice(i))
-        return self._modules[self._key(i)]
+        return self._held[self._key(i)]
 
     def _slice(self, i: slice) -> tuple[Any, ...]:
-        return tuple(list(self._modules.values())[i])
+        return tuple(list(self._held.values())[i])
 
-    def __setitem__(self, i: Any, module: Module) -> None:
-        self.add_module(self._key(i), module)
+    def __setitem__(self, i: Any, value: Any) -> None:
+        self._hold(self._key(i), value)
 
     def __delitem__(self, i: Any) -> None:
-        kept = list(self._modules.values())
+        kept = list(self._held.values())
         del kept[i]
-        for name in list(self._modules):
+        self._refill(kept)
+
+    def _refill(self, values: list[Any]) -> None:
+        for name in list(self._held):
             delattr(self, name)
-        self.extend(kept)
+        self.extend(values)
 
-    def append(self, module: Module) -> Any:
-        self.add_module(str(len(self._modules)), module)
+    def append(self, value: Any) -> Any:
+        self._hold(str(len(self._held)), value)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Any:
-        for m in modules:
-            self.append(m)
+    def extend(self, values: Iterable[Any]) -> Any:
+        if isinstance(values, Tensor) or not isinstance(values, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: several {self._kind} are needed, got {type(values).__name__}"
+            )
+        for value in list(values):
+            self.append(value)
         return self
+
+    __iadd__ = extend
+
+    def insert(self, index: int, value: Any) -> Any:
+        """Puts value before the one at index; those behind it move up."""
+        kept = list(self._held.values())
+        kept.insert(index, value)
+        self._refill(kept)
+        return self
+
+    def pop(self, index: int = -1) -> Any:
+        """Takes the one at index out and returns it."""
+        value = self[index]
+        del self[index]
+        return value
+
+
+class _Named(_Held):
+    """Named by their keys."""
+
+    def update(self, values: Any) -> None:
+        for name, value in values.items() if hasattr(values, "items") else values:
+            self[name] = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._held[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._hold(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        del self._held[name]
+        delattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._held
+
+    def keys(self) -> Any:
+        return self._held.keys()
+
+    def values(self) -> Any:
+        return self._held.values()
+
+    def items(self) -> Any:
+        return self._held.items()
+
+    def pop(self, name: str) -> Any:
+        """Takes the one of that name out and returns it."""
+        value = self[name]
+        del self[name]
+        return value
+
+    def clear(self) -> None:
+        """Takes all out."""
+        for name in list(self._held):
+            del self[name]
 
 
 class Sequential(_Numbered):
@@ -97,40 +192,37 @@ class ModuleList(_Numbered):
         return "ModuleList(\n  " + "\n  ".join(lines) + "\n)"
 
 
-class ModuleDict(Module):
+class ModuleDict(_Named):
     """A dict of modules."""
 
-    def __init__(self, modules: Any = ()) -> None:
+    def __init__(self, modules: Any = None) -> None:
         super().__init__()
-        self.update(modules)
+        self.update(modules or ())
 
-    def update(self, modules: Any) -> None:
-        for name, m in modules.items() if hasattr(modules, "items") else modules:
-            self[name] = m
 
-    def __getitem__(self, name: str) -> Module:
-        return self._modules[name]
+class ParameterList(_HeldParameters, _Numbered):
+    """A list of parameters; Tensors and arrays become Parameters. Names in state_dict: "0", "1", ..."""
 
-    def __setitem__(self, name: str, module: Module) -> None:
-        self.add_module(name, module)
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self.extend(() if values is None else values)
 
-    def __delitem__(self, name: str) -> None:
-        delattr(self, name)
+    def _slice(self, i: slice) -> tuple[Any, ...]:
+        return (super()._slice(i),)
 
-    def __len__(self) -> int:
-        return len(self._modules)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
+class ParameterDict(_HeldParameters, _Named):
+    """A dict of parameters; Tensors and arrays become Parameters. Its keys are their names in state_dict."""
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._modules
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        self.update(parameters or ())
 
-    def keys(self) -> Any:
-        return self._modules.keys()
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._held.get(name, default)
 
-    def values(self) -> Any:
-        return self._modules.values()
-
-    def items(self) -> Any:
-        return self._modules.items()
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """The parameter of that name, put there first if there is none."""
+        if name not in self:
+            self[name] = default
+        return self[name]

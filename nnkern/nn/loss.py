@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+
 from .. import ops
+from .linear import Linear
 from .module import Module
 
 
@@ -25,6 +29,42 @@ class CrossEntropyLoss(Module):
     def forward(self, x: Any, target: Any) -> Any:
         return ops.cross_entropy(
             x, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
+
+class LinearCrossEntropyLoss(Module):
+    """cross_entropy of linear(x): x (N, in_features), target (N, *out_features); see nnkern.linear_cross_entropy."""
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        dtype: Any = np.float32,
+        reduction: str = "mean",
+        weight: Any = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.num_classes, self.out_features = num_classes, tuple(out_features)
+        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias=bias, dtype=dtype)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        shape, linear = (self.num_classes, *self.out_features), self.linear
+        return ops.linear_cross_entropy(
+            x,
+            linear.weight.reshape(*shape, linear.in_features),
+            target,
+            linear_bias=None if linear.bias is None else linear.bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
         )
 
 

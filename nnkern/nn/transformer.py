@@ -180,9 +180,15 @@ class _Stack(Module):
 
 
 class TransformerEncoder(_Stack):
-    """num_layers copies of an encoder layer, then norm if there is one."""
+    """num_layers copies of an encoder layer, then norm if there is one.
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+    enable_nested_tensor and mask_check are taken, so that PyTorch's models run, and without effect.
+    """
+
+    def __init__(
+        self, encoder_layer: Module, num_layers: int, norm: Module | None = None, enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(encoder_layer, num_layers, norm)
 
     def forward(

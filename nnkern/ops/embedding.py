@@ -109,7 +109,8 @@ def embedding(
     input: integers in [0, V) of any shape; weight: (V, D). The row padding_idx receives no gradient. max_norm: rows read
     whose norm_type-norm is larger are shortened to it first, in place. scale_grad_by_freq: gradients are divided by how
     often their row occurs in input. sparse: taken, so that PyTorch's models run, and without effect. There are no sparse
-    arrays here: the gradient is an array like weight, and SGD makes of it what PyTorch's SGD makes of a sparse one.
+    arrays here, since hooks, clipping and every optimiser would need a second way for them: the gradient is an array like
+    weight, written row by row, and SGD makes of it what PyTorch's SGD makes of a sparse one.
     Returns input.shape + (D,). Raises IndexError for a number out of range. Semantics:
     torch.nn.functional.embedding.
 

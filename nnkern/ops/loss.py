@@ -139,14 +139,22 @@ def nll_loss(
 
 def linear_cross_entropy(
     x: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
-    reduction: str = "mean", ignore_index: int = -100, label_smoothing: float = 0.0,
+    reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0,
 ) -> Any:  # fmt: skip
     """cross_entropy(linear(x, linear_weight, linear_bias), target): the head of a language model.
 
-    x: (D,) or (N, D), linear_weight: (C, D), linear_bias: (C,); the rest as in cross_entropy.
+    x: (D,) or (N, D), linear_weight: (C, D), linear_bias: (C,); or (C, d1..., D) and (C, d1...) for a target (N, d1...).
+    ignore_index: None is -100. The rest as in cross_entropy.
     """
+    classes, *more, width = linear_weight.shape
+    if more:
+        linear_weight = linear_weight.reshape(-1, width)
+        linear_bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = linear(x, linear_weight, linear_bias)
-    return cross_entropy(logits, target, weight, ignore_index, reduction, label_smoothing)
+    if more:
+        logits = logits.reshape(-1, classes, *more)
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(logits, target, weight, ignored, reduction, label_smoothing)
 
 
 @any_kind
