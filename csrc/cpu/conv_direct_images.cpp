@@ -8,51 +8,69 @@
 
 #include "../memory.h"
 #include "../parallel.h"
-#include "conv_direct.h"
+#include "conv_images.h"
 
 namespace nn::cpu {
 namespace {
 
-// Of one vector of images.
-struct ImageSizes {
-  int64_t lanes, height, width, pixels, planes, made;
-  template <class T> explicit ImageSizes(const Direct<T>& p)
-      : lanes(kernels<T>().gemm_shape().width),
-        height((p.patches.axis[1].count() - 1) * p.patches.axis[1].step() + p.patches.axis[1].reach()),
-        width(row_width(p.patches)),
-        pixels(p.patches.axis[1].count() * p.patches.axis[2].count()),
-        planes(p.patches.channels * height * width * lanes),
-        made(p.filters() * pixels * lanes) {}
+// Neighbouring columns of the result, with the taps that meet the image in one of them. Depths are sorted by
+// their rows: those that meet the image in one row of the result are side by side.
+template <class T> struct ImageColumns {
+  int64_t first, count;
+  std::vector<int64_t> row;  // of each depth
+  std::vector<int32_t> offset;
+  std::vector<T> w;
+
+  // packed: the filters, `panel` by panel (depth, filter), as p.groups[0] has its depths
+  ImageColumns(const Direct<T>& p, const ImageSizes& s, int64_t from, int64_t columns, const T* packed,
+               int64_t panel)
+      : first(from), count(columns) {
+    const TapAxis &h = p.patches.axis[1], &x = p.patches.axis[2];
+    const std::vector<int>& taps = p.groups[0].taps;
+    const int64_t channels = p.patches.channels, count_taps = int64_t(taps.size());
+    std::vector<int64_t> sorted;  // taps that meet the image
+    for (int64_t i = 0; i < count_taps; ++i) {
+      const int t = taps[size_t(i)] % x.taps();
+      if (x.first(t) < from + columns && x.last(t) > from) sorted.push_back(i);
+    }
+    const auto row_of = [&](int64_t i) { return h.offset(taps[size_t(i)] / x.taps()); };
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](int64_t i, int64_t j) { return row_of(i) < row_of(j); });
+    std::vector<int64_t> depths;
+    for (size_t i = 0, end; i < sorted.size(); i = end) {
+      for (end = i; end < sorted.size() && row_of(sorted[end]) == row_of(sorted[i]);) ++end;
+      for (int64_t c = 0; c < channels; ++c)
+        for (size_t j = i; j < end; ++j) {
+          depths.push_back(c * count_taps + sorted[j]), row.push_back(row_of(sorted[j]));
+          offset.push_back(tap_offset(p.patches, s, c, taps[size_t(sorted[j])]));
+        }
+    }
+    for (int64_t f = 0; f < p.filters(); f += panel) {
+      const int64_t some = std::min(panel, p.filters() - f);
+      packed += f ? panel * channels * count_taps : 0;
+      for (const int64_t d : depths) w.insert(w.end(), packed + d * some, packed + (d + 1) * some);
+    }
+  }
+  // The first depth at a row of the image, or behind it.
+  int64_t begin(int64_t at) const { return std::lower_bound(row.begin(), row.end(), at) - row.begin(); }
 };
 
-// `count` images from n on.
+// Columns that all taps meet in one piece, the others in pairs.
 template <class T>
-void load_images(const Direct<T>& p, const ImageSizes& s, int64_t n, int64_t count, T* planes) {
-  const Patches<T>& g = p.patches;
-  const TapAxis &d = g.axis[0], &h = g.axis[1], &w = g.axis[2];
-  const int64_t low = w.lowest(), first = std::max<int64_t>(0, -low), last = std::min(s.width, w.in() - low),
-                top = std::max<int64_t>(0, -h.lowest()), end = std::min(s.height, h.in() - h.lowest());
-  if (first >= last || top >= end) return;
-  // rows without padding between them lie in one piece
-  const bool together = last - first == s.width && g.x.step[1] == s.width;
-  const int64_t rows = together ? end - top : 1;
-  for (int64_t c = 0; c < g.channels; ++c)
-    for (int64_t i = top; i < end; i += rows)
-      kernels<T>().transpose_copy(g.x.p + n * g.x.n + c * g.x.c + d.offset(0) * g.x.step[0] +
-                                      (h.lowest() + i) * g.x.step[1] + low + first,
-                                  g.x.n, planes + ((c * s.height + i) * s.width + first) * s.lanes, s.lanes,
-                                  count, rows * (last - first));
-}
-
-// Offsets of the depths in the planes.
-template <class T> std::vector<int32_t> depth_offsets(const Direct<T>& p, const ImageSizes& s) {
-  const TapAxis &h = p.patches.axis[1], &w = p.patches.axis[2];
-  std::vector<int32_t> found;
-  for (int64_t c = 0; c < p.patches.channels; ++c)
-    for (const int t : p.groups[0].taps) {
-      const int64_t row = c * s.height + h.offset(t / w.taps()) - h.lowest();
-      found.push_back(int32_t((row * s.width + w.offset(t % w.taps()) - w.lowest()) * s.lanes));
-    }
+std::vector<ImageColumns<T>> all_columns(const Direct<T>& p, const ImageSizes& s, int64_t panel) {
+  const TapAxis& x = p.patches.axis[2];
+  const int64_t depth = p.patches.channels * int64_t(p.groups[0].taps.size());
+  Workspace<T> packed(size_t(p.filters() * depth + 1));
+  for (int64_t f = 0; f < p.filters(); f += panel) {
+    const int some = int(std::min(panel, p.filters() - f));
+    p.groups[0].w->pack(f, some, some, 0, depth, packed + f * depth);
+  }
+  std::vector<ImageColumns<T>> found;
+  const int64_t inner = std::min(x.first(), x.count()), outer = std::max(inner, x.last());
+  for (int64_t i = 0, end; i < x.count(); i = end) {
+    end = i < inner ? std::min(i + 2, inner) : i < outer ? outer : std::min(i + 2, x.count());
+    found.emplace_back(p, s, i, end - i, packed, panel);
+  }
   return found;
 }
 
@@ -60,49 +78,47 @@ template <class T> std::vector<int32_t> depth_offsets(const Direct<T>& p, const 
 
 template <class T> double images_filled(const Direct<T>& p) {
   const Patches<T>& g = p.patches;
-  const TapAxis &d = g.axis[0], &h = g.axis[1], &w = g.axis[2];
-  if (p.taker || p.groups.size() != 1 || d.count() != 1 || d.taps() != 1 || d.at(d.offset(0)) < 0 ||
-      h.wraps() || w.wraps() || w.step() != 1 || g.x.step[2] != 1 || p.y_step[2] != 1 ||
-      p.y_step[1] != w.count())
+  if (p.taker || p.groups.size() != 1 || !turns(g) || p.y_step[2] != 1 || p.y_step[1] != g.axis[2].count())
     return 0;
-  const ImageSizes s(p);
+  const ImageSizes s(g, p.filters());
   if ((s.planes + s.made) * int64_t(sizeof(T)) > kStripBytes) return 0;
   // Turning a vector costs about as much as `lanes` products of vectors.
   const double products = double(s.made * g.channels) * double(p.groups[0].taps.size()),
-               turning = double(s.lanes * (s.planes + s.made)) / products;
-  return 0.95 * double(p.n) / double(round_up(p.n, s.lanes)) / (1 + turning);
+               made = products * taps_inside(g.axis[1]) * taps_inside(g.axis[2]),
+               turning = double(s.lanes * (s.planes + s.made));
+  return 0.95 * double(p.n) / double(round_up(p.n, s.lanes)) * products / (made + turning);
 }
 
 template <class T> void convolve_images(const Direct<T>& p) {
   const Kernels<T>& kern = kernels<T>();
   const TapAxis &h = p.patches.axis[1], &w = p.patches.axis[2];
-  const ImageSizes s(p);
-  const std::vector<int32_t> offsets = depth_offsets(p, s);
-  const int64_t filters = p.filters(), depth = int64_t(offsets.size()),
+  const ImageSizes s(p.patches, p.filters());
+  const int64_t filters = p.filters(), depth = p.patches.channels * int64_t(p.groups[0].taps.size()),
                 panel = ceil_div(filters, ceil_div(filters, kern.conv_line_filters()));
-  Workspace<T> packed(size_t(filters * depth + 1));
-  for (int64_t f = 0; f < filters; f += panel) {
-    const int some = int(std::min(panel, filters - f));
-    p.groups[0].w->pack(f, some, some, 0, depth, packed + f * depth);
-  }
+  const std::vector<ImageColumns<T>> columns = all_columns(p, s, panel);
   const bool dense = p.y_filter == multiples(s.pixels, filters);
   const double flops = 2.0 * double(s.made) * double(depth);
   parallel_for(ceil_div(p.n, s.lanes), int64_t(2e6 / flops) + 1, [&](int64_t begin, int64_t end) {
     Workspace<T> planes(size_t(s.planes)), made(size_t(s.made));
     std::fill_n(static_cast<T*>(planes), s.planes, T(0));  // padding stays so
     ConvLine<T> l = {};
-    l.k = depth, l.offset = offsets.data(), l.rows = 1, l.width = l.x_row = w.count() * s.lanes;
-    l.y_filter = s.pixels * s.lanes, l.y_pixel = 1, l.floor = p.floor;
+    l.rows = 1, l.y_filter = s.pixels * s.lanes, l.y_pixel = 1, l.floor = p.floor;
     for (int64_t n = begin * s.lanes; n < std::min(p.n, end * s.lanes); n += s.lanes) {
       const int64_t count = std::min(s.lanes, p.n - n);
-      load_images<T>(p, s, n, count, planes);
+      load_images<T>(p.patches, s, n, count, planes);
       for (int64_t f = 0; f < filters; f += panel) {
-        l.filters = int(std::min(panel, filters - f)), l.w = packed + f * depth;
+        l.filters = int(std::min(panel, filters - f));
         l.bias = p.bias ? p.bias + f : nullptr;
-        for (int64_t r = 0; r < h.count(); ++r) {
-          l.x = planes + r * h.step() * s.width * s.lanes;
-          l.y = made + (f * h.count() + r) * l.width;
-          kern.conv_line(l);
+        for (const ImageColumns<T>& c : columns) {
+          l.width = l.x_row = c.count * s.lanes;
+          for (int64_t r = 0; r < h.count(); ++r) {
+            const int64_t first = c.begin(-r * h.step());
+            l.k = c.begin(h.in() - r * h.step()) - first, l.offset = c.offset.data() + first;
+            l.w = c.w.data() + f * int64_t(c.row.size()) + first * l.filters;
+            l.x = planes + (r * h.step() * s.width + c.first) * s.lanes;
+            l.y = made + ((f * h.count() + r) * w.count() + c.first) * s.lanes;
+            kern.conv_line(l);
+          }
         }
       }
       const int64_t together = dense ? filters : 1;

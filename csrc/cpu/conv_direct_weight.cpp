@@ -3,6 +3,7 @@
 //
 //   tiles   14 taps, broadcast, x 32 filters, pixel by pixel: gy is turned so that filters are side by side
 //   lines   few filters: 6 filters x 4 taps, vectors of pixels of both; lanes are added at the end
+//   images  the same with vectors of small images, pixel by pixel: no width wastes lanes
 //
 // Strips are fixed by the sizes alone and dealt to shares that are summed in order: the same bits for any
 // number of threads. Bound by the FMA units.
@@ -10,7 +11,7 @@
 
 #include "../memory.h"
 #include "../parallel.h"
-#include "conv_direct.h"
+#include "conv_images.h"
 #include "reduce.h"
 
 namespace nn::cpu {
@@ -81,10 +82,15 @@ template <class T> void by_tiles(const WeightGrad<T>& p) {
   kern.transpose_copy(sums, columns, p.gw, p.lanes, p.lanes, p.filters);
 }
 
+// Filters of one conv_weight_line.
+template <class T> int64_t line_panel(int64_t filters) {
+  return ceil_div(filters, ceil_div(filters, kernels<T>().conv_line_filters()));
+}
+
 template <class T> void by_lines(const WeightGrad<T>& p) {
   const Kernels<T>& kern = kernels<T>();
   const int64_t wide = kern.gemm_shape().width, channels = p.patches.channels,
-                panel = ceil_div(p.filters, ceil_div(p.filters, kern.conv_line_filters()));
+                panel = line_panel<T>(p.filters);
   // What a panel reads of gy stays in L1.
   const int64_t most = std::max<int64_t>(1, kLineBytes / (panel * p.width() * int64_t(sizeof(T))));
   const int64_t rows = std::min(std::min(strip_rows(p.patches, p.n, 0), p.height()), most),
@@ -124,11 +130,70 @@ template <class T> void by_lines(const WeightGrad<T>& p) {
   kern.reduce_rows(int(Fold::sum), sums, wide, p.filters * p.lanes, wide, p.gw);
 }
 
+template <class T> void by_images(const WeightGrad<T>& p) {
+  const Kernels<T>& kern = kernels<T>();
+  const Patches<T>& g = p.patches;
+  const ImageSizes s(g, p.filters);
+  const int64_t panel = line_panel<T>(p.filters), taps = kern.conv_weight_line_taps(int(panel)),
+                row = p.width() * s.lanes, size = p.filters * p.lanes * s.lanes;
+  // What a panel reads of gy stays in L1.
+  const int64_t most = std::max<int64_t>(1, kLineBytes / (panel * row * int64_t(sizeof(T)))),
+                rows = ceil_div(p.height(), ceil_div(p.height(), most));
+  const bool dense = p.gy.c == s.pixels;
+  std::vector<int32_t> offsets;
+  for (int64_t c = 0; c < g.channels; ++c)
+    for (int t = 0; t < g.taps(); ++t) offsets.push_back(tap_offset(g, s, c, t));
+  Workspace<T> sums(size_t(kShares * size));
+  const auto share = [&](int64_t q, int64_t begin, int64_t end) {
+    Workspace<T> planes(size_t(s.planes)), gradients(size_t(s.made));
+    ConvWeightLine<T> l = {};
+    l.gy_filter = s.pixels * s.lanes, l.gy_row = l.n = row, l.x_row = g.axis[1].step() * s.width * s.lanes;
+    l.images = 1, l.filter_step = p.lanes * s.lanes, l.tap_step = s.lanes;
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t n = u * s.lanes, count = std::min(s.lanes, p.n - n), together = dense ? p.filters : 1;
+      if (u == begin || count < s.lanes) std::fill_n(static_cast<T*>(planes), s.planes, T(0));
+      if (count < s.lanes) std::fill_n(static_cast<T*>(gradients), s.made, T(0));
+      load_images(g, s, n, count, static_cast<T*>(planes));
+      for (int64_t k = 0; k < p.filters; k += together)
+        kern.transpose_copy(p.gy.p + n * p.gy.n + k * p.gy.c, p.gy.n, gradients + k * l.gy_filter, s.lanes,
+                            count, together * s.pixels);
+      for (int64_t first = 0; first < p.height(); first += rows)
+        for (int64_t k = 0; k < p.filters; k += panel)
+          for (int64_t t = 0; t < p.lanes; t += taps) {
+            l.x = planes + first * l.x_row, l.offset = offsets.data() + t;
+            l.taps = int(std::min(taps, p.lanes - t));
+            l.gy = gradients + k * l.gy_filter + first * row, l.filters = int(std::min(panel, p.filters - k));
+            l.rows = std::min(rows, p.height() - first), l.accumulate = u > begin || first > 0;
+            l.sums = sums + q * size + (k * p.lanes + t) * s.lanes;
+            kern.conv_weight_line(l);
+          }
+    }
+  };
+  const int64_t shares = each_share(p, ceil_div(p.n, s.lanes), s.lanes * s.pixels, share);
+  add_shares<T>(sums, shares, size);
+  kern.reduce_rows(int(Fold::sum), sums, s.lanes, p.filters * p.lanes, s.lanes, p.gw);
+}
+
 // Lines if filters fill no vector, which in tiles waits for its broadcasts, but pixels do.
 template <class T> bool lines_pay(const WeightGrad<T>& p) {
   const int64_t wide = kernels<T>().gemm_shape().width;
   return p.gy.step[2] == 1 && p.patches.axis[2].step() <= 2 && p.filters <= wide &&
          p.width() * wide > p.filters * round_up(p.width(), wide);
+}
+
+// Images if they fill vectors, and if there are so many products that turning them is cheap. Shares of the
+// FMA units' peak as measured.
+template <class T> bool images_pay(const WeightGrad<T>& p) {
+  const Patches<T>& g = p.patches;
+  if (!turns(g) || p.gy.step[2] != 1 || p.gy.step[1] != p.width()) return false;
+  const ImageSizes s(g, p.filters);
+  const int64_t sums = p.filters * p.lanes * s.lanes, wide = s.lanes;
+  if (std::max(s.planes + s.made, 2 * sums) * int64_t(sizeof(T)) > kStripBytes) return false;
+  const double turning = double(s.lanes * (s.planes + s.made)) / double(s.made * p.lanes),
+               images = 0.8 * double(p.n) / double(round_up(p.n, s.lanes)) / (1 + turning);
+  if (lines_pay(p)) return images > 0.5 * double(p.width()) / double(round_up(p.width(), wide));
+  return images > (p.filters <= wide ? 0.55 * double(p.filters) / double(wide)
+                                     : 0.8 * double(p.filters) / double(round_up(p.filters, 2 * wide)));
 }
 
 }  // namespace
@@ -143,7 +208,9 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p) {
                                 kg,
                                 lanes,
                                 p.gw + g * kg * lanes};
-    if (lines_pay(part))
+    if (images_pay(part))
+      by_images(part);
+    else if (lines_pay(part))
       by_lines(part);
     else
       by_tiles(part);
