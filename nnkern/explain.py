@@ -45,6 +45,12 @@ class Explanation(NamedTuple):
         return "\n".join(lines)
 
 
+def _positions(size: int, low: int, kernel: int, stride: int, taps: int) -> int:
+    """Of a grid, each of which makes `stride` pixels: fewest over the zeros in front of a filter of `taps` steps."""
+    fronts = range(low, low + taps * stride - kernel + 1)
+    return min((size - 1 + front) // stride - front // stride + 1 for front in fronts)
+
+
 def _way(
     direction: int, algorithm: str, x: np.ndarray, w: np.ndarray, options: Options, out: list[int]
 ) -> Way:
@@ -53,14 +59,15 @@ def _way(
     multiplications = n * math.prod(out) * w.size
     written = x.shape[2:] if direction == 1 else out  # where tiles and pixels are counted
     if algorithm.startswith("winograd"):
-        residues = math.prod(options.stride)  # of 4x4 filters with a stride of two: 2x2 filters each
+        residues = math.prod(options.stride)  # of the stride: filters of r x r taps each
         r = -(-w.shape[-1] // options.stride[-1])
-        m = 4 if algorithm == "winograd" and r < 5 else 2
+        m = {2: 4, 3: 4, 4: 3, 5: 2}[r] if algorithm == "winograd" else 2
         if w.shape[-1] == 4 and options.stride[-1] == 2 and c % 32 == 0:
             m = 3
         if residues > 1 and direction == 1:
             written = [
-                (size - 1 + low) // 2 + 1 for size, low in zip(written, options.padding[::2], strict=True)
+                _positions(*axis, r)
+                for axis in zip(written, options.padding[::2], w.shape[2:], options.stride, strict=True)
             ]
         tiles, planes = n * math.prod(written[:-2]), (m + r - 1) ** 2
         tiles *= math.prod(-(-size // m) for size in written[-2:])

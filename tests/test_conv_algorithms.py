@@ -47,13 +47,18 @@ ALGORITHM_CASES = [
     ((1, 96, 5, 40), (130, 96, 4, 4), (2, 2), (0, 0, 0, 3), (1, 1), 1),
     ((9, 96, 25, 26), (70, 96, 4, 4), (2, 2), (2, 1, 1, 1), (1, 1), 1),
     ((1, 32, 4, 4), (3, 32, 4, 4), (2, 2), (0, 0, 0, 0), (1, 1), 1),
-    # forward with a stride: residues of 2, 3 and 5 taps, some of them without the last one, of few channels and of many
+    # residues of 2 to 5 taps, some of them without the first or the last one, of few channels and of many
     ((2, 64, 17, 30), (70, 64, 3, 3), (2, 2), (1, 1, 1, 1), (1, 1), 1),
     ((1, 40, 14, 12), (128, 40, 4, 4), (2, 2), (1, 1, 1, 1), (1, 1), 1),
     ((1, 3, 43, 67), (64, 3, 11, 11), (4, 4), (2, 2, 2, 2), (1, 1), 1),
     ((2, 19, 17, 15), (35, 19, 5, 5), (2, 2), (2, 2, 0, 3), (1, 1), 1),
     ((1, 40, 16, 15), (33, 40, 5, 5), (3, 3), (4, 3, 0, 0), (1, 1), 1),
     ((2, 16, 23, 2), (6, 16, 9, 9), (2, 2), (0, 3, 8, 0), (1, 1), 1),
+    ((2, 32, 21, 14), (33, 32, 3, 3), (2, 2), (0, 1, 2, 0), (1, 1), 1),
+    ((1, 128, 33, 34), (96, 128, 3, 3), (2, 2), (1, 1, 0, 2), (1, 1), 1),
+    ((2, 3, 29, 31), (20, 3, 7, 7), (2, 2), (3, 3, 2, 4), (1, 1), 1),
+    ((1, 64, 15, 18), (64, 64, 8, 8), (2, 2), (3, 4, 7, 0), (1, 1), 1),
+    ((1, 70, 20, 19), (65, 70, 5, 5), (3, 3), (2, 2, 4, 1), (1, 1), 1),
     # volumes: frames outside, filters of more frames than there are, one frame, several blocks of tiles
     ((3, 16, 6, 11, 13), (32, 16, 3, 3, 3), (1, 1, 1), (0, 2, 1, 0, 2, 1), (1, 1, 1), 1),
     ((1, 5, 1, 7, 9), (6, 5, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
@@ -212,24 +217,47 @@ def test_explain_names_what_runs():
         nnkern.explain(nnkern.conv2d, x, w)
 
 
-@pytest.mark.parametrize("c, taps", [(3, 6), (64, 3), (40, 4)])
+@pytest.mark.parametrize("c, taps", [(3, 6), (64, 3), (40, 4), (20, 7)])
 def test_strided_winograd_gives_the_same_bits_for_any_number_of_threads(c, taps):
     x, w = randn(4, c, 42, 38), randn(96, c, taps, taps, seed=1)
+    gy = randn(4, 96, (44 - taps) // 2 + 1, (40 - taps) // 2 + 1, seed=2)
+    options = {"stride": 2, "padding": 1, "algorithm": "winograd"}
     before = nnkern.get_num_threads()
     try:
         for _ in each_isa():
             found = []
             for threads in (1, 2, 3):
                 nnkern.set_num_threads(threads)
-                found.append(nnkern.conv2d(x, w, stride=2, padding=1, algorithm="winograd"))
-            np.testing.assert_array_equal(found[0], found[1])
-            np.testing.assert_array_equal(found[0], found[2])
-            turned = nnkern.conv2d(
-                x, w.swapaxes(2, 3).copy().swapaxes(2, 3), stride=2, padding=1, algorithm="winograd"
+                found.append(
+                    [
+                        nnkern.conv2d(x, w, **options),
+                        nnkern.conv2d_input_grad(x.shape, w, gy, **options),
+                        nnkern.conv2d_weight_grad(x, w.shape, gy, **options),
+                    ]
+                )
+            for a, b, c in zip(*found):
+                np.testing.assert_array_equal(a, b)
+                np.testing.assert_array_equal(a, c)
+            turned = w.swapaxes(2, 3).copy().swapaxes(2, 3)
+            np.testing.assert_array_equal(found[0][0], nnkern.conv2d(x, turned, **options))
+            np.testing.assert_array_equal(
+                found[0][1], nnkern.conv2d_input_grad(x.shape, turned, gy, **options)
             )
-            np.testing.assert_array_equal(found[0], turned)
     finally:
         nnkern.set_num_threads(before)
+
+
+@pytest.mark.parametrize("c, taps, stride", [(64, 3, 2), (3, 11, 4)])
+def test_strided_winograd_has_second_derivatives(c, taps, stride):
+    arrays = randn(2, c, 29, 30), randn(32, c, taps, taps, seed=1)
+    found = []
+    for algorithm in ("winograd", "gemm"):
+        x, w = (Tensor(a, requires_grad=True) for a in arrays)
+        y = nnkern.conv2d(x, w, stride=stride, padding=1, algorithm=algorithm)
+        gx, gw = nnkern.grad((y * y).sum(), (x, w), create_graph=True)
+        found.append([gx, gw, *nnkern.grad((gx * gx).sum() + (gw * gw).sum(), (x, w))])
+    for ours, exact in zip(*found):
+        assert relative_error(ours.detach().numpy(), exact.detach().numpy()) <= WEIGHT_ERROR
 
 
 def test_winograd_refuses_double():

@@ -20,46 +20,54 @@ bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
   return filled(pixels);
 }
 
-// The form that serves all three directions.
+// The form that reads filters and residues in place.
 bool strided_form(const ConvShape& s) {
   return s.axis[2].stride == 2 && s.axis[2].kernel == 4 && s.c % kStripChannels == 0;
 }
 
 }  // namespace
 
-bool winograd_serves(const ConvShape& s, ConvAlgorithm a, int direction) {
+bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
   for (const ConvAxis& x : s.axis)
     if (x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
   if (s.axes < 2 || s.groups != 1 || s.mode != PaddingMode::zeros || w.kernel != h.kernel ||
       w.stride != h.stride || s.axis[0].stride != 1)
     return false;
-  if (h.stride > 1 && (s.axes != 2 || (direction != 0 && !strided_form(s)))) return false;
+  if (h.stride > 1 && s.axes != 2) return false;
   const int64_t taps = ceil_div(h.kernel, h.stride);
-  return taps == 3 || ((taps == 5 || (taps == 2 && h.stride > 1)) && a == ConvAlgorithm::winograd);
+  return taps == 3 ||
+         ((taps == 5 || (h.stride > 1 && (taps == 2 || taps == 4))) && a == ConvAlgorithm::winograd);
 }
 
 WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
   const int64_t taps = ceil_div(s.axis[1].kernel, s.axis[1].stride);
   return strided_form(s)                 ? WinogradForm::strided
          : taps == 2                     ? WinogradForm::f42
+         : taps == 4                     ? WinogradForm::f34
          : taps == 5                     ? WinogradForm::f25
          : a == ConvAlgorithm::winograd2 ? WinogradForm::f23
                                          : WinogradForm::f43;
 }
 
-double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
+double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction) {
   // In operations of the products, as measured: what a transformed number of an image costs, and one of a
   // filter; those of volumes come back from L3 for every frame.
-  const Tiles g(winograd_form(s, a), s.n * s.axis[0].out, s.axis[1].out, s.axis[2].out);
+  const WinogradSizes sizes(winograd_form(s, a));
+  const auto results = [&](const ConvAxis& x) {
+    return direction == 1 ? PixelGrid(x, sizes.taps).count : x.out;
+  };
+  const Tiles g(sizes.form, s.n * s.axis[0].out, results(s.axis[1]), results(s.axis[2]));
   const bool volume = s.axes == 3;
   const bool strided = g.form == WinogradForm::strided;
-  const double number = g.taps == 5 ? 36
-                        : strided   ? 20
-                                    : 50,
+  const double number = g.taps == 5   ? 36
+                        : strided     ? 20
+                        : g.taps == 2 ? 30
+                                      : 50,
                filter = g.planes() == 36 ? volume ? 500 : 45
                         : volume         ? 2000
                         : strided        ? 50
+                        : g.taps == 2    ? 150
                                          : 100;
   const int64_t stride = s.axis[2].stride, residues = stride * stride;
   const int64_t width = kernels<float>().gemm_shape().width, k = round_up(s.k, width);
@@ -74,14 +82,15 @@ double winograd_cost(const ConvShape& s, ConvAlgorithm a) {
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {
   const ConvAlgorithm a = ConvAlgorithm(wanted);
   const bool depthwise = s.c == s.groups && s.groups > 1;
-  const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w, direction); };
+  const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w); };
   switch (a) {
     case ConvAlgorithm::automatic: {
       if (depthwise) return ConvAlgorithm::depthwise;
       ConvAlgorithm best = ConvAlgorithm::gemm;
       double cost = s.flops() + 200.0 * double(s.k * (s.c / s.groups) * s.taps());  // of the others
       for (const ConvAlgorithm w : {ConvAlgorithm::winograd, ConvAlgorithm::winograd2})
-        if (serves(w) && winograd_cost(s, w) < cost) best = w, cost = winograd_cost(s, w);
+        if (serves(w) && winograd_cost(s, w, direction) < cost)
+          best = w, cost = winograd_cost(s, w, direction);
       if (best != ConvAlgorithm::gemm) return best;
       // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
       // gradient.

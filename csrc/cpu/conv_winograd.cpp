@@ -1,7 +1,7 @@
 // Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5); for a
-// stride of 2 and 4 x 4 filters: F(3 x 3, 2 x 2). Forward and input gradient (the weight gradient:
-// conv_winograd_grad.cpp). Forward with any other stride, too: by the taps that filters have per residue,
-// F(4 x 4, 2 x 2) among them.
+// stride of 2 and 4 x 4 filters: F(3 x 3, 2 x 2); for any other stride by the taps that filters have per
+// residue, F(4 x 4, 2 x 2) and F(3 x 3, 4 x 4) among them. Forward and input gradient (the weight gradient:
+// conv_winograd_grad.cpp).
 //
 //   V[e][tile][c] = transformed patches     U[e][c][k] = transformed filters     e < (m + taps - 1)^2
 //   S[e] = V[e] U[e], one small product per e; each tile of S turns into m x m results.
@@ -35,18 +35,35 @@ template <class T> struct Plan {
   T floor;
   // of y: tiles make pixels i * stride + residue - y_low
   int64_t stride = 1, y_low_h = 0, y_low_w = 0, height = tiles.height, width = tiles.width;
-  int64_t depth() const { return x.depth() * filters.frames; }                          // of the products
-  int64_t result_columns() const { return round_up(k, kernels<T>().gemm_shape().nr); }  // of a residue
-  int64_t columns() const { return stride * stride * result_columns(); }
+  int64_t depth() const { return x.depth() * filters.frames; }  // of the products
+  bool apart() const { return tiles.stride == 1; }              // filters of all residues lie side by side
+  int64_t result_columns() const { return apart() ? k : round_up(k, kernels<T>().gemm_shape().nr); }
+  int64_t columns() const {
+    return round_up(stride * stride * result_columns(), kernels<T>().gemm_shape().nr);
+  }
 
   // f(begin, end) of the parts of all depths that product e needs: transformed filters whose last tap is 0
   // are 0 at infinity.
   template <class F> void each_depth(int64_t e, int64_t depth, F f) const {
-    const int64_t row = x.stride * x.channels, some = filters.whole * x.channels;  // of residues
-    if (some == 0 || some == row) return f(0, depth);
-    if (e / tiles.reach == tiles.reach - 1) depth = filters.whole * row;
+    if (x.stride == 1 || !apart()) return f(0, depth);
+    const int64_t whole = filters.taps[0].whole();
+    const int64_t row = x.stride * x.channels, some = whole * x.channels;  // of residues
+    if (e / tiles.reach == tiles.reach - 1) depth = whole * row;
     if (e % tiles.reach < tiles.reach - 1) return f(0, depth);
     for (int64_t begin = 0; begin < depth; begin += row) f(begin, begin + some);
+  }
+  // f(begin, end, whether product e isn't 0) of parts of all columns. Turned filters have their first tap
+  // last.
+  template <class F> void each_columns(int64_t e, F f) const {
+    if (stride == 1 || !apart() || k % kernels<T>().gemm_shape().nr)
+      return f(0, stride == 1 ? k : columns(), true);
+    const auto wanted = [&](const ResidueTaps& t, int64_t r, int64_t at) {
+      return (at > 0 || t.has_last(r)) && (at < tiles.reach - 1 || t.has_first(r));
+    };
+    for (int64_t u = 0; u < stride * stride; ++u)
+      f(u * k, (u + 1) * k,
+        wanted(filters.taps[0], u / stride, e / tiles.reach) &&
+            wanted(filters.taps[1], u % stride, e % tiles.reach));
   }
 };
 
@@ -57,9 +74,10 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
   const int64_t nr = kern.gemm_shape().nr, side = p.tiles.side(), taps = side * side;
   constexpr int64_t kSome = 32;  // channels at a time
   const Filters<T>& f = p.filters;
-  const int64_t residue = k0 / p.result_columns(), residues = f.residues, stride = p.tiles.stride;
-  k0 %= p.result_columns();
-  const int lanes = int(std::min(nr, p.k - k0));
+  const int64_t residue = p.apart() ? 0 : k0 / p.result_columns(), residues = f.residues,
+                stride = p.tiles.stride;
+  k0 -= residue * p.result_columns();
+  const int lanes = int(std::min(nr, (p.apart() ? p.stride * p.stride : 1) * p.k - k0));
   Workspace<T> w(size_t(kSome * taps * nr));
   for (int64_t c = c0; c < c0 + count; c += kSome) {
     const int64_t some = std::min(kSome, c0 + count - c);
@@ -134,13 +152,17 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, in
   const int64_t stride = p.stride, side = g.m * stride;
   const bool last = p.y.c == 1 && stride == 1;  // tiles go where they belong
   Workspace<T> strip(last ? 1 : size_t(side * g.cols * side * kStripChannels));
+  // the residues of a row lie side by side if a pixel has these channels only
+  const int64_t joined = p.apart() && count == p.k && count <= kStripChannels ? stride : 1;
+  Workspace<T> biases(size_t(joined * count));
+  for (int64_t i = 0; p.bias && joined > 1 && i < joined * count; ++i) biases[i] = p.bias[i % count];
   for (int64_t t = t0; t < t1;) {
     const TileRun run = tile_run(g, t, t1);
     const T* from = s + (t - first) * columns;
     t += run.length;
     const int64_t h0 = run.h * stride - p.y_low_h, w0 = run.w * stride - p.y_low_w;
     T* y = p.y.p + run.n * p.y.n + k0 * p.y.c + frame * p.y.step[0];
-    const T* bias = p.bias ? p.bias + k0 : nullptr;
+    const T* bias = !p.bias ? nullptr : joined > 1 ? static_cast<T*>(biases) : p.bias + k0;
     if (last) {
       y += h0 * p.y.step[1] + w0 * p.y.step[2];
       for (int64_t r = 0; r < run.length; ++r)
@@ -152,9 +174,9 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, in
     }
     for (int64_t k = 0; k < count; k += kStripChannels) {
       const int64_t some = std::min(kStripChannels, count - k), cols = run.length * side;
-      for (int64_t u = 0; u < stride * stride; ++u)
+      for (int64_t u = 0; u < stride * stride; u += joined)
         for (int64_t r = 0; r < run.length; ++r)
-          kern.winograd_output(g.form, from + u * p.result_columns() + r * columns + k, s_step, some,
+          kern.winograd_output(g.form, from + u * p.result_columns() + r * columns + k, s_step, some * joined,
                                bias ? bias + k : nullptr, p.floor,
                                strip + (u / stride * cols + r * side + u % stride) * some,
                                stride * cols * some, stride * some, g.m, g.m);
@@ -211,9 +233,15 @@ template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, con
   const double flops = 2.0 * double(v.tiles * (depth + 1) * columns);
   parallel_for(p.tiles.planes(), std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t e0, int64_t e1) {
     for (int64_t e = e0; e < e1; ++e)
-      p.each_depth(e, depth, [&](int64_t d0, int64_t d1) {
-        product<T>(from + e * v.plane() + d0, v.deep, u + e * f.plane + d0 * nr, f.panel, d1 - d0, v.tiles,
-                   p.stride > 1 ? columns : p.k, d0 > 0, s + e * s_step, columns);
+      p.each_columns(e, [&](int64_t k0, int64_t k1, bool wanted) {
+        T* to = s + e * s_step + k0;
+        if (!wanted)
+          for (int64_t i = 0; i < v.tiles; ++i) std::fill_n(to + i * columns, k1 - k0, T(0));
+        else
+          p.each_depth(e, depth, [&](int64_t d0, int64_t d1) {
+            product<T>(from + e * v.plane() + d0, v.deep, u + e * f.plane + k0 / nr * f.panel + d0 * nr,
+                       f.panel, d1 - d0, v.tiles, k1 - k0, d0 > 0, to, columns);
+          });
       });
   });
   parallel_for(v.tiles, tiles_grain(p.tiles, c + columns), [&](int64_t i, int64_t j) {
@@ -318,30 +346,26 @@ template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form
 
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
-  const DenseFilters<T> filters(s, p.w, WinogradSizes(form));
-  const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
-  // Position i of a grid makes the pixels i * stride + residue - low.
-  const int64_t stride = h.stride;
-  const auto grid = [&](const ConvAxis& a) { return stride == 1 ? a.in : (a.in - 1 + a.low) / stride + 1; };
-  const auto low = [&](const ConvAxis& a) {
-    return stride == 1 ? a.kernel - 1 - a.low : a.kernel / stride - 1;
-  };
-  run(Plan<T>{Tiles(form, s.n, grid(h), grid(w)),
-              {p.gy, s.k, d.out, h.out, w.out, 1},
+  const ConvAxis& d = s.axis[0];
+  const WinogradSizes sizes(form);
+  const PixelGrid h(s.axis[1], sizes.taps), w(s.axis[2], sizes.taps);
+  const DenseFilters<T> filters(s, p.w, sizes, h.front, w.front);
+  run(Plan<T>{Tiles(form, s.n, h.count, w.count),
+              {p.gy, s.k, d.out, s.axis[1].out, s.axis[2].out, 1},
               d.kernel - 1 - d.low,
-              low(h),
-              low(w),
+              sizes.taps - 1 - h.first,
+              sizes.taps - 1 - w.first,
               s.c,
               d.in,
               filters.turned(),
               p.gx,
               p.b,
               -std::numeric_limits<T>::infinity(),
-              stride,
-              stride == 1 ? 0 : h.low,
-              stride == 1 ? 0 : w.low,
-              h.in,
-              w.in});
+              s.axis[2].stride,
+              h.low,
+              w.low,
+              s.axis[1].in,
+              s.axis[2].in});
 }
 
 #define NN_INSTANTIATE(T)                                           \

@@ -17,10 +17,11 @@ struct WinogradSizes {
   int m, taps, stride, reach;
   explicit WinogradSizes(WinogradForm f)
       : form(f),
-        m(f == WinogradForm::f43 || f == WinogradForm::f42 ? 4
-          : f == WinogradForm::strided                     ? 3
-                                                           : 2),
+        m(f == WinogradForm::f43 || f == WinogradForm::f42       ? 4
+          : f == WinogradForm::strided || f == WinogradForm::f34 ? 3
+                                                                 : 2),
         taps(f == WinogradForm::f25                                 ? 5
+             : f == WinogradForm::f34                               ? 4
              : f == WinogradForm::strided || f == WinogradForm::f42 ? 2
                                                                     : 3),
         stride(f == WinogradForm::strided ? 2 : 1),
@@ -41,6 +42,20 @@ struct Tiles : WinogradSizes {
         rows(ceil_div(h, m)),
         cols(ceil_div(w, m)),
         count(n * rows * cols) {}
+};
+
+// Position i of the pixels of an input gradient along one axis makes the pixels i * stride + residue - low,
+// and reads gy from i + first - taps + 1 on. Zeros in front of filters whose last residues lack a tap may
+// save a position.
+struct PixelGrid {
+  int64_t front = 0, first = 0, count = INT64_MAX, low = 0;
+  PixelGrid(const ConvAxis& a, int64_t taps) {
+    for (int64_t f = 0; f <= taps * a.stride - a.kernel; ++f) {
+      const int64_t before = a.low + f, from = before / a.stride,
+                    positions = (a.in - 1 + before) / a.stride - from + 1;
+      if (positions < count) front = f, first = from, count = positions, low = before - from * a.stride;
+    }
+  }
 };
 
 // Tiles from t on that stand side by side.
@@ -94,6 +109,12 @@ template <class T> void load_strip(const Image<T>& g, const T* x, int64_t h0, in
     std::fill(out + b * channels, out + cols * channels, T(0));
     if (a == b) continue;
     const T* row = x + c0 * g.x.c + h * g.x.step[1] + (w0 + a) * g.x.step[2];
+    if (g.x.step[2] == 1 && g.x.c != 1) {
+      const T* soon =
+          i + 2 < rows ? row + 2 * g.x.step[1] : row + channels * g.x.c + (i + 2 - rows - i) * g.x.step[1];
+      for (int64_t c = 0; c < channels; ++c, soon += g.x.c)
+        for (int64_t j = 0; j < b - a; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(soon + j);
+    }
     if (g.x.c == 1)
       for (int64_t j = a; j < b; ++j)
         std::memcpy(out + j * channels, row + (j - a) * g.x.step[2], size_t(channels) * sizeof(T));

@@ -26,6 +26,14 @@ template <class T> struct Squares {
   TileStore<T> v, z;
   int64_t tiles;
   Frames x, gy;
+  T* taken;  // gw turned around, [channel][tap][filter], if residues are channels
+  bool apart() const { return g.stride != s.axis[2].stride; }
+  // Whether channel c of product e is part of gw: the last tap of a residue may be none.
+  bool wanted(int64_t e, int64_t c) const {
+    const int64_t stride = s.axis[2].stride, whole = s.axis[2].kernel - (g.taps - 1) * stride, r = c / s.c;
+    return !apart() || ((e / g.reach < g.reach - 1 || r / stride < whole) &&
+                        (e % g.reach < g.reach - 1 || r % stride < whole));
+  }
   int64_t rows() const { return ceil_div(c, kSide); }
   int64_t cols() const { return ceil_div(s.k, kSide); }
 };
@@ -66,6 +74,7 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
     t.k = depth, t.a_row = 1, t.a_k = q.v.deep, t.b_k = q.z.deep, t.c_row = kSide;
     t.accumulate = accumulate;
     for (int64_t e = begin; e < end; ++e) {
+      if (!q.wanted(e, a.c0) && !q.wanted(e, a.c0 + a.c - 1) && q.s.c % kSide == 0) continue;
       int64_t part = 0;
       for (int64_t j = 0; j < a.k; j += shape.nr) {
         t.n = std::min<int64_t>(shape.nr, a.k - j);
@@ -86,10 +95,26 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
   });
 }
 
+// q.taken of a finished square: the filters of a residue are those of a stride's part of the taps.
+template <class T> void collect_square(const Squares<T>& q, const Square& a, const T* u) {
+  const int64_t taps = q.g.taps, kernel = q.s.axis[2].kernel, stride = q.s.axis[2].stride;
+  Workspace<T> part(size_t(taps * taps * a.k));
+  for (int64_t i = 0; i < a.c; ++i) {
+    const int64_t r = (a.c0 + i) / q.s.c, c = (a.c0 + i) % q.s.c;
+    kernels<T>().winograd_filter_grad(q.g.form, u + i * kSide, kSquareStep<T>, a.k, part, a.k);
+    for (int64_t t = 0; t < taps * taps; ++t) {
+      const int64_t h = t / taps * stride + r / stride, w = t % taps * stride + r % stride;
+      if (h < kernel && w < kernel)
+        std::copy_n(part + t * a.k, a.k, q.taken + ((c * kernel + h) * kernel + w) * q.s.k + a.k0);
+    }
+  }
+}
+
 // gw of a finished square.
 template <class T> void finish_square(const Squares<T>& q, const Square& a, const T* u, T* gw) {
   const Kernels<T>& kern = kernels<T>();
   const int64_t taps = q.g.side() * q.g.side(), all = q.s.taps(), residues = q.g.residues();
+  if (q.apart()) return collect_square<T>(q, a, u);
   parallel_for(a.c / residues, 16, [&](int64_t begin, int64_t end) {
     Workspace<T> turned(size_t((end - begin) * taps * a.k));
     for (int64_t i = begin; i < end; ++i)
@@ -136,11 +161,16 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
   const ConvShape& s = p.s;
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   const Tiles g(form, s.n, h.out, w.out);
-  const Image<T> x = {p.x, s.c, d.in, h.in, w.in, g.stride}, gy = {p.gy, s.k, d.out, h.out, w.out, 1};
-  const int64_t planes = g.planes(), c_deep = std::min(x.depth(), kSide), k_deep = std::min(s.k, kSide);
+  const Image<T> x = {p.x, s.c, d.in, h.in, w.in, w.stride, g.stride == w.stride ? kResidueChannels : s.c},
+                 gy = {p.gy, s.k, d.out, h.out, w.out, 1};
+  // residues of few channels are written across the ends of squares
+  const bool apart = g.stride != w.stride, across = apart && s.c % kStripChannels;
+  const int64_t planes = g.planes(), c_deep = across ? x.depth() : std::min(x.depth(), kSide),
+                k_deep = std::min(s.k, kSide);
   const int64_t c = round_up(x.depth(), c_deep), k = round_up(s.k, k_deep);
   // Blocks of tiles and frames don't depend on the number of threads: sums are made in the same order.
-  const int64_t squares = c / c_deep * (k / k_deep) * d.kernel, size = planes * kSquareStep<T>;
+  const int64_t squares = ceil_div(x.depth(), kSide) * (k / k_deep) * d.kernel,
+                size = planes * kSquareStep<T>;
   const bool small = c <= kSide && s.k <= kSide;  // one square, which waits in L2
   const int64_t fit = (int64_t(small ? 1 : 2) << 20) / (planes * (c + k) * int64_t(sizeof(T)));
   const int64_t groups = ceil_div(d.out, std::max(fit / g.cols, int64_t(8))), group = ceil_div(d.out, groups);
@@ -151,10 +181,12 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
   block = ceil_div(g.count, round_up(blocks, shares));
   const int64_t steps = ceil_div(g.count, block) * groups;
   Workspace<T> waiting(size_t(steps > 1 ? shares * squares * size : 1));
+  Workspace<T> taken(size_t(apart ? s.c * s.taps() * s.k : 1));
   parallel_for(shares, 1, [&](int64_t share, int64_t) {
     Workspace<T> v(TileStore<T>::size(planes, block * std::min(d.in, group + d.kernel - 1), c_deep, c)),
         z(TileStore<T>::size(planes, block * group, k_deep, k));
-    Squares<T> q = {g, s, x.depth(), {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0, {0, 0}, {0, 0}};
+    Squares<T> q = {g,      s,      x.depth(), {v, planes, 0, c_deep}, {z, planes, 0, k_deep}, 0,
+                    {0, 0}, {0, 0}, taken};
     const int64_t first = steps * share / shares, end = steps * (share + 1) / shares;
     for (int64_t i = first; i < end; ++i) {
       const int64_t t0 = i / groups * block, d0 = i % groups * group;
@@ -173,12 +205,13 @@ template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm f
       });
     }
   });
-  const Squares<T> q = {g, s, x.depth(), {}, {}, 0, {0, 0}, {0, 0}};
+  const Squares<T> q = {g, s, x.depth(), {}, {}, 0, {0, 0}, {0, 0}, taken};
   for (int64_t i = 0; i < squares && shares > 1; ++i) {
     T* u = waiting + i * size;
     add_shares<T>(Square(q, i), planes, shares, squares * size, u);
     finish_square<T>(q, Square(q, i), u, p.gw);
   }
+  if (apart) kernels<T>().transpose_copy(taken, s.k, p.gw, s.c * s.taps(), s.c * s.taps(), s.k);
 }
 
 template void conv_winograd(const ConvWeightGrad<float>&, WinogradForm);

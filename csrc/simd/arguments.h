@@ -33,7 +33,7 @@ template <class T> struct GemmTile {
 
 // Winograd's F(results, taps) of one axis. strided: F(3, 2) of one residue of 4 x 4 filters with a stride
 // of 2.
-enum class WinogradForm : int { f43, f23, f25, f42, strided };
+enum class WinogradForm : int { f43, f23, f25, f42, f34, strided };
 
 // Numbers of an image row side by side in a panel: lanes [lane, lane + count) come from x[source], x[source +
 // step], ...

@@ -4,7 +4,8 @@
 //   y = A^T [ (G w G^T) . (B^T d B) ] A      and for the filter's gradient, the adjoint:
 //   gw = G^T [ sum over tiles (A gy A^T) . (B^T d B) ] G
 //
-// F(4, 3) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error of 0,
+// F(4, 3), F(3, 4) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error
+// of 0,
 // +-1, +-2. F(4, 2) has 0, +-1/sqrt 2, 2 and infinity; F(2, 3) and F(3, 2) 0, +-1 and infinity. Sources:
 // Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
 namespace nn {
@@ -86,6 +87,16 @@ template <class T> struct OutputMap<T, 4, 2> {
   }
 };
 
+template <class T> struct OutputMap<T, 3, 4> {
+  static constexpr int in = 6, out = 3;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> s1 = x[1] + x[2], d1 = x[1] - x[2], s2 = x[3] + x[4], d2 = x[3] - x[4];
+    t[0] = (x[0] + s1) + s2;
+    t[1] = fma(set1(kRoot<T>), d2, set1(kRoot<T> / 2) * d1);
+    t[2] = fma(set1(T(2)), s2, fma(set1(T(0.5)), s1, x[5]));
+  }
+};
+
 template <class T, int M, int R> struct FilterMap;  // G
 template <class T> struct FilterMap<T, 4, 3> {
   static constexpr int in = 3, out = 6;
@@ -132,6 +143,16 @@ template <class T> struct FilterMap<T, 4, 2> {
   }
 };
 
+template <class T> struct FilterMap<T, 3, 4> {
+  static constexpr int in = 4, out = 6;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> third = set1(T(1) / 3), r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
+    const vec<T> a = fma(set1(T(2) / 3), x[0], third * x[2]), b = fma(r3, x[1], r6 * x[3]);
+    const vec<T> c = fma(set1(T(1) / 6), x[0], third * x[2]), d = fma(r3, x[3], r6 * x[1]);
+    t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[3];
+  }
+};
+
 template <class T, int M, int R> struct OutputGradMap;  // A
 template <class T> struct OutputGradMap<T, 4, 3> {
   static constexpr int in = 4, out = 6;
@@ -161,6 +182,25 @@ template <class T> struct OutputGradMap<T, 2, 5> {
     const vec<T> h = set1(kRoot<T> / 2), r = set1(kRoot<T>);
     t[0] = x[0], t[1] = fma(h, x[1], x[0]), t[2] = fnma(h, x[1], x[0]);
     t[3] = fma(r, x[1], x[0]), t[4] = fnma(r, x[1], x[0]), t[5] = x[1];
+  }
+};
+
+template <class T> struct OutputGradMap<T, 4, 2> {
+  static constexpr int in = 4, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]),
+                 o = fma(set1(kRoot<T> / 4), x[3], set1(kRoot<T> / 2) * x[1]);
+    t[0] = x[0], t[1] = e + o, t[2] = e - o;
+    t[3] = fma(set1(T(8)), x[3], fma(set1(T(4)), x[2], fma(set1(T(2)), x[1], x[0])));
+    t[4] = x[3];
+  }
+};
+template <class T> struct OutputGradMap<T, 3, 4> {
+  static constexpr int in = 3, out = 6;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> e1 = fma(set1(T(0.5)), x[2], x[0]), o1 = set1(kRoot<T> / 2) * x[1];
+    const vec<T> e2 = fma(set1(T(2)), x[2], x[0]), o2 = set1(kRoot<T>) * x[1];
+    t[0] = x[0], t[1] = e1 + o1, t[2] = e1 - o1, t[3] = e2 + o2, t[4] = e2 - o2, t[5] = x[2];
   }
 };
 
@@ -203,6 +243,27 @@ template <class T> struct FilterGradMap<T, 2, 5> {
   }
 };
 
+template <class T> struct FilterGradMap<T, 4, 2> {
+  static constexpr int in = 5, out = 2;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const T h = kRoot<T> / 2;
+    const vec<T> a = set1(1 / (h - 2)) * x[1], b = set1(1 / (-h - 2)) * x[2];
+    t[0] = fma(set1(T(1) / 7), x[3], x[0] + (a + b));
+    t[1] = fma(set1(h), a - b, fma(set1(T(2) / 7), x[3], x[4]));
+  }
+};
+template <class T> struct FilterGradMap<T, 3, 4> {
+  static constexpr int in = 6, out = 4;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
+    const vec<T> s1 = x[1] + x[2], d1 = x[2] - x[1], s2 = x[3] + x[4], d2 = x[3] - x[4];
+    t[0] = fma(set1(T(1) / 6), s2, fnma(set1(T(2) / 3), s1, x[0]));
+    t[1] = fma(r3, d1, r6 * d2);
+    t[2] = set1(T(1) / 3) * (s2 - s1);
+    t[3] = fma(r6, d1, fma(r3, d2, x[5]));
+  }
+};
+
 // A square of vectors through a map, columns first, then rows; get(i, j) gives, put(i, j, v) takes.
 template <class Map, class T, class Get, class Put> NN_INLINE void transform(Get get, Put put) {
   vec<T> half[Map::out][Map::in];
@@ -232,28 +293,41 @@ void image_to_tile(const T* x, int64_t row_step, int64_t col_step, int64_t chann
   }
 }
 
+// F(M, R); Step: every so many taps of a row of filters, and every such row, are its own.
+template <int M, int R, int Step = 1> struct Form {
+  static constexpr int m = M, taps = R, step = Step;
+};
+template <class F> NN_INLINE void with_form(WinogradForm form, F f) {
+  switch (form) {
+    case WinogradForm::f43:
+      return f(Form<4, 3>());
+    case WinogradForm::f23:
+      return f(Form<2, 3>());
+    case WinogradForm::f25:
+      return f(Form<2, 5>());
+    case WinogradForm::f42:
+      return f(Form<4, 2>());
+    case WinogradForm::f34:
+      return f(Form<3, 4>());
+    case WinogradForm::strided:
+      return f(Form<3, 2, 2>());
+  }
+}
+
 // v[e * v_step + c] = (B^T d B)[e] of the patch d at x.
 template <class T> void winograd_input(WinogradForm form, const T* x, int64_t row_step, int64_t col_step,
                                        int64_t channels, T* v, int64_t v_step) {
-  if (form == WinogradForm::f23 || form == WinogradForm::strided)
-    image_to_tile<T, InputMap<T, 4>>(x, row_step, col_step, channels, v, v_step);
-  else if (form == WinogradForm::f42)
-    image_to_tile<T, InputMap<T, 5>>(x, row_step, col_step, channels, v, v_step);
-  else
-    image_to_tile<T, InputMap<T, 6>>(x, row_step, col_step, channels, v, v_step);
+  with_form(form, [&](auto f) {
+    image_to_tile<T, InputMap<T, f.m + f.taps - 1>>(x, row_step, col_step, channels, v, v_step);
+  });
 }
 
 // z[e * z_step + c] = (A gy A^T)[e] of the M x M pixels at gy.
 template <class T> void winograd_output_grad(WinogradForm form, const T* gy, int64_t row_step,
                                              int64_t col_step, int64_t channels, T* z, int64_t z_step) {
-  if (form == WinogradForm::f43)
-    image_to_tile<T, OutputGradMap<T, 4, 3>>(gy, row_step, col_step, channels, z, z_step);
-  else if (form == WinogradForm::f23)
-    image_to_tile<T, OutputGradMap<T, 2, 3>>(gy, row_step, col_step, channels, z, z_step);
-  else if (form == WinogradForm::strided)
-    image_to_tile<T, OutputGradMap<T, 3, 2>>(gy, row_step, col_step, channels, z, z_step);
-  else
-    image_to_tile<T, OutputGradMap<T, 2, 5>>(gy, row_step, col_step, channels, z, z_step);
+  with_form(form, [&](auto f) {
+    image_to_tile<T, OutputGradMap<T, f.m, f.taps>>(gy, row_step, col_step, channels, z, z_step);
+  });
 }
 
 template <class T, class Map> void tile_to_image(const T* s, int64_t s_step, int64_t channels, const T* bias,
@@ -275,16 +349,10 @@ template <class T, class Map> void tile_to_image(const T* s, int64_t s_step, int
 template <class T> void winograd_output(WinogradForm form, const T* s, int64_t s_step, int64_t channels,
                                         const T* bias, T floor, T* y, int64_t row_step, int64_t col_step,
                                         int rows, int cols) {
-  if (form == WinogradForm::f43)
-    tile_to_image<T, OutputMap<T, 4, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
-  else if (form == WinogradForm::f23)
-    tile_to_image<T, OutputMap<T, 2, 3>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
-  else if (form == WinogradForm::f42)
-    tile_to_image<T, OutputMap<T, 4, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
-  else if (form == WinogradForm::strided)
-    tile_to_image<T, OutputMap<T, 3, 2>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
-  else
-    tile_to_image<T, OutputMap<T, 2, 5>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows, cols);
+  with_form(form, [&](auto f) {
+    tile_to_image<T, OutputMap<T, f.m, f.taps>>(s, s_step, channels, bias, floor, y, row_step, col_step, rows,
+                                                cols);
+  });
 }
 
 // Squares of numbers, `lanes` side by side: y[(i, j) * y_step + k] = (Map x Map^T)[i, j] of x[... * x_step +
@@ -303,29 +371,17 @@ void square_to_square(const T* x, int64_t x_step, int64_t lanes, T* y, int64_t y
 // u[e * u_step + k] = (G w G^T)[e] of the filters w[tap * w_step + k], for k < lanes.
 template <class T>
 void winograd_filter(WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step) {
-  if (form == WinogradForm::f43)
-    square_to_square<T, FilterMap<T, 4, 3>>(w, w_step, lanes, u, u_step);
-  else if (form == WinogradForm::f23)
-    square_to_square<T, FilterMap<T, 2, 3>>(w, w_step, lanes, u, u_step);
-  else if (form == WinogradForm::f42)
-    square_to_square<T, FilterMap<T, 4, 2>>(w, w_step, lanes, u, u_step);
-  else if (form == WinogradForm::strided)
-    square_to_square<T, FilterMap<T, 3, 2>, 2>(w, w_step, lanes, u, u_step);
-  else
-    square_to_square<T, FilterMap<T, 2, 5>>(w, w_step, lanes, u, u_step);
+  with_form(form, [&](auto f) {
+    square_to_square<T, FilterMap<T, f.m, f.taps>, f.step>(w, w_step, lanes, u, u_step);
+  });
 }
 
 // gw[tap * gw_step + k] = (G^T u G)[tap] for k < lanes.
 template <class T> void winograd_filter_grad(WinogradForm form, const T* u, int64_t u_step, int64_t lanes,
                                              T* gw, int64_t gw_step) {
-  if (form == WinogradForm::f43)
-    square_to_square<T, FilterGradMap<T, 4, 3>>(u, u_step, lanes, gw, gw_step);
-  else if (form == WinogradForm::f23)
-    square_to_square<T, FilterGradMap<T, 2, 3>>(u, u_step, lanes, gw, gw_step);
-  else if (form == WinogradForm::strided)
-    square_to_square<T, FilterGradMap<T, 3, 2>, 1, 2>(u, u_step, lanes, gw, gw_step);
-  else
-    square_to_square<T, FilterGradMap<T, 2, 5>>(u, u_step, lanes, gw, gw_step);
+  with_form(form, [&](auto f) {
+    square_to_square<T, FilterGradMap<T, f.m, f.taps>, 1, f.step>(u, u_step, lanes, gw, gw_step);
+  });
 }
 
 }  // namespace
