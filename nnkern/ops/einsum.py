@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from functools import lru_cache
 from typing import Any
 
 from .arithmetic import mul
@@ -17,25 +18,28 @@ __all__ = ["einsum", "kron", "tensordot"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _parse(equation: str, operands: Any) -> tuple[list[str], str]:
+Shapes = tuple[tuple[int, ...], ...]
+
+
+def _parse(equation: str, shapes: Shapes) -> tuple[list[str], str]:
     """Each operand's letters and the result's, with letters for what an ellipsis stands for."""
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ValueError(f"einsum: {equation!r} names {len(inputs)} operands, got {len(operands)}")
+    if len(inputs) != len(shapes):
+        raise ValueError(f"einsum: {equation!r} names {len(inputs)} operands, got {len(shapes)}")
     free = [c for c in _LETTERS if c not in text]
     widest = 0
-    for i, (letters, x) in enumerate(zip(inputs, operands)):
+    for i, (letters, shape) in enumerate(zip(inputs, shapes)):
         named = len(letters.replace("...", ""))
         if not letters.replace("...", "").isalpha() and named:
             raise ValueError(f"einsum: {letters!r} in {equation!r} must be letters, with at most one '...'")
-        if named > x.ndim or ("..." not in letters and named != x.ndim):
-            raise ValueError(f"einsum: {letters!r} does not fit operand {i} (shape {tuple(x.shape)})")
-        widest = max(widest, x.ndim - named if "..." in letters else 0)
+        if named > len(shape) or ("..." not in letters and named != len(shape)):
+            raise ValueError(f"einsum: {letters!r} does not fit operand {i} (shape {shape})")
+        widest = max(widest, len(shape) - named if "..." in letters else 0)
     rest = "".join(free[:widest])
-    for i, (letters, x) in enumerate(zip(inputs, operands)):
-        extra = x.ndim - len(letters.replace("...", ""))
+    for i, (letters, shape) in enumerate(zip(inputs, shapes)):
+        extra = len(shape) - len(letters.replace("...", ""))
         inputs[i] = letters.replace("...", rest[len(rest) - extra :])
     if arrow:
         output = right.replace("...", rest)
@@ -50,14 +54,14 @@ def _parse(equation: str, operands: Any) -> tuple[list[str], str]:
     return inputs, output
 
 
-def _lengths(equation: str, inputs: list[str], operands: Any) -> dict[str, int]:
+def _lengths(equation: str, inputs: list[str], shapes: Shapes) -> dict[str, int]:
     found: dict[str, int] = {}
-    for letters, x in zip(inputs, operands):
-        for c, n in zip(letters, x.shape):
+    for letters, shape in zip(inputs, shapes):
+        for c, n in zip(letters, shape):
             if found.setdefault(c, n) != n and 1 not in (n, found[c]):
-                shapes = ", ".join(str(tuple(a.shape)) for a in operands)
+                listed = ", ".join(map(str, shapes))
                 raise ValueError(
-                    f"einsum: {c!r} in {equation!r} is both {found[c]} and {n} long (shapes {shapes})"
+                    f"einsum: {c!r} in {equation!r} is both {found[c]} and {n} long (shapes {listed})"
                 )
             found[c] = n if found[c] == 1 else found[c]
     return found
@@ -65,7 +69,7 @@ def _lengths(equation: str, inputs: list[str], operands: Any) -> dict[str, int]:
 
 def _single(x: Any, letters: str, kept: str) -> tuple[Any, str]:
     """x with repeated letters on their diagonal and letters not kept summed away."""
-    for c in letters:
+    for c in letters if len(set(letters)) < len(letters) else ():
         while letters.count(c) > 1:
             i = letters.index(c)
             j = letters.index(c, i + 1)
@@ -79,6 +83,8 @@ def _single(x: Any, letters: str, kept: str) -> tuple[Any, str]:
 
 def _arranged(x: Any, letters: str, order: str) -> Any:
     """x with its dims in `order`, those that it lacks of length 1."""
+    if letters == order:
+        return x
     have = [letters.index(c) for c in order if c in letters]
     if have != sorted(have):
         x = permute(x, have)
@@ -112,8 +118,10 @@ def _pair(x: Any, xs: str, y: Any, ys: str, kept: str) -> tuple[Any, str]:
         order = batch + depth
         a, b = _arranged(x, xs, order), _arranged(y, ys, order)
         if tuple(a.shape) == tuple(b.shape):
-            shape = (*a.shape[: len(batch)], math.prod(a.shape[len(batch) :]))
-            return RowDots()(reshape(a, shape), reshape(b, shape)), batch
+            if len(depth) > 1:
+                shape = (*a.shape[: len(batch)], math.prod(a.shape[len(batch) :]))
+                a, b = reshape(a, shape), reshape(b, shape)
+            return RowDots()(a, b), batch
         return sum(mul(a, b), list(range(len(batch), len(order)))), batch
     outer = [max(size_x[c], size_y[c]) if min(size_x[c], size_y[c]) else 0 for c in batch]
     m, n, k = ([size_x[c] for c in rows], [size_y[c] for c in cols], [size_x[c] for c in depth])
@@ -127,9 +135,9 @@ def _pair(x: Any, xs: str, y: Any, ys: str, kept: str) -> tuple[Any, str]:
     return reshape(matmul(a, b), (*outer, *m, *n)), batch + rows + cols
 
 
-def _path(inputs: list[str], output: str, lengths: dict[str, int], operands: Any) -> Any:
+def _path(inputs: list[str], output: str, lengths: dict[str, int]) -> Any:
     """Pairs of operands to contract: opt_einsum's choice if it is installed, else from left to right."""
-    if len(operands) > 2:
+    if len(inputs) > 2:
         try:
             opt_einsum = importlib.import_module("opt_einsum")
             shapes = [tuple(lengths[c] for c in letters) for letters in inputs]
@@ -137,7 +145,14 @@ def _path(inputs: list[str], output: str, lengths: dict[str, int], operands: Any
             return opt_einsum.contract_path(equation, *shapes, shapes=True, optimize="auto")[0]
         except ImportError:
             pass
-    return [(0, 1)] * (len(operands) - 1)
+    return [(0, 1)] * (len(inputs) - 1)
+
+
+@lru_cache(256)
+def _plan(equation: str, shapes: Shapes) -> tuple[list[str], str, Any]:
+    """Each operand's letters, the result's, and in which pairs to contract them."""
+    inputs, output = _parse(equation, shapes)
+    return inputs, output, _path(inputs, output, _lengths(equation, inputs, shapes))
 
 
 def einsum(equation: str, *operands: Any) -> Any:
@@ -156,10 +171,9 @@ def einsum(equation: str, *operands: Any) -> Any:
         operands = tuple(operands[0])
     if not operands:
         raise ValueError("einsum: needs at least one operand")
-    inputs, output = _parse(equation, operands)
-    lengths = _lengths(equation, inputs, operands)
+    inputs, output, path = _plan(equation, tuple(tuple(x.shape) for x in operands))
     todo = list(zip(operands, inputs))
-    for chosen in _path(inputs, output, lengths, operands):
+    for chosen in path:
         parts = [todo.pop(i) for i in sorted(chosen, reverse=True)]
         (x, xs), *others = parts[::-1]
         for y, ys in others:
