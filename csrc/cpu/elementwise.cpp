@@ -6,9 +6,11 @@
 namespace nn::cpu {
 namespace {
 
+// Functions that take less time than moving their results does.
 bool may_stream(Unary f, Dtype t) {
   return t == Dtype::f32 && (f == Unary::exp || f == Unary::exp2 || f == Unary::log || f == Unary::log2 ||
-                             f == Unary::log10 || f == Unary::sigmoid || f == Unary::silu);
+                             f == Unary::log10 || f == Unary::sigmoid || f == Unary::silu ||
+                             f == Unary::tanh || f == Unary::erf || f == Unary::gelu_tanh);
 }
 
 // What PyTorch makes of whole numbers: some functions keep them, some refuse bools, some refuse all, and the

@@ -27,7 +27,8 @@ template <class T> NN_INLINE vec<T> normal_ratio(vec<T> a, vec<T>& inverse) {
   const vec<T> c = set1(T(sizeof(T) == 4 ? 4 : 5)), u = a + set1(T(1.25)), v = a + c,
                both = set1(T(1)) / (u * v);
   inverse = v * both;
-  return normal_tail((a - c) * (u * both));
+  const vec<T> w = u * both, t = (a - c) * w;
+  return normal_tail(fma(w, fnma(t, v, a - c), t));
 }
 // |x| as far as e^(-x^2/2) is not 0; a NaN comes through
 template <class T> NN_INLINE vec<T> normal_argument(vec<T> x) {
@@ -36,7 +37,7 @@ template <class T> NN_INLINE vec<T> normal_argument(vec<T> x) {
 // e^(-a^2/2) = (1 + p) 2^n with the rounding of a^2 made good
 template <class T> NN_INLINE vec<T> normal_exp(vec<T> a, vec<T>& n) {
   const vec<T> half = set1(T(-0.5)), square = a * a;
-  const vec<T> r = fma(half, fma(a, a, -square), split_ln2(half * square, n));
+  const vec<T> r = split_ln2(half * square, n, half * fma(a, a, -square));
   return fma(r * r, expm1_tail(r), r);
 }
 
@@ -50,6 +51,13 @@ template <class T> NN_INLINE vec<T> gelu(vec<T> x) {
   const vec<T> d = a * inverse, d_lo = inverse * fnma(d, u_lo, fnma(d, u, a));
   const vec<T> w = d * r, w_lo = fma(d_lo, r, fma(d, r, -w));
   return max(set1(T(0)), x) - scale2(w + fma(w, p, fma(w_lo, p, w_lo)), n);
+}
+NN_INLINE vec<float> gelu(vec<float> x) {
+  if constexpr (vec<float>::width < 16) return gelu<float>(x);
+  const vec<float> a = min(set1(14.5f), abs(x));
+  vec<float> n;
+  const vec<float> p = normal_exp(a, n), w = a * piecewise<20>(a, a + set1(1.0f), kNormal);
+  return max(set1(0.0f), x) - scale2(fma(w, p, w), n);
 }
 // Phi(x) + x phi(x): S = Phi(-a) - a phi(a) for x < 0, and 1 - S for x > 0
 template <class T> NN_INLINE vec<T> gelu_slope(vec<T> x) {
@@ -87,10 +95,10 @@ NN_INLINE vec<double> atanh_rest(vec<double> z) {
                       0.0832450651186082058, 0.170441635627813981};
   return polynomial(z, c);
 }
-// log(1 + e) for 0 <= e <= 1: doubles 2 atanh(e / (2 + e)), floats a minimax fit
+// log(1 + e) for 0 <= e <= 1: doubles by 2 atanh(e / (2 + e)) as in log_rest, floats a minimax fit
 NN_INLINE vec<double> log1p_unit(vec<double> e) {
-  const vec<double> s = e / (set1(2.0) + e), z = s * s;
-  return fma(s * z, atanh_rest(z), s + s);
+  const vec<double> s = e / (set1(2.0) + e), z = s * s, h = set1(0.5) * e * e;
+  return e - (h - s * fma(z, atanh_rest(z), h));
 }
 NN_INLINE vec<float> log1p_unit(vec<float> e) {
   const double c[] = {-0.4999993, 0.33330464,  -0.24958019, 0.19692102,   -0.1534488,
@@ -99,12 +107,37 @@ NN_INLINE vec<float> log1p_unit(vec<float> e) {
 }
 // log(1 + e^x) without its large part max(x, 0)
 template <class T> NN_INLINE vec<T> softplus_tail(vec<T> x) { return log1p_unit(exp(-abs(x))); }
+// e^-|x| = (1 + p) 2^n
+NN_INLINE vec<float> decay(vec<float> a, vec<float>& n) {
+  const vec<float> r = split_ln2(max(set1(-260.0f), -a), n);
+  return fma(r * r, expm1_tail(r), r);
+}
+NN_INLINE vec<float> softplus_tail(vec<float> x) {
+  if constexpr (vec<float>::width < 16) return softplus_tail<float>(x);
+  const vec<float> a = abs(x), b = min(set1(18.0f), a);
+  vec<float> n;
+  const vec<float> p = decay(a, n), w = piecewise<20>(b, fma(b, set1(0.8f), set1(1.0f)), kSoftplus);
+  return scale2(fma(w, p, w), n);
+}
 
 // x tanh(log(1 + e^x)) = x n / (n + 2), n = e^x (e^x + 2). Beyond 20 the quotient is 1 in either dtype.
 template <class T> NN_INLINE vec<T> mish_exp(vec<T> x) { return exp(min(set1(T(20)), x)); }
+// n + 2 and the quotient carry their rounding errors along.
 template <class T> NN_INLINE vec<T> mish(vec<T> x) {
-  const vec<T> e = mish_exp(x), n = fma(e, e, e + e);
-  return x * (n / (n + set1(T(2))));
+  const vec<T> two = set1(T(2)), bounded = min(set1(T(20)), x), e = exp(bounded), n = fma(e, e, e + e);
+  const vec<T> u = n + two, u_lo = n - (u - two), inverse = reciprocal(u), q = n * inverse;
+  return fma(x, q, bounded * (fnma(q, u_lo, fnma(q, u, n)) * inverse));
+}
+// x (piece of |x|) for x > 0, else x (piece of |x|) e^x: the pieces of either sign lie in octaves of their
+// own.
+NN_INLINE vec<float> mish(vec<float> x) {
+  if constexpr (vec<float>::width < 16) return mish<float>(x);
+  const vec<float> a = abs(x), b = min(set1(18.0f), a);
+  const mask<float> right = gt(x, set1(0.0f));
+  const vec<float> v = (b + set1(1.25f)) * select(right, set1(12.8f), set1(0.8f));
+  vec<float> n;
+  const vec<float> p = decay(a, n), w = x * piecewise<21>(b, v, kMish);
+  return scale2(select(right, w, fma(w, p, w)), select(right, set1(0.0f), n));
 }
 template <class T> NN_INLINE vec<T> mish_slope(vec<T> x) {
   const vec<T> e = mish_exp(x), n = fma(e, e, e + e), r = set1(T(1)) / (n + set1(T(2)));

@@ -6,6 +6,8 @@
 
 // What other bodies use.
 #include "copy.inl"
+#include "pieces.inl"
+
 #include "math.inl"
 
 #include "log.inl"  // stands on math.inl

@@ -59,6 +59,14 @@ template <class T> NN_INLINE vec<T> split_ln2(vec<T> x, vec<T>& n) {
   return fnma(n, set1(T(lo)), fnma(n, set1(T(hi)), x));
 }
 
+// The same for x + extra, extra small
+template <class T> NN_INLINE vec<T> split_ln2(vec<T> x, vec<T>& n, vec<T> extra) {
+  constexpr double hi = sizeof(T) == 4 ? 0x1.62e4p-1 : 0x1.62e42fefa3800p-1;
+  constexpr double lo = sizeof(T) == 4 ? 0x1.7f7d1cf79abc9p-20 : 0x1.ef35793c76730p-45;
+  n = round(x * set1(T(1.4426950408889634)));
+  return fnma(n, set1(T(hi)), x) + fnma(n, set1(T(lo)), extra);
+}
+
 // r and n of e^x = e^r 2^n, also beyond the range; NaN stays NaN.
 template <class T> NN_INLINE vec<T> exp_argument(vec<T> x, vec<T>& n) {
   const T top = T(Limits<T>::max_exp + 2);
@@ -97,13 +105,21 @@ template <class T> NN_INLINE vec<T> expm1(vec<T> x) {
                 select(gt(x, set1(top)), set1(Limits<T>::inf), select(eq(x, set1(T(0))), x, y)));
 }
 
-// t / (t + 2) with t = e^(2|x|) - 1 = 2^n p + (2^n - 1); NaN comes through min
+// t / (t + 2) with t = e^(2|x|) - 1 = 2^n p + (2^n - 1); the rounding of t + 2 is made good. NaN comes
+// through min.
 template <class T> NN_INLINE vec<T> tanh(vec<T> x) {
-  const vec<T> a = min(set1(T(24)), abs(x));
+  const vec<T> a = min(set1(T(24)), abs(x)), two = set1(T(2));
   vec<T> n;
   const vec<T> r = split_ln2(a + a, n), s = scale2(set1(T(1)), n);
   const vec<T> t = fma(fma(r * r, expm1_tail(r), r), s, s - set1(T(1)));
-  return copysign(t / (t + set1(T(2))), x);
+  const vec<T> u = t + two, u_lo = t - (u - two), q = t / u;
+  const vec<T> rough = max(set1(T(0)), fnma(t, set1(T(0.125)), set1(T(0.5))));  // 1 / u, where u_lo matters
+  return copysign(fnma(q, u_lo * rough, q), x);
+}
+NN_INLINE vec<float> tanh(vec<float> x) {
+  if constexpr (vec<float>::width < 16) return tanh<float>(x);
+  const vec<float> a = min(set1(14.0f), abs(x));
+  return copysign(piecewise<20>(a, a + set1(1.0f), kTanh), x);
 }
 
 template <class T> NN_INLINE vec<T> cosh(vec<T> x) {
@@ -122,8 +138,10 @@ template <class T> NN_INLINE vec<T> split_pi(vec<T> x, vec<T>& q, vec<T>& low) {
   constexpr double end = sizeof(T) == 4 ? -0x1.ee59dap-50 : -0x1.f1976b7ed8fbcp-110;
   q = round(x * set1(T(0.6366197723675814)));
   const vec<T> first = fnma(q, set1(T(sizeof(T) == 4 ? 0x1.921fb6p0 : 0x1.921fb54442d18p0)), x);
-  const vec<T> r = fnma(q, set1(T(mid)), first);
-  low = fnma(q, set1(T(end)), fnma(q, set1(T(mid)), first - r));
+  const vec<T> p = q * set1(T(mid)), p_lo = fma(q, set1(T(end)), fma(q, set1(T(mid)), -p));
+  const vec<T> r =
+      first - p;  // not by fma: close to a multiple of pi/2 it would leave more than low can hold
+  low = ((first - r) - p) - p_lo;
   return r;
 }
 NN_INLINE vec<float> sin_tail(vec<float> z) {
@@ -246,6 +264,7 @@ NN_INLINE vec<float> erf(vec<float> x) {
   const double c[] = {1.627907,    0.91844743,   0.14827918,    -0.027640117,  -0.00021788706,
                       0.002394681, -0.000909856, 0.00016968905, -1.3452319e-05};
   const vec<float> a = min(set1(3.93f), abs(x));
+  if constexpr (vec<float>::width == 16) return copysign(piecewise<20>(a, a + set1(1.0f), kErf), x);
   return copysign(exp2m1(-a * polynomial(a, c)), x);
 }
 

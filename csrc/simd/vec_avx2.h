@@ -332,8 +332,9 @@ NN_INLINE vd mantissa(vd a) {
   return {_mm256_castsi256_pd(_mm256_or_si256(bits, _mm256_set1_epi64x(0x3ff0000000000000)))};
 }
 
+template <int low = 18>
 NN_INLINE vf leading_entry(const float* table, vf a) {  // a gather takes twice as long
-  const __m256i i = _mm256_srli_epi32(_mm256_castps_si256(a.v), 18);
+  const __m256i i = _mm256_srli_epi32(_mm256_castps_si256(a.v), low);
   const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)),
                bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(i, 27));
   const auto eight = [&](int at) { return _mm256_permutevar8x32_ps(_mm256_load_ps(table + at), i); };

@@ -296,8 +296,8 @@ NN_INLINE vd exponent(vd a) { return {_mm512_getexp_pd(a.v)}; }
 NN_INLINE vf mantissa(vf a) { return {_mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
 NN_INLINE vd mantissa(vd a) { return {_mm512_getmant_pd(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
 
-NN_INLINE vf leading_entry(const float* table, vf a) {
-  const __m512i i = _mm512_srli_epi32(_mm512_castps_si512(a.v), 18);
+template <int low = 18> NN_INLINE vf leading_entry(const float* table, vf a) {
+  const __m512i i = _mm512_srli_epi32(_mm512_castps_si512(a.v), low);
   return {_mm512_permutex2var_ps(_mm512_load_ps(table), i, _mm512_load_ps(table + 16))};
 }
 

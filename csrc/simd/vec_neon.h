@@ -282,8 +282,8 @@ NN_INLINE vd mantissa(vd a) {
   return {vreinterpretq_f64_u64(vorrq_u64(bits, vdupq_n_u64(0x3ff0000000000000ull)))};
 }
 
-NN_INLINE vf leading_entry(const float* table, vf a) {
-  const uint32x4_t i = vandq_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v), 18), vdupq_n_u32(31));
+template <int low = 18> NN_INLINE vf leading_entry(const float* table, vf a) {
+  const uint32x4_t i = vandq_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v), low), vdupq_n_u32(31));
   const float t[4] = {table[vgetq_lane_u32(i, 0)], table[vgetq_lane_u32(i, 1)], table[vgetq_lane_u32(i, 2)],
                       table[vgetq_lane_u32(i, 3)]};
   return {vld1q_f32(t)};

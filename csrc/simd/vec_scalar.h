@@ -20,7 +20,8 @@
 //   store_bool(p, m, n)         one byte 0/1 per lane        load_bool<T>(p, n): p[i] != 0
 //   scale2(a, n) = a * 2^n      n integral; exact while the result is normal, 0 or Inf beyond the range
 //   exponent(a) = floor(log2 a) mantissa(a) = a / 2^exponent(a) in [1, 2)   for normal a > 0
-//   leading_entry(table, a)     table[the five leading bits of a's mantissa], for floats; the table stands on 64 bytes
+//   leading_entry<low>(table, a)  table[the five bits of a from `low` on], for floats; 18, if not given: the leading
+//                               bits of the mantissa. The table stands on 64 bytes
 //   sum(a)  reduce_min(a)  reduce_max(a)   over the lanes, in a fixed tree; the last two for lanes without NaN
 //   transpose(r)                r[width] as rows of a square matrix
 //   even(a, b)  odd(a, b)       every other lane of a, then of b; interleave(a, b, low, high) is the way back
@@ -145,10 +146,10 @@ NN_INLINE vec<double> exponent(vec<double> a) { return {double(ilogb(a.v))}; }
 NN_INLINE vec<float> mantissa(vec<float> a) { return {ldexpf(a.v, -ilogbf(a.v))}; }
 NN_INLINE vec<double> mantissa(vec<double> a) { return {ldexp(a.v, -ilogb(a.v))}; }
 
-NN_INLINE vec<float> leading_entry(const float* table, vec<float> a) {
+template <int low = 18> NN_INLINE vec<float> leading_entry(const float* table, vec<float> a) {
   uint32_t bits;
   memcpy(&bits, &a.v, sizeof bits);
-  return {table[bits >> 18 & 31]};
+  return {table[bits >> low & 31]};
 }
 
 template <class T> NN_INLINE T sum(vec<T> a) { return a.v; }

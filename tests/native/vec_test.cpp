@@ -349,13 +349,16 @@ template <class T> struct Test {
       alignas(64) float table[32];
       for (int i = 0; i < 32; ++i) table[i] = float(100 + i * i);
       for (int i = 0; i < 64; ++i) {
-        float x[W], want[W];
+        float x[W], want[W], coarse[W];
         for (int k = 0; k < W; ++k) {
           const int entry = (i + k) % 64 / 2;  // the start and the middle of each piece of [1, 2)
           x[k] = ldexpf((k % 3 ? 1.0f : -1.0f) * (1 + float((i + k) % 64) / 64), i - 30);
           want[k] = table[entry];
+          coarse[k] =
+              table[(((i - 30 + 127) & 3) << 3) + entry / 4];  // two bits of the exponent, three below
         }
         expect("leading_entry", leading_entry(table, load(x)), want);
+        expect("leading_entry<20>", leading_entry<20>(table, load(x)), coarse);
       }
     }
   }
