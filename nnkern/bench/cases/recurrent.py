@@ -11,6 +11,7 @@ import nnkern
 from ..case import FUNCTION_FLOPS, Case, random, torch_module
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+RAGGED = (64, 32, 256, 256, 1)  # sequences of 2, 4, ... 64 steps, longest first: PyTorch packs them
 # T, N, I, H, directions; whether it runs under --full only
 SHAPES = (
     ((50, 1, 64, 64, 1), False),
@@ -69,9 +70,22 @@ def _numpy(kind: str, x: Any, weights: list[Any]) -> Any:
     return np.stack(ys)
 
 
-def _forward(kind: str, shape: tuple[int, ...]) -> Any:
+def _lengths(shape: tuple[int, ...]) -> Any:
+    steps, batch = shape[:2]
+    return np.arange(batch, 0, -1) * (steps // batch)
+
+
+def _padded(module: Any, x: Any, lengths: Any) -> Any:
+    """PyTorch's layer over sequences of these lengths."""
+    utils, torch = torch_module().nn.utils.rnn, torch_module()
+    packed = utils.pack_padded_sequence(x, torch.from_numpy(lengths))
+    return utils.pad_packed_sequence(module(packed)[0])[0]
+
+
+def _forward(kind: str, shape: tuple[int, ...], ragged: bool = False) -> Any:
     def candidates() -> dict:
         steps, batch, inputs, units, directions = shape
+        lengths = _lengths(shape) if ragged else None
         x, weights = random(steps, batch, inputs), _weights(kind, inputs, units, directions)
         layer, entries, both = getattr(nnkern, kind), _entries(weights), directions > 1
 
@@ -79,13 +93,15 @@ def _forward(kind: str, shape: tuple[int, ...]) -> Any:
             y = _numpy(kind, x, weights[:4])
             return np.concatenate([y, _numpy(kind, x[::-1], weights[4:])[::-1]], 2) if both else y
 
-        found = {"nnkern": lambda: layer(x, entries, bidirectional=both)[0], "numpy": numpy}
+        found = {"nnkern": lambda: layer(x, entries, bidirectional=both, lengths=lengths)[0]}
+        if not ragged:
+            found["numpy"] = numpy
         if torch := torch_module():
             module, tx = _module(kind, weights), torch.from_numpy(x)
 
             def forward() -> Any:
                 with torch.no_grad():
-                    return module(tx)[0]
+                    return _padded(module, tx, lengths) if ragged else module(tx)[0]
 
             found["torch"] = forward
         return found
@@ -93,9 +109,10 @@ def _forward(kind: str, shape: tuple[int, ...]) -> Any:
     return candidates
 
 
-def _training(kind: str, shape: tuple[int, ...]) -> Any:
+def _training(kind: str, shape: tuple[int, ...], ragged: bool = False) -> Any:
     def candidates() -> dict:
         steps, batch, inputs, units, directions = shape
+        lengths = _lengths(shape) if ragged else None
         x, weights = random(steps, batch, inputs), _weights(kind, inputs, units, directions)
         gy = random(steps, batch, directions * units, seed=9)
         layer, both = getattr(nnkern, kind), directions > 1
@@ -105,7 +122,7 @@ def _training(kind: str, shape: tuple[int, ...]) -> Any:
         def step() -> Any:
             for t in ours:
                 t.grad = None
-            layer(ours[0], entries, bidirectional=both)[0].backward(gy)
+            layer(ours[0], entries, bidirectional=both, lengths=lengths)[0].backward(gy)
             return [t.grad for t in ours]
 
         found = {"nnkern": step}
@@ -115,7 +132,7 @@ def _training(kind: str, shape: tuple[int, ...]) -> Any:
             def torch_step() -> Any:
                 module.zero_grad()
                 tx.grad = None
-                module(tx)[0].backward(tg)
+                (_padded(module, tx, lengths) if ragged else module(tx)[0]).backward(tg)
                 return [tx.grad, *(p.grad for p in module._flat_weights)]
 
             found["torch"] = torch_step
@@ -124,10 +141,10 @@ def _training(kind: str, shape: tuple[int, ...]) -> Any:
     return candidates
 
 
-def _work(kind: str, shape: tuple[int, ...], passes: int) -> tuple[float, float]:
+def _work(kind: str, shape: tuple[int, ...], passes: int, ragged: bool = False) -> tuple[float, float]:
     """Operations and bytes: the products, once forward and twice backward, and the gates' functions."""
     steps, batch, inputs, units, directions = shape
-    rows, g = steps * batch, GATES[kind] * directions
+    rows, g = int(_lengths(shape).sum()) if ragged else steps * batch, GATES[kind] * directions
     functions = {
         "rnn": ("tanh",),
         "gru": ("sigmoid",) * 2 + ("tanh",),
@@ -147,6 +164,9 @@ def cases() -> list[Case]:
                 found.append(
                     Case(kind, name + what, make(kind, shape), *_work(kind, shape, passes), full=full)
                 )
+        for what, make, passes in (("", _forward, 1), (", training", _training, 3)):
+            name, work = "64 x 32 x 256, 256 units, lengths 2 to 64", _work(kind, RAGGED, passes, True)
+            found.append(Case(kind, name + what, make(kind, RAGGED, True), *work, full=True))
         name, decode = "one step, batch 1, 128 units", (1, 1, 64, 128, 1)
         found.append(Case(kind, name, _forward(kind, decode), *_work(kind, decode, 1)))
     return found
