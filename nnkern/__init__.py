@@ -7,6 +7,7 @@ from .autograd import (
     grad,
     gradcheck,
     gradgradcheck,
+    inference_mode,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,

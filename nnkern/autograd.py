@@ -20,8 +20,8 @@ from .tensor import Tensor
 # --- grad mode -----------------------------------------------------------------------------------------------------
 
 
-class set_grad_enabled:
-    """Context manager and decorator: tape ops (True) or not (False). Per thread."""
+class _Mode:
+    """Context manager and decorator: tape ops or not. Per thread."""
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
@@ -39,7 +39,7 @@ class set_grad_enabled:
 
         @functools.wraps(f)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with set_grad_enabled(mode):
+            with _Mode(mode):
                 return f(*args, **kwargs)
 
         @functools.wraps(f)
@@ -47,7 +47,7 @@ class set_grad_enabled:
             steps, sent = f(*args, **kwargs), None
             try:
                 while True:
-                    with set_grad_enabled(mode):  # while it runs, not while its caller does
+                    with _Mode(mode):  # while it runs, not while its caller does
                         try:
                             item = steps.send(sent)
                         except StopIteration as end:
@@ -59,18 +59,48 @@ class set_grad_enabled:
         return generator if inspect.isgeneratorfunction(f) else wrapper
 
 
-class no_grad(set_grad_enabled):
-    """Nothing inside is taped: `with no_grad(): ...` or `@no_grad()`."""
+class no_grad(_Mode):
+    """Nothing inside is taped: `with no_grad(): ...`, `@no_grad()` or `@no_grad`."""
 
-    def __init__(self) -> None:
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self, function: Any = None) -> None:
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):
-    """Taping inside no_grad: `with enable_grad(): ...`."""
+class enable_grad(_Mode):
+    """Taping inside no_grad: `with enable_grad(): ...`, `@enable_grad()` or `@enable_grad`."""
 
-    def __init__(self) -> None:
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self, function: Any = None) -> None:
         super().__init__(True)
+
+
+class inference_mode(_Mode):
+    """no_grad under PyTorch's other name; inference_mode(False) tapes."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
+
+
+class set_grad_enabled(_Mode):
+    """Taping from here on (True) or not (False); as a context manager or decorator, for what is inside."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self.outside = grad_mode.enabled
+        grad_mode.enabled = mode
+
+    def __enter__(self) -> None:
+        self.before.append(self.outside)
+        grad_mode.enabled = self.mode
+
+    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        grad_mode.enabled = self.outside
+        return super().__call__(f)
 
 
 def is_grad_enabled() -> bool:
@@ -138,9 +168,15 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
-    """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched."""
+    """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched.
+
+    Of an input that no output was computed from it is None if allow_unused, zeros if materialize_grads, else an error.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: materialize_grads needs allow_unused, which is False here")
     outputs, inputs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")
     if grad_outputs is None or isinstance(grad_outputs, (Tensor, np.ndarray)):
         grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
@@ -162,6 +198,8 @@ def grad(
     result = []
     for i, t in enumerate(inputs):
         g = found.get(id(t), (None, None))[1]
+        if g is None and materialize_grads:
+            g = np.zeros_like(t.data)
         if g is None and not allow_unused:
             raise RuntimeError(
                 f"grad: inputs[{i}] (shape {t.shape}) was not used to compute the outputs; pass allow_unused=True "

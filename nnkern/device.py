@@ -34,7 +34,10 @@ def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
             )
         if x.device.type != "cpu":
             raise TypeError(f"{op}: this build of nnkern has no kernels on '{x.device}'; pass x.cpu()")
-        return x.detach().numpy()
+        try:
+            return x.detach().numpy()
+        except (RuntimeError, TypeError) as e:  # bfloat16, sparse, conjugate...
+            raise TypeError(f"{op}: a torch tensor of {x.dtype} ({x.layout}) can't be read: {e}") from None
     if isinstance(x, (np.generic, bool, int, float)):
         return np.asarray(x)
     if hasattr(x, "__cuda_array_interface__"):
@@ -56,6 +59,8 @@ def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
 def like(y: np.ndarray, example: Any) -> Any:
     """The result y as the same kind of array as `example` (NumPy in, NumPy out; torch in, torch out)."""
     if is_torch(example):
+        if any(s < 0 for s in y.strides):  # which torch tensors can't have
+            y = y.copy()
         return sys.modules["torch"].from_numpy(y)
     module = type(example).__module__.partition(".")[0]
     if module in ("jaxlib", "jax") and "jax" in sys.modules:

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import backends, device
 
-cdef object ndarray = np.ndarray
+cdef object ndarray = np.ndarray, generic = np.generic
 cdef object _kernels = backends.kernels("cpu")
 cdef tuple _NOTHING = ()
 cdef object Tensor = None  # nnkern.tensor.Tensor, once it exists
@@ -156,9 +156,12 @@ cdef class Function:
             else:
                 targets.append(None)
                 target_index.append(0)
-                arrays.append(device.to_ndarray(x, self.name))
+                # a scalar of NumPy beside an array is a number like Python's
+                number = len(inputs) > 1 and isinstance(x, generic)
+                arrays.append(x.item() if number else device.to_ndarray(x, self.name))
         if len(arrays) == 1:
-            y = self.forward(arrays[0])
+            x = arrays[0]
+            y = self.forward(x if type(x) is ndarray or not isinstance(x, generic) else np.asarray(x))
         else:
             y = self.forward(*arrays)
         if type(y) is not ndarray and type(y) is not tuple:

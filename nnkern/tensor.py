@@ -139,6 +139,9 @@ class Tensor(TensorBase):
         """The only element, as a Python number."""
         return self._one("item")
 
+    def __format__(self, spec: str) -> str:
+        return format(self.data.item() if spec and not self.data.ndim else str(self), spec)
+
     def tolist(self) -> Any:
         return self.data.tolist()
 
@@ -168,6 +171,8 @@ class Tensor(TensorBase):
         return self.data.copy() if copy else self.data
 
     def __dlpack__(self, **options: Any) -> Any:
+        if any(s < 0 for s in self.data.strides):  # PyTorch would end the process
+            raise BufferError("a tensor with negative strides can't be handed over; use x.clone()")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -190,8 +195,26 @@ class Tensor(TensorBase):
         self.requires_grad = requires_grad
         return self
 
+    def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Tensor:
+        """In another dtype, or in that of another Tensor; "cpu" is the only device. x itself where nothing changes."""
+        for a in args:
+            if isinstance(a, Tensor):
+                dtype = a.dtype
+            elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
+                device = a
+            else:
+                dtype = a
+        _device.check_device(device)
+        return self if dtype is None else self.astype(dtype)
+
     def cpu(self) -> Tensor:
         return self
+
+    def t(self) -> Tensor:
+        """The transpose of a matrix; a vector or number as it is."""
+        if self.data.ndim > 2:
+            raise ValueError(f"t: at most 2 dims are needed, got {self.shape}")
+        return self if self.data.ndim < 2 else self.transpose(0, 1)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._fn is not None:

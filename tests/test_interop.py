@@ -83,3 +83,45 @@ def test_read_only_and_foreign_byte_order():
     np.testing.assert_array_equal(nnkern.matmul(odd, a.T), nnkern.matmul(a, a.T))
     with pytest.raises(ValueError, match="read-only"):
         Tensor(a).add_(1.0)
+
+
+def test_views_that_torch_has_not_are_copied_for_it():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    t = torch.arange(6.0).reshape(2, 3)
+    assert nnkern.flip(t, (1,)).tolist() == [[2, 1, 0], [5, 4, 3]]
+    assert nnkern.getitem(t, (slice(None), slice(None, None, -2))).tolist() == [[2, 0], [5, 3]]
+    assert isinstance(nnkern.one_hot(torch.tensor([1, 0])), torch.Tensor)
+    turned = Tensor(randn(2, 3)[:, ::-1])
+    with pytest.raises(BufferError, match="negative strides"):
+        torch.from_dlpack(turned)  # it ended the process
+    np.testing.assert_array_equal(torch.from_dlpack(turned.clone()), turned.data)
+
+
+def test_torch_tensors_that_are_no_plain_arrays():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for t in (
+        torch.ones(2, dtype=torch.bfloat16),
+        torch.eye(2).to_sparse(),
+        torch.ones(2, dtype=torch.complex64).conj(),
+    ):
+        with pytest.raises(TypeError, match="exp: a torch tensor of"):
+            nnkern.exp(t)
+
+
+def test_numpy_scalars_are_numbers():
+    for dtype in (np.float32, np.float64):
+        x = randn(3).astype(dtype)
+        for number in (np.float32(2), np.float64(2), np.int64(2), np.int32(2), np.uint8(2), 2):
+            for y in (nnkern.mul(x, number), (number * Tensor(x)).data, (Tensor(x) * number).data):
+                assert y.dtype == dtype, (dtype, type(number))
+                np.testing.assert_array_equal(y, x * dtype(2))
+    assert nnkern.add(np.arange(3), np.float32(0.5)).dtype == np.float32
+    assert nnkern.exp(np.float64(0)) == nnkern.exp(np.float32(0)) == 1
+
+
+def test_byte_order():
+    x = randn(2, 3).astype(">f4")
+    np.testing.assert_allclose(nnkern.exp(x), np.exp(x), rtol=1e-6)
+    expected = np.maximum(x, 0)
+    assert nnkern.relu_(x) is x
+    np.testing.assert_array_equal(x, expected)

@@ -39,7 +39,7 @@ def test_registration_and_walking():
     assert len(list(net.parameters())) == 4 and all(p.requires_grad for p in net.parameters())
     assert [n for n, _ in net.named_buffers()] == ["mean", "cache"]
     assert [n for n, _ in net.named_modules()] == ["", "first", "body", "body.0", "body.1"]
-    assert [n for n, _ in net.named_children()] == ["first", "body", "tied"]
+    assert [n for n, _ in net.named_children()] == ["first", "body"]
     assert net.get_submodule("body.0") is net.body[0]
     assert list(net.state_dict()) == [
         "scale",

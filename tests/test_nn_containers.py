@@ -186,3 +186,32 @@ def test_arguments_that_torch_models_pass():
     assert len(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).layers) == 2
     assert list(nn.ModuleDict(modules={"a": nn.ReLU()})) == ["a"]
     assert list(nn.ParameterDict(parameters={"a": randn(2)})) == ["a"]
+
+
+def test_shared_children_are_visited_once():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(2, 2)
+            self.again = self.a
+            self.nothing = None
+            self.add_module("empty", None)
+
+    net, seen = Net(), []
+    net.apply(lambda m: seen.append(type(m).__name__))
+    assert seen == ["Linear", "Net"]
+    assert [n for n, _ in net.named_children()] == ["a"]
+
+
+def test_deepcopy_keeps_hooks():
+    calls = []
+    layer = nn.Sequential(nn.Linear(2, 2))
+    layer[0].register_forward_hook(lambda module, args, y: calls.append(module))
+    copied = copy.deepcopy(layer)
+    x = nnkern.randn(1, 2)
+    copied(x)
+    assert calls == [copied[0]]
+    copied[0].register_forward_hook(lambda module, args, y: y * 0)
+    assert layer(x).data.any()
+    assert not copied(x).data.any()
+    assert len(pickle.loads(pickle.dumps(layer))) == 1

@@ -140,3 +140,30 @@ def test_a_refused_change_changes_nothing():
         with pytest.raises(RuntimeError, match="leaf that requires grad"):
             change(x[1])
     assert x.data.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_formatting_like_torch():
+    x = Tensor([1.25])
+    assert f"{x.sum():.1f} {x.sum():>8.3f} {Tensor(np.int64(7)):03d}" == "1.2    1.250 007"
+    assert f"{x}" == str(x)
+    with pytest.raises((TypeError, ValueError)):
+        f"{x:.2f}"
+
+
+def test_casts_like_torch():
+    x = Tensor([[1.5, -2.0, 0.0]], requires_grad=True)
+    for name, dtype in (("double", np.float64), ("int", np.int32), ("long", np.int64), ("bool", np.bool_)):
+        y = getattr(x, name)()
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y.data, x.data.astype(dtype))
+    assert x.float() is x
+    assert x.to("cpu") is x
+    assert x.to(np.float64).dtype == x.to(dtype="float64").dtype == x.to(x.double()).dtype == np.float64
+    (g,) = nnkern.grad(x.double().sum(), x)
+    assert g.dtype == np.float32
+    with pytest.raises(ValueError, match="device 'cuda'"):
+        x.to("cuda")
+    assert x.t().shape == (3, 1)
+    assert x[0].t().shape == (3,)
+    with pytest.raises(ValueError, match="t: at most 2 dims"):
+        x.reshape(1, 1, 3).t()

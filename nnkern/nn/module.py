@@ -6,6 +6,7 @@ Parameters, buffers and submodules are ordinary attributes (reading one costs no
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -141,7 +142,9 @@ class Module:
         return (m for _, m in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((n, m) for n, m in self._modules.items() if m is not None)
+        """(name, module) of the modules right below, each once even if shared."""
+        seen = {id(None)}
+        return ((n, m) for n, m in self._modules.items() if not (id(m) in seen or seen.add(id(m))))  # type: ignore[func-returns-value]
 
     def children(self) -> Iterator[Module]:
         return (m for _, m in self.named_children())
@@ -326,7 +329,15 @@ class Module:
             return f"{name}({extra})"
         return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Module:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        if self._hooks is not None:
+            copied.__dict__["_hooks"] = copy.deepcopy(self._hooks, memo)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but the hooks, which are functions of the running program."""
         state = self.__dict__.copy()
         state.pop("_hooks", None)
         return state

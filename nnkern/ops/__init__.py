@@ -52,6 +52,16 @@ log_softmax softmax
 argsort gather index_add index_select kthvalue masked_fill masked_select median repeat_interleave scatter scatter_add scatter_reduce sort take_along_dim topk
 """
 
+# x.double() is x.astype(np.float64).
+_CASTS = {
+    "float": "float32",
+    "double": "float64",
+    "int": "int32",
+    "long": "int64",
+    "byte": "uint8",
+    "bool": "bool",
+}
+
 # Methods that take a list of numbers or the numbers themselves: x.reshape(2, 3), x.reshape((2, 3)).
 _SPREADING_METHODS = """
 broadcast_to expand flip permute repeat reshape tile view
@@ -99,6 +109,14 @@ def _logic(kernel: str) -> _Any:
     return operator
 
 
+def _cast(name: str, dtype: str) -> _Any:
+    def method(self: Tensor) -> _Any:
+        return globals()["astype"](self, dtype)
+
+    method.__name__, method.__doc__ = name, f"The tensor in {dtype}; itself if it is that already."
+    return method
+
+
 def _equality(function: _Any, beside_none: bool) -> _Any:
     def operator(self: Tensor, other: _Any) -> _Any:
         return beside_none if other is None else function(self, other)
@@ -111,6 +129,8 @@ def _attach() -> None:
         setattr(Tensor, name, globals()[name])
     for name in _SPREADING_METHODS.split():
         setattr(Tensor, name, _spreading(globals()[name]))
+    for name, dtype in _CASTS.items():
+        setattr(Tensor, name, _cast(name, dtype))
     for operator, name in _OPERATORS.items():
         setattr(Tensor, operator, globals()[name])
     for operator, name in _REFLECTED_OPERATORS.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import to_ndarray
+from ..device import like, to_ndarray
 from ..function import Function, record_change
 from ..tensor import Tensor
 from .arithmetic import mul
@@ -276,4 +276,4 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
         raise ValueError(f"one_hot: classes must lie in [0, {num_classes}), got {low} to {high}")
     y = np.zeros((*index.shape, num_classes), np.int64)
     np.put_along_axis(y, index[..., None].astype(np.int64), 1, -1)
-    return Tensor(y) if isinstance(input, Tensor) else y
+    return Tensor(y) if isinstance(input, Tensor) else like(y, input)
