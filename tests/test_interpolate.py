@@ -255,7 +255,7 @@ BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None
         (lambda: _cpu.interpolate_u8_forward(X8, scaled(1, np.float64), (14, 14)), TypeError, "must be float32"),
         (lambda: _cpu.interpolate_u8_forward(X8, scaled(4), (14, 14)), ValueError, "whole numbers of 16 bits"),
         (lambda: _cpu.interpolate_u8_forward(X8, scaled(1e-5), (14, 14)), ValueError, "whole numbers of 16 bits"),
-        (lambda: F.interpolate(None, 2), TypeError, "interpolate: expected an array"),
+        (lambda: F.interpolate(None, 2), TypeError, "interpolate: input must not be None"),
         (lambda: _cpu.interpolate_forward(X, tables(X.shape, (2, 2), "linear")[:3]), ValueError, "a table of three arrays"),
         (lambda: _cpu.interpolate_forward(X[:, :, :2, :2], tables(X.shape, (2, 2), "linear")), ValueError, "outside x"),
     ],

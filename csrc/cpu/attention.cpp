@@ -187,10 +187,11 @@ template <class T> class Few {
       kern.query_scores(q_, k, f_.k.row, n, p.width, s_);
     else
       kern.gemv_dot(q_, p.width, u.count, k, f_.k.row, n, p.width, s_, n);
-    T factor[kFew];
-    for (int r = 0; r < u.count; ++r) factor[r] = weights(u.b, u.head(r), u.row(r), first, last, s_ + r * n);
     const FiniteValues<T> v(f_, u.b, g, finite);
     const T* values = v.p + first * v.step;
+    T factor[kFew];
+    for (int r = 0; r < u.count; ++r)
+      factor[r] = weights(u.b, u.head(r), u.row(r), first, last, s_ + r * n, values);
     if (u.count == 1)
       kern.query_values(s_, values, v.step, n, e, T(1), y_);
     else
@@ -204,7 +205,7 @@ template <class T> class Few {
 
  private:
   // Scores of keys [first, last) become exp(score - maximum); the factor that makes weights of them.
-  T weights(int64_t b, int64_t h, int64_t i, int64_t first, int64_t last, T* s) const {
+  T weights(int64_t b, int64_t h, int64_t i, int64_t first, int64_t last, T* s, const T* values) const {
     const AttentionProblem& p = f_.p;
     const T hidden = -std::numeric_limits<T>::infinity();
     const int64_t n = last - first;
@@ -214,7 +215,7 @@ template <class T> class Few {
     if (p.left >= 0) std::fill_n(s, std::clamp<int64_t>(at - p.left, 0, n), hidden);
     if (p.right >= 0) std::fill(s + std::clamp<int64_t>(at + p.right + 1, 0, n), s + n, hidden);
     T top = hidden, total = 0;
-    if (i < p.rows_in(b)) total = kernels<T>().query_weights(s, n, &top);
+    if (i < p.rows_in(b)) total = kernels<T>().query_weights(s, n, &top, values);
     const bool none = top == hidden;
     if (none) std::fill_n(s, n, T(0));
     *f_.statistics_at(b, h, i) = none ? hidden : top + std::log(total);

@@ -76,8 +76,8 @@ template <class T> struct Job {
   }
 
   // Block b of one plane: x its first number, y the plane. `from` and scratch are as large as any block
-  // needs.
-  void run(const T* x, T* y, int64_t b, const T** from, T* scratch) const {
+  // needs; known: `from` has been set for this block and scratch.
+  void run(const T* x, T* y, int64_t b, const T** from, T* scratch, bool known) const {
     const int64_t begin = b * block, rows = std::min(rows_out, begin + block) - begin;
     y += begin * out;
     if (way == kRepeat) return table.repeat(x, place.data() + begin, rows, y);
@@ -94,7 +94,8 @@ template <class T> struct Job {
       for (const Run& r : runs[size_t(b)])
         table.run(x + source(r.row), step[1], r.count, scratch + r.slot * out);
     const T* base = way == kRowFirst ? scratch : x;
-    for (int64_t k = *first; k < first[rows]; ++k) from[k - *first] = base + place[size_t(k)];
+    if (!known || way != kRowFirst)
+      for (int64_t k = *first; k < first[rows]; ++k) from[k - *first] = base + place[size_t(k)];
     if (way == kColumnFirst) {
       kernels<T>().combine_rows(from, first, weight, rows, in, scratch);
       table.run(scratch, in, rows, y);
@@ -165,7 +166,7 @@ template <class T> void resample(const View& x, Axis<T>* axis, bool last, Array&
                    const int64_t plane = u / blocks;
                    const char* p = from.p + plane / channels * from.n + plane % channels * from.c;
                    job.run(reinterpret_cast<const T*>(p), y.as<T>() + plane * rows_out * out, u % blocks,
-                           rows, scratch);
+                           rows, scratch, blocks == 1 && u > begin);
                  }
                });
 }

@@ -155,6 +155,9 @@ template <class T> struct Tables {
   T divisor() const {
     if (q) return T(p.rows);
     double sum = 0;
+    int64_t known = 0;
+    for (int64_t r = 0; r < p.rows && !w; ++r) known += (*classes)[r] >= 0;
+    if (!w) return T(known);
     for (int64_t r = 0; r < p.rows; ++r) sum += (*classes)[r] < 0 ? 0 : double(weight((*classes)[r]));
     return T(sum);
   }
@@ -310,13 +313,14 @@ Array nll_loss_forward(const View& x, const View& target, const OptView& weight,
   dispatch(x.dtype, [&](auto t) {
     using T = decltype(t);
     const Tables<T> tables(p, x, target, weight, ignore_index, 0);
-    double sum = 0;
+    double sums[4] = {};  // one would wait for itself
     p.each_row([&](int64_t r, int64_t at) {
       const int64_t c = (*tables.classes)[r];
       const T value = c < 0 ? T(0) : -tables.weight(c) * tables.x[at + c * p.inner];
-      sum += double(value);
+      sums[r % 4] += double(value);
       if (reduction == kNone) loss.as<T>()[r] = value;
     });
+    const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     if (reduction != kNone) *loss.as<T>() = T(sum) / (reduction == kMean ? tables.divisor() : T(1));
   });
   return loss;

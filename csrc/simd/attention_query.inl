@@ -35,10 +35,10 @@ template <class T> void query_scores(const T* q, const T* k, int64_t step, int64
   }
 }
 
-// s = exp(s - top) with the maximum, and its sum
-template <class T> T query_weights(T* s, int64_t n, T* top) {
+// s = exp(s - top) with the maximum, and its sum; the first of `values` are asked for meanwhile
+template <class T> T query_weights(T* s, int64_t n, T* top, const T* values) {
   *top = reduce_row<kMax, T>(s, n);
-  return exp_row<T>(s, n, *top, s);
+  return exp_row<T, 4>(s, n, *top, s, values);
 }
 
 // y = scale * sum of s[j] v[j], four registers of columns at a time, even and odd rows apart

@@ -44,9 +44,30 @@ NN_INLINE void combine_row(const T* const* x, const T* weight, int64_t count, in
     combine<T, 1>(x, weight, count, i, int(left), y);
 }
 
+// The same for short rows of two each: V registers, the last one's lanes found once.
+template <class T, int V>
+NN_INLINE void combine_pairs(const T* const* x, const T* weight, int64_t rows, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  const int m = int(n - (V - 1) * w);
+  const mask<T> last = first<T>(m);
+  for (int64_t r = 0; r < rows; ++r, x += 2, weight += 2, y += n) {
+    const vec<T> f = set1(weight[0]), g = set1(weight[1]);
+    for (int j = 0; j < V - 1; ++j) store(y + j * w, fma(g, load(x[1] + j * w), f * load(x[0] + j * w)));
+    constexpr int at = (V - 1) * w;
+    store(y + at, fma(g, load_where(last, x[1] + at), f * load_where(last, x[0] + at)), m);
+  }
+}
+
 // Row r of y, n numbers, is the sum of rows [first[r], first[r + 1]) of x (from first[0]) with their weights.
 template <class T>
 void combine_rows(const T* const* x, const int64_t* first, const T* weight, int64_t rows, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  bool pairs = n <= 4 * w;
+  for (int64_t r = 0; pairs && r < rows; ++r) pairs = first[r + 1] - first[r] == 2;
+  if (pairs && n > 3 * w) return combine_pairs<T, 4>(x, weight, rows, n, y);
+  if (pairs && n > 2 * w) return combine_pairs<T, 3>(x, weight, rows, n, y);
+  if (pairs && n > w) return combine_pairs<T, 2>(x, weight, rows, n, y);
+  if (pairs && n > 0) return combine_pairs<T, 1>(x, weight, rows, n, y);
   for (int64_t r = 0; r < rows; ++r)
     combine_row(x + (first[r] - first[0]), weight + (first[r] - first[0]), first[r + 1] - first[r], n,
                 y + r * n);
@@ -243,9 +264,24 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
       }
     return;
   }
+  const bool shrinking = n > 0 && index[n - 1] >= n;  // x is more than y: asked for ahead
+  const auto fetch = [&](const T* p) {
+    for (int64_t i = 0; shrinking && i < inner; i += 64 / int64_t(sizeof(T)))
+      __builtin_prefetch(p + i + 2048 / sizeof(T));
+  };
   for (int64_t o = 0; o < n; ++o, y += inner) {
     const T* from[kAtOnce];
     T factor[kAtOnce];
+    if (rows == 2 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        from[k] = x[k / 2] + index[k % 2 * n + o] * inner,
+        factor[k] = row_weight[k / 2] * weight[k % 2 * n + o];
+        fetch(from[k]);
+      }
+      combine_few<T, 4>(from, factor, inner, y);
+      continue;
+    }
     int64_t found = 0;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t at = o; at < count * n; at += n) {
@@ -254,7 +290,8 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
           combine_row(from, factor, found, inner, y);
           from[0] = y, factor[0] = T(1), found = 1;
         }
-        from[found] = x[r] + index[at] * inner, factor[found++] = row_weight[r] * weight[at];
+        from[found] = x[r] + index[at] * inner, factor[found] = row_weight[r] * weight[at];
+        fetch(from[found++]);
       }
     if (found == 2)
       combine_few<T, 2>(from, factor, inner, y);

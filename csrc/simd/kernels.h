@@ -98,7 +98,7 @@ namespace nn {
   NN_KERNEL(row_dots, void, (const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t rows, int64_t n, T* out))         \
   NN_KERNEL(all_finite, bool, (const T* x, int64_t n))                                                                         \
   NN_KERNEL(query_scores, void, (const T* q, const T* k, int64_t step, int64_t keys, int64_t n, T* s))                         \
-  NN_KERNEL(query_weights, T, (T* s, int64_t n, T* top))                                                                       \
+  NN_KERNEL(query_weights, T, (T* s, int64_t n, T* top, const T* values))                                                      \
   NN_KERNEL(query_values, void, (const T* s, const T* v, int64_t step, int64_t keys, int64_t n, T scale, T* y))
 
 /* conv.inl, depthwise.inl */

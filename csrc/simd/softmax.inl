@@ -13,13 +13,22 @@ template <int w, class F> NN_INLINE void each_vector(int64_t size, F&& f) {
   if (i < size) f(i, int(size - i));
 }
 
-// sum of exp(x - top); the terms are kept in y if there is one
-template <class T> NN_INLINE T exp_row(const T* x, int64_t n, T top, T* y) {
+// Whether a row is short enough for the caches to hold the next one beside it.
+template <class T> NN_INLINE bool fetch_next(int64_t n) { return n * int64_t(sizeof(T)) <= 256 << 10; }
+
+template <class T> NN_INLINE void prefetch(const T* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + i);
+}
+
+// sum of exp(x - top); the terms are kept in y if there is one. Numbers from `next` on, `times` as many, are
+// asked for meanwhile: memory has nothing else to do.
+template <class T, int times = 1> NN_INLINE T exp_row(const T* x, int64_t n, T top, T* y, const T* next) {
   constexpr int w = vec<T>::width;
   const vec<T> t = set1(top);
   vec<T> a0 = set1(T(0)), a1 = a0;
   int64_t i = 0;
   for (; i + 2 * w <= n; i += 2 * w) {
+    prefetch(next + times * i, times * 2 * w);
     const vec<T> e0 = exp(load(x + i) - t), e1 = exp(load(x + i + w) - t);
     if (y) store(y + i, e0), store(y + i + w, e1);
     a0 = a0 + e0, a1 = a1 + e1;
@@ -52,13 +61,12 @@ template <class T, class F> NN_INLINE void write_row(bool streamed, T* y, int64_
 template <class T> void softmax_rows(bool is_log, bool streamed, const T* x, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    const T top = reduce_row<kMax, T>(x, n);
+    const T top = reduce_row<kMax, T>(x, n), *next = fetch_next<T>(n) ? x + n : x;
     if (is_log) {
-      const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr)));
+      const vec<T> t = set1(top), l = set1(log_of(exp_row<T>(x, n, top, nullptr, next)));
       write_row(streamed, y, n, [&](int64_t i, int k) { return load(x + i, k) - t - l; });
     } else {  // not streamed: the terms stand in y
-
-      const vec<T> scale = set1(T(1) / exp_row<T>(x, n, top, y));
+      const vec<T> scale = set1(T(1) / exp_row<T>(x, n, top, y, next));
       each_vector<w>(n, [&](int64_t i, int k) { store(y + i, load(y + i, k) * scale, k); });
     }
   }
@@ -68,16 +76,25 @@ template <class T> void softmax_rows(bool is_log, bool streamed, const T* x, int
 template <class T> void softmax_backward_rows(bool is_log, bool streamed, const T* gy, const T* y,
                                               int64_t rows, int64_t n, T* gx) {
   constexpr int w = vec<T>::width;
+  const int64_t ahead = fetch_next<T>(2 * n) ? n : 0;
   for (int64_t r = 0; r < rows; ++r, gy += n, y += n, gx += n) {
     if (is_log) {
       const vec<T> s = set1(reduce_row<kSum, T>(gy, n));
-      write_row(streamed, gx, n,
-                [&](int64_t i, int k) { return fnma(exp(load(y + i, k)), s, load(gy + i, k)); });
+      write_row(streamed, gx, n, [&](int64_t i, int k) {
+        prefetch(gy + ahead + i, w);
+        return fnma(exp(load(y + i, k)), s, load(gy + i, k));
+      });
     } else {
-      vec<T> a = set1(T(0));
-      each_vector<w>(n, [&](int64_t i, int k) { a = fma(load(gy + i, k), load(y + i, k), a); });
-      const vec<T> s = set1(sum(a));
-      write_row(streamed, gx, n, [&](int64_t i, int k) { return load(y + i, k) * (load(gy + i, k) - s); });
+      vec<T> a = set1(T(0)), b = a;
+      each_vector<2 * w>(n, [&](int64_t i, int k) {
+        a = fma(load(gy + i, k), load(y + i, k), a);
+        if (k > w) b = fma(load(gy + i + w, k - w), load(y + i + w, k - w), b);
+      });
+      const vec<T> s = set1(sum(a + b));
+      write_row(streamed, gx, n, [&](int64_t i, int k) {
+        prefetch(gy + ahead + i, w), prefetch(y + ahead + i, w);
+        return load(y + i, k) * (load(gy + i, k) - s);
+      });
     }
   }
 }
@@ -165,7 +182,7 @@ template <class T> void softmax_backward_cols(bool is_log, const T* gy, const T*
 template <class T> void log_sum_exp_rows(const T* x, int64_t rows, int64_t n, T* top, T* log_sum) {
   for (int64_t r = 0; r < rows; ++r, x += n) {
     top[r] = reduce_row<kMax, T>(x, n);
-    log_sum[r] = log_of(exp_row<T>(x, n, top[r], nullptr));
+    log_sum[r] = log_of(exp_row<T>(x, n, top[r], nullptr, fetch_next<T>(n) ? x + n : x));
   }
 }
 
