@@ -286,8 +286,8 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
   const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 6 * num_threads() : 1;
   const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
   const int64_t n_split = tiles >= pieces ? 1 : std::min(n_panels, ceil_div(pieces, fitting));
-  const int64_t per_block = ceil_div(tiles, std::max(fitting, ceil_div(pieces, n_split)));
-  const int64_t mc = per_block * s.mr, m_blocks = ceil_div(g.m, mc);
+  const int64_t m_blocks = std::min(tiles, std::max(fitting, ceil_div(pieces, n_split)));
+  const int64_t mc = ceil_div(tiles, m_blocks) * s.mr;
   const int64_t n_part = ceil_div(n_panels, n_split) * s.nr;
 
   Workspace<T> b_block(g.packed_b ? 1 : size_t(std::min(kd, std::max<int64_t>(g.k, 1)) * nc));
@@ -311,7 +311,8 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
       parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
         Workspace<T> a_block(size_t(mc * kb));
         for (int64_t q = begin; q < end; ++q) {
-          const int64_t i = q / parts * mc, j = q % parts * n_part, rows = std::min(mc, g.m - i);
+          const int64_t i = q / parts * tiles / m_blocks * s.mr, j = q % parts * n_part,
+                        rows = std::min((q / parts + 1) * tiles / m_blocks * s.mr, g.m) - i;
           int64_t p = 0;
           do {
             const int64_t depth = std::min(kb, deep - p);
