@@ -88,9 +88,12 @@ class Classes {
     if (target.dtype == Dtype::i64 && target.contiguous()) {
       at_ = target.as<const int64_t>();
       bool bad = false;
-      for (int64_t i = 0; i < p.rows; ++i)
-        bad |= (at_[i] != ignore_index) & (uint64_t(at_[i]) >= uint64_t(p.classes));
+      for (int64_t i = 0; i < p.rows; ++i) {
+        const bool counts = at_[i] != ignore_index;
+        bad |= counts & (uint64_t(at_[i]) >= uint64_t(p.classes)), known_ += counts;
+      }
       if (!bad) return;
+      known_ = 0;
     }
     int64_t* list = copy_.emplace(size_t(p.rows));
     at_ = list;
@@ -100,7 +103,7 @@ class Classes {
       const int64_t v = target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(from)
                                                    : *reinterpret_cast<const int64_t*>(from);
       if (v != ignore_index && (v < 0 || v >= p.classes)) refuse(p, target, place, v, ignore_index);
-      list[i] = v;
+      list[i] = v, known_ += v != ignore_index;
       for (int d = target.ndim - 1; d >= 0; --d) {
         from += target.strides[d];
         if (++place[d] < target.shape[d]) break;
@@ -110,11 +113,12 @@ class Classes {
     }
   }
   int64_t operator[](int64_t r) const { return at_[r] == ignored_ ? -1 : at_[r]; }
+  int64_t known() const { return known_; }  // how many are not ignored
 
  private:
   std::optional<Workspace<int64_t>> copy_;
   const int64_t* at_;
-  int64_t ignored_;
+  int64_t ignored_, known_ = 0;
   [[noreturn]] static void refuse(const Problem& p, const View& target, const int64_t* place, int64_t v,
                                   int64_t ignored) {
     std::string at;
@@ -154,10 +158,8 @@ template <class T> struct Tables {
   // What a mean divides by.
   T divisor() const {
     if (q) return T(p.rows);
+    if (!w) return T(classes->known());
     double sum = 0;
-    int64_t known = 0;
-    for (int64_t r = 0; r < p.rows && !w; ++r) known += (*classes)[r] >= 0;
-    if (!w) return T(known);
     for (int64_t r = 0; r < p.rows; ++r) sum += (*classes)[r] < 0 ? 0 : double(weight((*classes)[r]));
     return T(sum);
   }
