@@ -37,6 +37,16 @@ def test_take_and_index_add_kernels(axis, index_shape):
         )
 
 
+@pytest.mark.parametrize("n", [1, 3, 64, 129, 300])
+def test_take_of_indices_that_need_no_copy(n):
+    for dtype in DTYPES:
+        x = randn(20, n, dtype=dtype)
+        for index in (np.arange(20) % 7, np.arange(40)[::2] % 20, np.arange(13, dtype=np.int32)):
+            check_kernels("take_forward", x, index, 0, kind="exact")
+    with pytest.raises(IndexError, match="out of range"):
+        _cpu.take_forward(x, np.array([0, 20]), 0)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_gather_and_scatter_kernels(axis):
     for x in (randn(5, 6, 7), randn(7, 6, 5).T, np.broadcast_to(randn(5, 1, 7), (5, 6, 7))):

@@ -54,11 +54,12 @@ template <class T>
 void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n) {
   constexpr int w = vec<T>::width;
   const int rest = int(n % w);
+  const bool brief = at && n * int64_t(sizeof(T)) <= 512;  // the loads of many rows overlap by themselves
   for (int64_t i = 0; i < rows; ++i) {
     const T* from = x + (at ? at[i] : i) * x_step;
     T* to = y + i * y_step;
     const T* soon = at ? i + 8 < rows ? x + at[i + 8] * x_step : from : from + 2048 / sizeof(T);
-    for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(soon + j);
+    for (int64_t j = brief ? n : 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(soon + j);
     int64_t j = 0;
     for (; j + 4 * w <= n; j += 4 * w) {
       const vec<T> a = load(from + j), b = load(from + j + w), c = load(from + j + 2 * w),
