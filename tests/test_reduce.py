@@ -21,6 +21,7 @@ SHAPES = [
     (70, 600),
     (4, 5, 6),
     (3, 1, 50, 17),
+    (2, 3500),
     (2, 9000),
     (2, 300, 3, 40),
 ]
@@ -169,12 +170,30 @@ def test_sums_are_as_accurate_as_pairwise():
             assert abs(float(total) - exact) < 8 * np.finfo(np.float32).eps * exact
 
 
-def test_variance_of_a_large_mean():
-    x = randn(1000, 200) + np.float32(1e4)
+@pytest.mark.parametrize("kind", ["large mean", "trend", "late step", "outlier", "period"])
+def test_variance_far_from_zero(kind):
+    """Moments are taken about a number that only some elements give: wherever these stand, no digits are lost."""
+    x = randn(1000, 1100)
+    if kind == "large mean":
+        x += np.float32(1e4)
+    elif kind == "trend":
+        x = x.cumsum(0).cumsum(1)
+    elif kind == "late step":
+        x[32:] += 100
+        x[:, 140:] += 100
+    elif kind == "outlier":
+        x[0] = x[:, 0] = 1e4 * x[1, 1]
+        x[0, 0] = -1e4
+    else:
+        x[:, ::112] += 100
+        x[::16] += 100
     for axes in ((), 0, 1):
-        var = _cpu.var_mean_forward(x, axes, 1.0, False)[0]
-        exact = x.astype(np.float64).var(axes if axes != () else None, ddof=1)
-        np.testing.assert_allclose(var, exact, rtol=1e-5)
+        axis = axes if axes != () else None
+        var, mean = _cpu.var_mean_forward(x, axes, 1.0, False)
+        wide = x.astype(np.float64)
+        exact, size = wide.var(axis, ddof=1), np.sqrt((wide**2).mean(axis))
+        np.testing.assert_allclose(var, exact, rtol=2e-6)
+        assert np.all(np.abs(mean - wide.mean(axis)) < 4 * np.finfo(np.float32).eps * size)
 
 
 @pytest.mark.parametrize("fold", ["sum", "prod", "amax", "var_mean", "argmax"])

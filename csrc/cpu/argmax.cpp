@@ -1,9 +1,9 @@
 // The largest (smallest) elements and where they first stand, along one axis or in the flattened array. The
 // first NaN wins.
 //
-// Rows: the value of each leaf by the folds of reduce.inl, then one search in the leaf that holds the best.
-// Columns: best value and row number side by side in registers. What is not dense along either is packed
-// first. Bound by bytes.
+// Best values and where they stand go side by side in registers. Of short rows, and of rows longer than a
+// leaf, the best value (of each leaf) comes from the folds of reduce.inl, then one search finds it. What is
+// not dense is packed first. Bound by bytes.
 #include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
@@ -12,6 +12,8 @@
 
 namespace nn::cpu {
 namespace {
+
+constexpr int64_t kLong = 1024;  // rows from here on wait for memory, not for the search
 
 // True if v takes the place of the best so far.
 template <class T> bool better(bool smallest, T v, T best) {
@@ -25,6 +27,8 @@ void arg_rows(bool smallest, const T* x, int64_t step, int64_t results, int64_t 
   const int op = int(smallest ? Fold::min : Fold::max);
   if (n <= kRowLeaf) {
     parallel_for(results, std::max<int64_t>(1, kGrain / (n + 8)), [&](int64_t begin, int64_t end) {
+      if (n >= kLong)
+        return k.arg_rows(smallest, x + begin * step, step, end - begin, n, value + begin, index + begin);
       // A few rows at a time: the search finds them in the L1 cache.
       for (int64_t i = begin, stop; i < end; i = stop) {
         stop = std::min(end, i + kRowLeaf / n);
@@ -62,7 +66,8 @@ template <class T> void arg_columns(bool smallest, const Plan& p, const T* x, T*
   const int64_t outer = product(axes, n), size = outer * chunks * p.run;
   axes[n++] = {chunks, kColumnLeaf * rows.step};
   axes[n++] = {tiles, kColumnTile};
-  Workspace<T> values(static_cast<size_t>(size)), places(static_cast<size_t>(size));
+  Workspace<T> parts(size_t(chunks > 1 ? size : 0)), places(static_cast<size_t>(size));
+  T* values = chunks > 1 ? parts : value;
   const int64_t grain = kGrain / (std::min(rows.n, kColumnLeaf) * std::min(p.run, kColumnTile) + 64);
   parallel_for(outer * chunks * tiles, std::max<int64_t>(1, grain), [&](int64_t begin, int64_t end) {
     walk(axes, n, begin, end, [&](int64_t u, int64_t offset, int64_t count, int64_t) {
@@ -74,14 +79,15 @@ template <class T> void arg_columns(bool smallest, const Plan& p, const T* x, T*
       }
     });
   });
-  for (int64_t o = 0; o < outer; ++o)
-    for (int64_t c = 0; c < chunks; ++c)
-      for (int64_t j = 0; j < p.run; ++j) {
-        const int64_t from = (o * chunks + c) * p.run + j, to = o * p.run + j;
-        if (c && !better(smallest, values[from], value[to])) continue;
-        value[to] = values[from];
-        index[to] = c * kColumnLeaf + int64_t(places[from]);
-      }
+  Workspace<T> chunk(size_t(p.run));  // the first that holds the best
+  for (int64_t o = 0; o < outer; ++o, value += p.run, index += p.run) {
+    const int64_t from = o * chunks * p.run;
+    if (chunks > 1) kernels<T>().arg_cols(smallest, values + from, p.run, chunks, p.run, value, chunk);
+    for (int64_t j = 0; j < p.run; ++j) {
+      const int64_t c = chunks > 1 ? int64_t(chunk[j]) : 0;
+      index[j] = c * kColumnLeaf + int64_t(places[from + c * p.run + j]);
+    }
+  }
 }
 
 template <class T>

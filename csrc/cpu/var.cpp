@@ -1,8 +1,8 @@
 // Variance and mean, in one walk over the array.
 //
-// Moments are taken leaf by leaf: a leaf's mean first, then the squares about it while the leaf is in cache,
-// so that a large mean costs no digits. Leaves are merged in their order by Chan's formula (Chan, Golub,
-// LeVeque, 1983). Rows and columns, leaves and bits are as in reduce.cpp. Bound by bytes.
+// Moments are taken leaf by leaf, about a mean that the first of its elements give, so that a large mean
+// costs no digits. Leaves are merged in their order by Chan's formula (Chan, Golub, LeVeque, 1983). Rows and
+// columns, leaves and bits are as in reduce.cpp. Bound by bytes.
 #include <algorithm>
 #include <cmath>
 
@@ -15,7 +15,7 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kTallLeaf = 128, kTile = 1024;  // rows and columns that stay in the L2 cache together
+constexpr int64_t kTile = 1024;  // columns whose moments are merged together
 
 // The leaves of a plan: `leaves` of them fold into each of `results` rows of p.run (columns) or one (rows)
 // numbers.
@@ -26,7 +26,7 @@ template <class T> class Leaves {
     std::copy(p.axis, p.axis + n_, axes_);
     Axis along = {p.run, p.run_step};  // what a leaf is a piece of
     if (p.columns) along = p.folded ? axes_[--n_] : Axis{1, 0};
-    leaf_ = p.columns ? kTallLeaf : p.run_step == 1 ? kRowLeaf : kPackedLeaf;
+    leaf_ = p.columns ? kColumnLeaf : p.run_step == 1 ? kRowLeaf : kPackedLeaf;
     length_ = along.n, step_ = along.step, blocks_ = ceil_div(length_, leaf_);
     if (blocks_ > 1) axes_[n_++] = {blocks_, leaf_ * step_};
     results_ = product(axes_, p.kept), leaves_ = product(axes_ + p.kept, n_ - p.kept);

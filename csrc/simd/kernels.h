@@ -151,6 +151,7 @@ namespace nn {
   NN_KERNEL(reduce_cols, void, (int op, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* y))                       \
   NN_KERNEL(find_first, int64_t, (const T* x, int64_t n, T value))                                                             \
   NN_KERNEL(find_beyond, int64_t, (const T* x, int64_t n, T bound, bool below))                                                \
+  NN_KERNEL(arg_rows, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t n, T* value, int64_t* index))  \
   NN_KERNEL(arg_cols, void, (bool smallest, const T* x, int64_t row_step, int64_t rows, int64_t cols, T* value, T* index))
 
 /* dropout.inl: y[i] = word i of the hash >= threshold ? x[i] * scale + shift : fill */

@@ -1,9 +1,10 @@
 // Norms: moments of a tile, y = act((x - mean) scale + shift + residual), and the two halves of its gradient.
 //
 // A tile is `rows` rows of n numbers. In the _rows kernels a coefficient belongs to a row (channels first: a
-// row is a piece of a plane), in the _cols kernels to a column (channels last). Moments are taken twice over
-// a tile that stays in cache: first the sum, then deviations from that mean and their squares, so that a
-// large mean costs no digits. Bound by bytes.
+// row is a piece of a plane), in the _cols kernels to a column (channels last).
+// Moments are sums about a number near the mean, so that a large mean costs no digits: if k among n numbers
+// have that mean, squares about it add up to at most 1 + n / k times those about the true mean, whatever the
+// numbers. Bound by bytes.
 namespace nn {
 namespace {
 
@@ -22,8 +23,26 @@ template <class T> NN_INLINE vec<T> only(vec<T> a, int k) {
 
 // Asks for what lies some kilobytes behind p: the planes of a channel are short runs far from each other, and
 // the processor foresees none. Behind a plane lie those of the next channels.
-template <int write = 0, class T> NN_INLINE void fetch_behind(const T* p) {
-  if (vec<T>::width > 1) __builtin_prefetch(p + 4096 / sizeof(T), write);
+template <int write = 0, int bytes = 4096, class T> NN_INLINE void fetch_behind(const T* p) {
+  if (vec<T>::width > 1) __builtin_prefetch(p + bytes / sizeof(T), write);
+}
+
+// A number near the mean of a tile: the mean, or that of every seventh register of a long row.
+template <class T> NN_INLINE T middle(const T* x, int64_t step, int64_t rows, int64_t n) {
+  constexpr int w = vec<T>::width;
+  vec<T> a[4] = {set1(T(0)), set1(T(0)), set1(T(0)), set1(T(0))};
+  if (rows == 1 && n >= 64 * w) {
+    int64_t i = 0;
+    for (; i + 22 * w <= n; i += 28 * w)
+      for (int s = 0; s < 4; ++s) a[s] = a[s] + load(x + i + 7 * w * s);
+    return sum4(a) / T(i / 7);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    each_slot<w>(n, [&](int64_t i, int s, int k) {
+      fetch_behind(x + r * step + i);
+      a[s] = a[s] + load(x + r * step + i, k);
+    });
+  return sum4(a) / T(rows * n);
 }
 
 // out = mean, sum of squared deviations from it
@@ -31,23 +50,17 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
   constexpr int w = vec<T>::width;
   const vec<T> zero = set1(T(0));
   vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
-  for (int64_t r = 0; r < rows; ++r)
-    each_slot<w>(n, [&](int64_t i, int s, int k) {
-      fetch_behind(x + r * step + i);
-      a[s] = a[s] + load(x + r * step + i, k);
-    });
-  const T centre = sum4(a) / T(rows * n);
+  const T centre = middle(x, step, rows, n);
   const vec<T> c = set1(centre);
   // Pieces are added up apart from the rest: short chains round less.
   constexpr int64_t piece = 128 * w;
   vec<T> p[4] = {zero, zero, zero, zero}, q[4] = {zero, zero, zero, zero};
-  for (vec<T>& v : a) v = zero;
   int64_t since = 0;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i0 = 0; i0 < n; i0 += piece) {
       const int64_t some = n - i0 < piece ? n - i0 : piece;
       each_slot<w>(some, [&](int64_t i, int s, int k) {
-        if (w > 1 && rows == 1) __builtin_prefetch(x + i0 + i + 16384 / sizeof(T));  // of the next tile
+        if (rows == 1) fetch_behind<0, 16384>(x + i0 + i);  // of the next tile
         const vec<T> d = only(load(x + r * step + i0 + i, k) - c, k);
         p[s] = p[s] + d, q[s] = fma(d, d, q[s]);
       });
@@ -60,34 +73,50 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
   out[0] = double(centre) + rest / count, out[1] = double(sum4(b)) - rest * rest / count;
 }
 
-// The same of each column.
+// mean, square += those of n <= kBlock more rows, less c; `before` rows were seen
+template <class T> NN_INLINE void more_moments(const T* x, int64_t step, int n, int k, vec<T> c,
+                                               int64_t before, vec<T>& mean, vec<T>& square) {
+  vec<T> v[kBlock], a[4] = {set1(T(0)), set1(T(0)), set1(T(0)), set1(T(0))};
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i, x += step) {
+    if (vec<T>::width > 1) __builtin_prefetch(x + kBlock * step);
+    v[i] = load(x, k) - c, a[i % 4] = a[i % 4] + v[i];
+  }
+  const vec<T> m = ((a[0] + a[1]) + (a[2] + a[3])) * set1(T(1) / T(n));
+  for (vec<T>& sum : a) sum = set1(T(0));
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i) v[i] = v[i] - m, a[i % 4] = fma(v[i], v[i], a[i % 4]);
+  const T share = T(n) / T(before + n);
+  const vec<T> delta = m - mean;
+  mean = fma(delta, set1(share), mean);
+  square = square + fma(delta * delta, set1(share * T(before)), (a[0] + a[1]) + (a[2] + a[3]));
+}
+
+// The same of each column. Rows are read once: in a block, deviations are taken about its mean in registers,
+// and blocks are merged by Chan's formula. All this happens about the mean of the first block.
 template <class T>
 void moments_cols(const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares) {
   constexpr int w = vec<T>::width;
-  constexpr int64_t strip = 512;  // columns: long pieces of rows, and their sums stay in the L1 cache
-  T centre[strip], rest[strip], square[strip];
-  const double count = double(rows);
+  constexpr int64_t strip = 1024 / sizeof(T);  // columns whose block and the next stay in the L1 cache
+  T centre[strip], m[strip], square[strip];
+  const int64_t few = rows < kBlock ? rows : kBlock;
   for (int64_t j0 = 0; j0 < cols; j0 += strip, x += strip) {
     const int64_t some = cols - j0 < strip ? cols - j0 : strip;
-    reduce_cols_of<kSum>(x, step, rows, some, centre);
-    for (int64_t j = 0; j < some; ++j) centre[j] /= T(rows);
-    for (int64_t r = 0; r < rows; r += kBlock) {
-      const int64_t end = rows - r < kBlock ? rows : r + kBlock;
+    reduce_cols_of<kSum>(x, step, few, some, centre);
+    for (int64_t j = 0; j < some; ++j) centre[j] /= T(few);
+    for (int64_t r = 0; r < rows; r += kBlock)
       each_vector<w>(some, [&](int64_t j, int k) {
+        const T* p = x + r * step + j;
         const vec<T> c = load(centre + j, k);
-        vec<T> a = set1(T(0)), b = a;
-        for (int64_t i = r; i < end; ++i) {
-          const vec<T> d = load(x + i * step + j, k) - c;
-          a = a + d, b = fma(d, d, b);
-        }
-        if (r) a = a + load(rest + j, k), b = b + load(square + j, k);  // short chains round less
-        store(rest + j, a, k), store(square + j, b, k);
+        vec<T> a = r ? load(m + j, k) : set1(T(0)), b = r ? load(square + j, k) : set1(T(0));
+        if (rows - r >= kBlock)
+          more_moments(p, step, kBlock, k, c, r, a, b);
+        else
+          more_moments(p, step, int(rows - r), k, c, r, a, b);
+        store(m + j, a, k), store(square + j, b, k);
       });
-    }
-    for (int64_t j = 0; j < some; ++j) {
-      const double d = double(rest[j]);
-      mean[j0 + j] = double(centre[j]) + d / count, squares[j0 + j] = double(square[j]) - d * d / count;
-    }
+    for (int64_t j = 0; j < some; ++j)
+      mean[j0 + j] = double(centre[j]) + double(m[j]), squares[j0 + j] = double(square[j]);
   }
 }
 
