@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .function import Function, Walk, grad_mode
+from . import random
+from .function import Function, Walk, grad_mode, newest
 from .tensor import Tensor
 
 # --- grad mode -----------------------------------------------------------------------------------------------------
@@ -281,41 +282,78 @@ def gradgradcheck(f: Callable[..., Any], inputs: Sequence[Tensor], **tolerances:
 
 
 class Checkpoint(Function):
-    """Keeps the inputs only; backward runs the function again."""
+    """Keeps the inputs only; backward runs the function again, with the same random numbers."""
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.function, self.args = function, args
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any, state: Any) -> None:
+        self.function, self.args, self.result, self.state = function, args, result, state
 
     def forward(self, *arrays: Any) -> Any:
-        with no_grad():
-            y = self.function(*self.args)
-        return tuple(t.data for t in y) if isinstance(y, tuple) else y.data
+        result, self.result = self.result, None
+        return result
 
     def backward(self, *gys: Any) -> tuple[Any, ...]:
-        taped = isinstance(gys[0], Tensor)
-        with enable_grad():
-            args = self.args
-            if not taped:
-                args = tuple(_leaf(a) if isinstance(a, Tensor) else a for a in args)
-            y = self.function(*args)
-            outs = y if isinstance(y, tuple) else (y,)
-            wanted = [a for a, need in zip(args, self.needs_input_grad) if need]
-            pairs = [(o, g) for o, g in zip(outs, gys) if g is not None and o.requires_grad]
-            leaves = grad(
-                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=taped, allow_unused=True
-            )
-        gradients = iter(leaves)
-        out = [next(gradients) if need else None for need in self.needs_input_grad]
-        return tuple(g if taped or g is None else g.data for g in out)
+        taped = any(isinstance(g, Tensor) for g in gys)
+        args = self.args if taped else tuple(_leaf(a) for a in self.args)
+        around = self.inputs[len(args) :]
+        now, start = random.get_state(), newest()
+        random.set_state(self.state)
+        try:
+            with enable_grad():
+                y = self.function(*args)
+        finally:
+            random.set_state(now)
+        outs = y if isinstance(y, tuple) else (y,)
+        wanted = [t for t, need in zip((*args, *around), self.needs_input_grad) if need]
+        pairs = [(o, g) for o, g in zip(outs, gys) if g is not None and o.requires_grad]
+        walk = Walk(taped, wanted)
+        walk.since = start
+        for o, g in pairs:
+            walk.start(o, g)
+        with set_grad_enabled(taped):
+            found = walk.run(taped)
+        # each once, also if it is an argument and closed over as well
+        return tuple(
+            found.pop(id(t), (None, None))[1] if need else None
+            for t, need in zip((*args, *around), self.needs_input_grad)
+        )
 
 
-def _leaf(t: Tensor) -> Tensor:
-    return Tensor(t.data, requires_grad=t.requires_grad)
+def _leaf(a: Any) -> Any:
+    return Tensor(a.data, requires_grad=a.requires_grad) if isinstance(a, Tensor) else a
 
 
-def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
+def _around(outs: tuple[Tensor, ...], args: tuple[Any, ...], start: int) -> list[Tensor]:
+    """The Tensors that require grad and went into outs since op number `start`, beside args: parameters mostly."""
+    own, seen = {id(a) for a in args}, set()
+    found = {}
+    todo = list(outs)
+    while todo:
+        t = todo.pop()
+        if id(t) in own or not t.requires_grad:
+            continue
+        if t._fn is None or t._fn.sequence <= start:
+            found[id(t)] = t
+        elif id(t._fn) not in seen:
+            seen.add(id(t._fn))
+            todo.extend(x for x in t._fn.inputs if isinstance(x, Tensor))
+    return list(found.values())
+
+
+def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: Any = None) -> Any:
     """function(*args) that stores only its inputs and runs again during backward: memory for time.
 
-    Gradients flow to the Tensors among `args` (not to Tensors that the function closes over).
+    Gradients flow to the Tensors among args and to those that the function closes over, such as a module's parameters.
+    Dropout draws the same numbers again. use_reentrant is taken, so that PyTorch's code runs, and without effect.
     """
-    return Checkpoint(function, args)(*[a if isinstance(a, Tensor) else None for a in args])
+    if not is_grad_enabled():
+        return function(*args)
+    state, start = random.get_state(), newest()
+    leaves = tuple(_leaf(a) for a in args)
+    y = function(*leaves)
+    outs = y if isinstance(y, tuple) else (y,)
+    if not any(t.requires_grad for t in outs):
+        return y
+    result = tuple(t.data for t in outs) if isinstance(y, tuple) else y.data
+    around = _around(outs, leaves, start)
+    tensors = [a if isinstance(a, Tensor) else None for a in args]
+    return Checkpoint(function, args, result, state)(*tensors, *around)

@@ -29,6 +29,7 @@ class TensorBase:
 class Function:
     kernels: Any
     is_view: bool
+    takes_numbers: bool
     inputs: tuple[Any, ...]
     saved: Any
     sequence: int
@@ -46,6 +47,7 @@ class Function:
 
 class Walk:
     found: dict[int, tuple[TensorBase, Any]]
+    since: int
     def __init__(self, create_graph: bool, wanted: Any = ...) -> None: ...
     def start(self, x: TensorBase, g: Any) -> None: ...
     def run(self, retain_graph: bool) -> dict[int, tuple[Any, Any]]: ...

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import backends, device
 
-cdef object ndarray = np.ndarray, generic = np.generic
+cdef object ndarray = np.ndarray, generic = np.generic, number_type = np.number
 cdef object _kernels = backends.kernels("cpu")
 cdef tuple _NOTHING = ()
 cdef object Tensor = None  # nnkern.tensor.Tensor, once it exists
@@ -106,6 +106,7 @@ cdef class Function:
 
     kernels = _kernels
     is_view = False  # True for ops whose result may share memory with their first input
+    takes_numbers = False  # True for ops of arrays and numbers: NumPy's scalars are numbers to them, like Python's
 
     def __cinit__(self, *args, **kwargs):
         self.saved = _NOTHING
@@ -156,8 +157,7 @@ cdef class Function:
             else:
                 targets.append(None)
                 target_index.append(0)
-                # a scalar of NumPy beside an array is a number like Python's
-                number = len(inputs) > 1 and isinstance(x, generic)
+                number = self.takes_numbers and isinstance(x, number_type)
                 arrays.append(x.item() if number else device.to_ndarray(x, self.name))
         if len(arrays) == 1:
             x = arrays[0]
@@ -395,6 +395,8 @@ cdef class Walk:
     cdef dict wanted_at  # (function, index) -> wanted non-leaf tensors
     cdef set wanted_leaves
     cdef public dict found  # id(tensor) -> (tensor, gradient)
+    # The walk ends at what is no younger than this; hooks there are left to the walk that goes on from it.
+    cdef public long long since
 
     def __init__(self, bint create_graph, wanted=None):
         self.create_graph = create_graph
@@ -452,7 +454,7 @@ cdef class Walk:
         for i, g in enumerate(slots):
             if g is None:
                 continue
-            if fn._hooks is not None and i in fn._hooks:
+            if fn._hooks is not None and i in fn._hooks and fn.sequence > self.since:
                 slots[i] = g = run_hooks(fn._hooks[i], g, self.create_graph)
             if self.wanted_at is not None:
                 for t in self.wanted_at.get((fn, i), ()):
@@ -472,6 +474,8 @@ cdef class Walk:
                     self.owned.pop(id(g), None)
             if fn._hooks is not None or self.wanted_at is not None:
                 gys = self.at_output(fn, gys)
+            if fn.sequence <= self.since:
+                continue
             gxs = call_backward(fn, gys, self.create_graph)
             if not retain_graph and fn.saved is not _NOTHING:
                 fn.saved = None
@@ -493,7 +497,7 @@ cdef class Walk:
         for key, (x, g) in self.leaves.items():
             if g.dtype != (<TensorBase>x).data.dtype:
                 raise RuntimeError(f"a gradient of {g.dtype} arrived at a tensor of {(<TensorBase>x).data.dtype}")
-            if (<TensorBase>x)._hooks:
+            if (<TensorBase>x)._hooks and self.since == 0:
                 g = run_hooks((<TensorBase>x)._hooks, g, self.create_graph)
             self.found[key] = (x, g)
         self.leaves.clear()

@@ -150,6 +150,39 @@ def test_powers_and_overflow_are_numpys():
     assert nnkern.clamp(np.array([5, -5], np.int32), None, 3).tolist() == [3, -5]
 
 
+def test_composed_functions_do_not_overflow_bytes():
+    x = np.array([[250, 3, 10], [0, 1, 2]], np.uint8)
+    for y in (F.logsumexp(x, 1), F.logsumexp(Tensor(x), 1).data, F.logsumexp(x.astype(bool), 1)):
+        assert y.dtype == np.float32
+    np.testing.assert_allclose(F.logsumexp(x, 1), np.logaddexp.reduce(x.astype(float), 1), rtol=1e-6)
+    assert F.one_hot(x[1], 4).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_masked_fill_keeps_the_dtype():
+    mask = np.array([True, False, True])
+    for dtype in WHOLE:
+        y = F.masked_fill(np.ones(3, dtype), mask, 0.0)
+        assert y.dtype == dtype
+        assert y.tolist() == [0, 1, 0]
+    with pytest.raises(TypeError, match="masked_fill: 0.5 does not fit an array of int64"):
+        F.masked_fill(np.ones(3, int), mask, 0.5)
+
+
+@pytest.mark.parametrize("loss", (F.cross_entropy, F.nll_loss))
+def test_class_numbers_in_bytes(loss):
+    x, target = np.log(np.random.default_rng(0).random((4, 5)) + 0.1), np.array([4, 0, 255, 2], np.uint8)
+    for labels in (target, np.repeat(target, 2)[::2]):
+        gradients = []
+        for given in (labels, labels.astype(np.int64)):
+            t = Tensor(x, requires_grad=True)
+            y = loss(t, given, ignore_index=255)
+            y.backward()
+            gradients.append((y.item(), t.grad.tolist()))
+        assert gradients[0] == gradients[1]
+    with pytest.raises(IndexError, match=r"target\[2\] is 255"):
+        loss(x, target)
+
+
 ERRORS = (
     (lambda: nnkern.sub(np.ones(2, bool), np.ones(2)), TypeError, "sub: bool arrays have no differences"),
     (lambda: nnkern.neg(np.ones(2, bool)), TypeError, "neg: x is bool"),

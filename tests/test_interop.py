@@ -117,6 +117,9 @@ def test_numpy_scalars_are_numbers():
                 np.testing.assert_array_equal(y, x * dtype(2))
     assert nnkern.add(np.arange(3), np.float32(0.5)).dtype == np.float32
     assert nnkern.exp(np.float64(0)) == nnkern.exp(np.float32(0)) == 1
+    assert nnkern.mse_loss(np.float32(1), np.float32(3)) == 4  # arrays without dims elsewhere
+    assert nnkern.where(np.bool_(True), np.float32(1), np.zeros(2, np.float32)).tolist() == [1, 1]
+    assert (Tensor(randn(3).astype(float)) > np.float32(9)).tolist() == [False] * 3
 
 
 def test_byte_order():

@@ -118,7 +118,7 @@ def test_errors():
         (
             lambda: F.cross_entropy(x, target.astype(bool)),
             TypeError,
-            "target is bool; it must hold int64 or int32",
+            "target is bool; it must hold class numbers, int64, int32 or uint8",
         ),
         (lambda: F.cross_entropy(x, x.astype(np.float64)), TypeError, "target is float64"),
         (

@@ -45,13 +45,13 @@ struct Problem {
     }
     rows = outer * inner;
     if (classes == 0) fail(op, "x has no classes", {{"x", x}});
-    by_class = target.dtype == Dtype::i64 || target.dtype == Dtype::i32;
+    by_class = target.dtype == Dtype::i64 || target.dtype == Dtype::i32 || target.dtype == Dtype::u8;
     const View wanted{
         nullptr, x.dtype, false, false, by_class ? row_ndim : x.ndim, by_class ? row_shape : x.shape,
         nullptr, nullptr, 0};
     if (!by_class && target.dtype != x.dtype)
       fail_type(op, std::string("target is ") + name(target.dtype) +
-                        "; it must hold int64 or int32 class numbers, or " + name(x.dtype) +
+                        "; it must hold class numbers, int64, int32 or uint8, or " + name(x.dtype) +
                         " probabilities like x");
     if (target.ndim != wanted.ndim || !std::equal(wanted.shape, wanted.shape + wanted.ndim, target.shape))
       fail(op, std::string("target has the wrong shape: ") + text(wanted) + " fits x",
@@ -71,7 +71,7 @@ struct Problem {
   void need_class_numbers(const View& target) const {
     if (!by_class)
       fail_type(op, std::string("target is ") + name(target.dtype) +
-                        "; it must hold class numbers, int64 or int32");
+                        "; it must hold class numbers, int64, int32 or uint8");
   }
   void check_gradient(const View& gy, const View& x, int64_t reduction) const {
     common_dtype(op, {{"x", x}, {"gy", gy}});
@@ -100,8 +100,9 @@ class Classes {
     int64_t place[kMaxDims] = {};
     const char* from = static_cast<const char*>(target.data);
     for (int64_t i = 0; i < p.rows; ++i) {
-      const int64_t v = target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(from)
-                                                   : *reinterpret_cast<const int64_t*>(from);
+      const int64_t v = target.dtype == Dtype::u8    ? *reinterpret_cast<const uint8_t*>(from)
+                        : target.dtype == Dtype::i32 ? *reinterpret_cast<const int32_t*>(from)
+                                                     : *reinterpret_cast<const int64_t*>(from);
       if (v != ignore_index && (v < 0 || v >= p.classes)) refuse(p, target, place, v, ignore_index);
       list[i] = v, known_ += v != ignore_index;
       for (int d = target.ndim - 1; d >= 0; --d) {

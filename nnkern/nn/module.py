@@ -7,7 +7,7 @@ Parameters, buffers and submodules are ordinary attributes (reading one costs no
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -222,6 +222,8 @@ class Module:
         Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
         RuntimeError lists them all. Other float dtypes are converted.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: a dict of arrays is needed, got {type(state_dict).__name__}")
         own = self._state()
         given = {k: _as_array(k, v) for k, v in state_dict.items()}
         missing = [k for k in own if k not in given]
@@ -230,6 +232,11 @@ class Module:
             f"{k} has shape {given[k].shape} but {own[k].shape} is needed"
             for k in own
             if k in given and given[k].shape != own[k].shape
+        ]
+        problems += [
+            f"{k} is {given[k].dtype} but {own[k].dtype} is needed"
+            for k in own
+            if k in given and not np.can_cast(given[k].dtype, own[k].dtype, "same_kind")
         ]
         if strict and unexpected:
             problems.insert(0, f"unexpected: {', '.join(unexpected)}")
@@ -351,4 +358,6 @@ def _as_array(name: str, value: Any) -> np.ndarray:
         return value.data
     if _device.is_torch(value):
         value = value.detach()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
+            value = value.float()
     return _device.to_ndarray(value, f"load_state_dict: {name}")

@@ -50,6 +50,8 @@ def neg(x: Any) -> Any:
 
 
 class Add(Function):
+    takes_numbers = True
+
     def forward(self, x: Any, y: Any) -> Any:
         self.shapes = getattr(x, "shape", None), getattr(y, "shape", None)
         return self.kernels.add_forward(x, y)
@@ -72,6 +74,8 @@ def add(x: Any, y: Any, out: Any = None) -> Any:
 
 
 class Sub(Function):
+    takes_numbers = True
+
     def forward(self, x: Any, y: Any) -> Any:
         return self.kernels.sub_forward(x, y)
 
@@ -91,6 +95,8 @@ def sub(x: Any, y: Any, out: Any = None) -> Any:
 
 
 class Mul(Function):
+    takes_numbers = True
+
     def forward(self, x: Any, y: Any) -> Any:
         # x is needed for y's gradient only, and a number has none
         self.saved = (None if isinstance(y, (int, float)) else x, None if isinstance(x, (int, float)) else y)
@@ -113,6 +119,8 @@ def mul(x: Any, y: Any, out: Any = None) -> Any:
 
 
 class Div(Function):
+    takes_numbers = True
+
     def forward(self, x: Any, y: Any) -> Any:
         self.saved = (x, y)
         return self.kernels.div_forward(x, y)

@@ -26,6 +26,8 @@ _kernels = Function.kernels
 
 
 class Compare(Function):
+    takes_numbers = True
+
     def __init__(self, kernel: str) -> None:
         self.kernel = kernel
 
@@ -129,12 +131,17 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
         )
     if getattr(value, "ndim", 0):
         raise ValueError(f"masked_fill: value must be one number (value.shape={tuple(value.shape)})")
+    if isinstance(value, float) and getattr(x.dtype, "kind", "f") in "iub":  # x keeps its dtype
+        if not value.is_integer():
+            raise TypeError(f"masked_fill: {value} does not fit an array of {x.dtype}")
+        value = int(value)
     return where(mask, value, x)
 
 
 class Extremum(NamedKernel):
     """The gradient goes to the larger (smaller) operand; equal ones share it."""
 
+    takes_numbers = True
     beats = ""
 
     def forward(self, x: Any, y: Any) -> Any:

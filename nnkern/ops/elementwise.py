@@ -282,6 +282,8 @@ def trunc(x: Any) -> Any:
 
 
 class Pow(Function):
+    takes_numbers = True
+
     def forward(self, x: Any, y: Any) -> Any:
         z = self.kernels.pow_forward(x, y)
         self.saved = (x, y, z)

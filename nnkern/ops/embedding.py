@@ -265,6 +265,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     index = np.asarray(_plain(_integers("one_hot", input)))
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: classes must be integers, got {index.dtype}")
+    index = index.astype(np.int64)
     if num_classes == -1:
         if index.size == 0:
             raise ValueError(
@@ -275,5 +276,5 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     if high >= num_classes or low < 0:
         raise ValueError(f"one_hot: classes must lie in [0, {num_classes}), got {low} to {high}")
     y = np.zeros((*index.shape, num_classes), np.int64)
-    np.put_along_axis(y, index[..., None].astype(np.int64), 1, -1)
+    np.put_along_axis(y, index[..., None], 1, -1)
     return Tensor(y) if isinstance(input, Tensor) else like(y, input)

@@ -86,7 +86,7 @@ def cross_entropy(
 ) -> Any:
     """-log softmax(x)[target]: the loss of a classifier, from logits.
 
-    x: (C,), (N, C) or (N, C, d1...). target: class numbers (int64 or int32) of x's shape without C, or probabilities
+    x: (C,), (N, C) or (N, C, d1...). target: class numbers (int64, int32 or uint8) of x's shape without C, or probabilities
     of x's shape and dtype. weight: (C,) one factor for each class. Rows whose target is ignore_index count for
     nothing. label_smoothing mixes the target with the even distribution. reduction: 'none' gives one loss for each
     target; 'mean' divides the sum by the sum of weight[target] (class numbers) or by their count (probabilities).

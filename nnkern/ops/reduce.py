@@ -17,7 +17,7 @@ from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .compare import where
-from .elementwise import exp, log
+from .elementwise import astype, exp, log
 from .index import scatter
 from .join import stack, unbind
 from .shape import broadcast_to, reshape
@@ -386,6 +386,8 @@ def logsumexp(
     """log(sum(exp(x))) over dim, without overflow: the maximum is taken out first. -inf where there is nothing."""
     reduce = Reduce(dim, keepdim, axis, keepdims)
     raw = x.data if isinstance(x, Tensor) else to_ndarray(x, "logsumexp")
+    if raw.dtype.kind in "iub":
+        x, raw = astype(x, np.float32), raw.astype(np.float32)
     if not raw.size:
         return log(sum(exp(x), reduce.dims, reduce.keepdim))
     top = reduce.kernels.amax_forward(raw, reduce.dims, True)
