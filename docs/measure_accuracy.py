@@ -39,7 +39,8 @@ functions, and lose digits where their terms cancel (the slope of `gelu` near it
 Float32 convolutions with 3x3 or 5x5 filters (of any depth in conv3d) and stride 1, or 4x4 filters and stride 2, take Winograd's
 algorithm where it pays; it multiplies less and rounds more. Relative error |y - exact| / |exact| (L2 norms, normal random data, against float64) of the result and of both gradients. The tests
 hold 2e-6, for the weight gradient 1e-5. conv2d with a stride s takes it, too, if filters have 2 to 5 taps in every
-s-th row and column, such as 3x3 with stride 2 or 11x11 with stride 4: as exact as filters of so many taps. One NaN or Inf of the input reaches every result of its tile. `algorithm="gemm"`
+s-th row and column, such as 3x3 with stride 2 or 11x11 with stride 4: as exact as filters of so many taps. conv1d with stride 1 takes it
+in pieces of three taps, F(3, 3). One NaN or Inf of the input reaches every result of its tile. `algorithm="gemm"`
 forces plain sums of products; float64 always takes them, and `nnkern.explain` tells what a call takes.
 
 {conv}

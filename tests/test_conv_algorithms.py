@@ -68,6 +68,11 @@ ALGORITHM_CASES = [
     # gradients of few filters: tiles in shares
     ((7, 16, 25, 33), (40, 16, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((2, 16, 9, 30, 31), (32, 16, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
+    # along one axis: pieces with all taps and without, several blocks of tiles, tiles without a full vector
+    ((3, 64, 500), (70, 64, 9), (1,), (4, 4), (1,), 1),
+    ((2, 17, 331), (33, 17, 7), (1,), (0, 6), (1,), 1),
+    ((5, 40, 20), (16, 40, 4), (1,), (3, 1), (1,), 1),
+    ((2, 1, 2), (3, 1, 3), (1,), (2, 2), (1,), 1),
     ((2, 33, 14, 15), (33, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 33),
     ((2, 16, 14, 15), (32, 1, 5, 3), (2, 1), (2, 1, 1, 1), (1, 1), 16),  # two filters for each channel
     ((2, 18, 30), (18, 1, 3), (1,), (2, 0), (1,), 18),
@@ -207,6 +212,8 @@ def test_explain_names_what_runs():
     assert all(way.multiplications == 50 * 36 * 64 * 96 and "F(2, 5)" in way.detail for way in five.ways)
     four = nnkern.explain(nnkern.conv2d, randn(2, 64, 32, 32), randn(128, 64, 4, 4), stride=2, padding=1)
     assert all(way.multiplications == 72 * 16 * 256 * 128 and "F(3, 2)" in way.detail for way in four.ways)
+    line = nnkern.explain(nnkern.conv1d, randn(2, 64, 500), randn(96, 64, 8), padding=4, algorithm="winograd")
+    assert [way.multiplications for way in line.ways] == [2 * t * 5 * 192 * 96 for t in (167, 167, 167)]
     t = nnkern.explain(nnkern.conv_transpose2d, Tensor(x), randn(8, 3, 4, 4), stride=2, padding=1)
     assert t.ways[0].direction == "forward" and t.flops == 2.0 * 2 * 8 * 3 * 16 * 81
     three = nnkern.explain(nnkern.conv2d, randn(8, 64, 56, 56), randn(128, 64, 3, 3), stride=2, padding=1)
@@ -274,6 +281,7 @@ def test_winograd_refuses_double():
         (100, (12, 13), 5),
         (24, (5, 19, 17), 3),
         (24, (3, 38, 34), 3),
+        (40, (700,), 5),
         (40, (37, 38), 5),
         (96, (38, 30), 4),
     ],

@@ -31,9 +31,9 @@ bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
   const ConvAxis &h = s.axis[1], &w = s.axis[2];
   for (const ConvAxis& x : s.axis)
     if (x.dilation != 1 || std::max(x.low, x.high) >= x.kernel) return false;
-  if (s.axes < 2 || s.groups != 1 || s.mode != PaddingMode::zeros || w.kernel != h.kernel ||
-      w.stride != h.stride || s.axis[0].stride != 1)
-    return false;
+  if (s.groups != 1 || s.mode != PaddingMode::zeros) return false;
+  if (s.axes == 1) return w.stride == 1 && w.kernel > 2 && a == ConvAlgorithm::winograd;
+  if (w.kernel != h.kernel || w.stride != h.stride || s.axis[0].stride != 1) return false;
   if (h.stride > 1 && s.axes != 2) return false;
   const int64_t taps = ceil_div(h.kernel, h.stride);
   return taps == 3 ||
@@ -50,7 +50,17 @@ WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
                                          : WinogradForm::f43;
 }
 
+// Of pieces of three taps: 5 products for 3 results.
+double line_cost(const ConvShape& s) {
+  const ConvAxis& w = s.axis[2];
+  const int64_t width = kernels<float>().gemm_shape().width, pieces = ceil_div(w.kernel, 3);
+  const double tiles = double(s.n * ceil_div(w.out, 3)),
+               filters = double(s.c * round_up(s.k, width) * pieces);
+  return 5 * ((2 * tiles + 200) * filters + 60 * tiles * double(round_up(s.c, width) + round_up(s.k, width)));
+}
+
 double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction) {
+  if (s.axes == 1) return line_cost(s);
   // In operations of the products, as measured: what a transformed number of an image costs, and one of a
   // filter; those of volumes come back from L3 for every frame.
   const WinogradSizes sizes(winograd_form(s, a));

@@ -101,32 +101,6 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
   }
 }
 
-// s[tile][s_row] (+)= v[tile][depth] u[panel][depth][nr] of one plane, k columns.
-template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u_panel, int64_t depth,
-                                int64_t tiles, int64_t k, bool accumulate, T* s, int64_t s_row) {
-  const Kernels<T>& kern = kernels<T>();
-  const GemmShape shape = kern.gemm_shape();
-  const int64_t most = shape.max_rows[shape.vectors], m = ceil_div(tiles, ceil_div(tiles, most));
-  GemmTile<T> t = {};
-  t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = s_row;
-  t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
-  // short sums: more exact, and U of a piece stays in L1
-  const int64_t pieces = std::max<int64_t>(1, ceil_div(depth, 128)), piece = ceil_div(depth, pieces);
-  for (int64_t j = 0; j < k; j += shape.nr) {
-    const int vectors = int(ceil_div(std::min<int64_t>(shape.nr, k - j), shape.width));
-    t.n = vectors * shape.width, t.panel = vectors == shape.vectors;
-    for (int64_t d = 0; d < pieces; ++d) {
-      t.k = std::min(piece, depth - d * piece), t.accumulate = accumulate || d > 0;
-      for (int64_t i = 0; i < tiles; i += m) {
-        t.a = v + i * v_row + d * piece;
-        t.b = u + j / shape.nr * u_panel + d * piece * shape.nr;
-        t.c = s + i * s_row + j;
-        kern.gemm_tile(int(std::min(m, tiles - i)), vectors, t);
-      }
-    }
-  }
-}
-
 // The pixels of a strip's `rows` rows of `cols` that lie inside y: from one to the next.
 template <class T> void store_strip(const Plan<T>& p, const T* strip, int64_t channels, int64_t rows,
                                     int64_t cols, int64_t h0, int64_t w0, T* y) {
@@ -327,6 +301,7 @@ template <class T> void run(const Plan<T>& p) {
 
 template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
+  if (s.axes == 1) return conv_winograd_line(p);
   const Tiles tiles(form, s.n, s.axis[1].out, s.axis[2].out);
   const DenseFilters<T> filters(s, p.w, tiles);
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
@@ -346,6 +321,7 @@ template <class T> void conv_winograd(const ConvForward<T>& p, WinogradForm form
 
 template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
+  if (s.axes == 1) return conv_winograd_line(p);
   const ConvAxis& d = s.axis[0];
   const WinogradSizes sizes(form);
   const PixelGrid h(s.axis[1], sizes.taps), w(s.axis[2], sizes.taps);

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "../memory.h"
 #include "conv_panels.h"
@@ -95,6 +96,37 @@ template <class T> struct TileStore {
     return size_t(ceil_div(channels, deep) * planes * plane_step<T>(tiles * deep));
   }
 };
+
+// conv_winograd_line.cpp: F(3, 3) for filters of one axis.
+template <class T> void conv_winograd_line(const ConvForward<T>& p);
+template <class T> void conv_winograd_line(const ConvInputGrad<T>& p);
+template <class T> void conv_winograd_line(const ConvWeightGrad<T>& p);
+
+// s[tile][s_row] (+)= v[tile][depth] u[panel][depth][nr] of one plane, k columns.
+template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u_panel, int64_t depth,
+                                int64_t tiles, int64_t k, bool accumulate, T* s, int64_t s_row) {
+  const Kernels<T>& kern = kernels<T>();
+  const GemmShape shape = kern.gemm_shape();
+  const int64_t most = shape.max_rows[shape.vectors], m = ceil_div(tiles, ceil_div(tiles, most));
+  GemmTile<T> t = {};
+  t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = s_row;
+  t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
+  // short sums: more exact, and U of a piece stays in L1
+  const int64_t pieces = std::max<int64_t>(1, ceil_div(depth, 128)), piece = ceil_div(depth, pieces);
+  for (int64_t j = 0; j < k; j += shape.nr) {
+    const int vectors = int(ceil_div(std::min<int64_t>(shape.nr, k - j), shape.width));
+    t.n = vectors * shape.width, t.panel = vectors == shape.vectors;
+    for (int64_t d = 0; d < pieces; ++d) {
+      t.k = std::min(piece, depth - d * piece), t.accumulate = accumulate || d > 0;
+      for (int64_t i = 0; i < tiles; i += m) {
+        t.a = v + i * v_row + d * piece;
+        t.b = u + j / shape.nr * u_panel + d * piece * shape.nr;
+        t.c = s + i * s_row + j;
+        kern.gemm_tile(int(std::min(m, tiles - i)), vectors, t);
+      }
+    }
+  }
+}
 
 // out[i][j][c] = pixel (h0 + i, w0 + j), channel c0 + c of the image at x.
 template <class T> void load_strip(const Image<T>& g, const T* x, int64_t h0, int64_t w0, int64_t rows,

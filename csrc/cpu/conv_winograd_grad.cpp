@@ -159,6 +159,7 @@ template <class T> void add_shares(const Square& a, int64_t planes, int64_t shar
 
 template <class T> void conv_winograd(const ConvWeightGrad<T>& p, WinogradForm form) {
   const ConvShape& s = p.s;
+  if (s.axes == 1) return conv_winograd_line(p);
   const ConvAxis &d = s.axis[0], &h = s.axis[1], &w = s.axis[2];
   const Tiles g(form, s.n, h.out, w.out);
   const Image<T> x = {p.x, s.c, d.in, h.in, w.in, w.stride, g.stride == w.stride ? kResidueChannels : s.c},

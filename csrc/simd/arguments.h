@@ -35,6 +35,19 @@ template <class T> struct GemmTile {
 // of 2.
 enum class WinogradForm : int { f43, f23, f25, f42, f34, strided };
 
+// The transforms of F(3, 3) along a line: numbers i of a tile, x_step apart, become numbers j, y_step apart,
+// for all lanes.
+enum class LineMap : int { input, output, filter, output_grad, filter_grad };
+template <class T> struct WinogradLine {
+  const T* x;
+  int64_t x_step, x_tile;  // from number to number, tile to tile
+  T* y;
+  int64_t y_step, y_tile;
+  int64_t tiles, lanes;
+  const T* bias;  // of output: added per lane, or null
+  T floor;        // of output
+};
+
 // Numbers of an image row side by side in a panel: lanes [lane, lane + count) come from x[source], x[source +
 // step], ...
 struct Segment {

@@ -134,7 +134,8 @@ namespace nn {
   NN_KERNEL(winograd_output, void, (WinogradForm form, const T* s, int64_t s_step, int64_t channels, const T* bias, T floor, T* y,         \
                                     int64_t row_step, int64_t col_step, int rows, int cols))                                   \
   NN_KERNEL(winograd_filter, void, (WinogradForm form, const T* w, int64_t w_step, int64_t lanes, T* u, int64_t u_step))                   \
-  NN_KERNEL(winograd_filter_grad, void, (WinogradForm form, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))
+  NN_KERNEL(winograd_filter_grad, void, (WinogradForm form, const T* u, int64_t u_step, int64_t lanes, T* gw, int64_t gw_step))\
+  NN_KERNEL(winograd_line, void, (LineMap map, const WinogradLine<T>& l))
 
 /* pool.inl, pool_parts.inl, pool_grad.inl, pool_fractional.inl */
 #define NN_POOL_KERNELS(NN_KERNEL)                                                                                             \

@@ -5,9 +5,8 @@
 //   gw = G^T [ sum over tiles (A gy A^T) . (B^T d B) ] G
 //
 // F(4, 3), F(3, 4) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error
-// of 0,
-// +-1, +-2. F(4, 2) has 0, +-1/sqrt 2, 2 and infinity; F(2, 3) and F(3, 2) 0, +-1 and infinity. Sources:
-// Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
+// of 0, +-1, +-2. F(4, 2) and F(3, 3) have 0, +-1/sqrt 2, 2 and infinity; F(2, 3) and F(3, 2) 0, +-1 and
+// infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
 namespace nn {
 namespace {
 
@@ -97,6 +96,16 @@ template <class T> struct OutputMap<T, 3, 4> {
   }
 };
 
+template <class T> struct OutputMap<T, 3, 3> {
+  static constexpr int in = 5, out = 3;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> s = x[1] + x[2], d = x[1] - x[2];
+    t[0] = (x[0] + s) + x[3];
+    t[1] = fma(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
+    t[2] = fma(set1(T(0.5)), s, fma(set1(T(4)), x[3], x[4]));
+  }
+};
+
 template <class T, int M, int R> struct FilterMap;  // G
 template <class T> struct FilterMap<T, 4, 3> {
   static constexpr int in = 3, out = 6;
@@ -153,6 +162,18 @@ template <class T> struct FilterMap<T, 3, 4> {
   }
 };
 
+template <class T> struct FilterMap<T, 3, 3> {
+  static constexpr int in = 3, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const T h = kRoot<T> / 2;
+    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]), o = set1(h) * x[1];
+    t[0] = x[0];
+    t[1] = set1(1 / (h - 2)) * (e + o), t[2] = set1(1 / (-h - 2)) * (e - o);
+    t[3] = fma(set1(T(4) / 7), x[2], fma(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]));
+    t[4] = x[2];
+  }
+};
+
 template <class T, int M, int R> struct OutputGradMap;  // A
 template <class T> struct OutputGradMap<T, 4, 3> {
   static constexpr int in = 4, out = 6;
@@ -201,6 +222,15 @@ template <class T> struct OutputGradMap<T, 3, 4> {
     const vec<T> e1 = fma(set1(T(0.5)), x[2], x[0]), o1 = set1(kRoot<T> / 2) * x[1];
     const vec<T> e2 = fma(set1(T(2)), x[2], x[0]), o2 = set1(kRoot<T>) * x[1];
     t[0] = x[0], t[1] = e1 + o1, t[2] = e1 - o1, t[3] = e2 + o2, t[4] = e2 - o2, t[5] = x[2];
+  }
+};
+
+template <class T> struct OutputGradMap<T, 3, 3> {
+  static constexpr int in = 3, out = 5;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]), o = set1(kRoot<T> / 2) * x[1];
+    t[0] = x[0], t[1] = e + o, t[2] = e - o;
+    t[3] = fma(set1(T(4)), x[2], fma(set1(T(2)), x[1], x[0])), t[4] = x[2];
   }
 };
 
@@ -261,6 +291,17 @@ template <class T> struct FilterGradMap<T, 3, 4> {
     t[1] = fma(r3, d1, r6 * d2);
     t[2] = set1(T(1) / 3) * (s2 - s1);
     t[3] = fma(r6, d1, fma(r3, d2, x[5]));
+  }
+};
+
+template <class T> struct FilterGradMap<T, 3, 3> {
+  static constexpr int in = 5, out = 3;
+  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
+    const T h = kRoot<T> / 2;
+    const vec<T> a = set1(1 / (h - 2)) * x[1], b = set1(1 / (-h - 2)) * x[2], c = set1(T(1) / 7) * x[3];
+    t[0] = x[0] + (a + b) + c;
+    t[1] = fma(set1(h), a - b, set1(T(2)) * c);
+    t[2] = fma(set1(T(0.5)), a + b, fma(set1(T(4)), c, x[4]));
   }
 };
 
@@ -382,6 +423,39 @@ template <class T> void winograd_filter_grad(WinogradForm form, const T* u, int6
   with_form(form, [&](auto f) {
     square_to_square<T, FilterGradMap<T, f.m, f.taps>, 1, f.step>(u, u_step, lanes, gw, gw_step);
   });
+}
+
+template <class T, class Map> void line_of_tiles(const WinogradLine<T>& l, bool last) {
+  constexpr int W = vec<T>::width;
+  for (int64_t k = 0; k < l.lanes; k += W) {
+    const int n = int(l.lanes - k < W ? l.lanes - k : W);
+    const vec<T> b = l.bias ? load(l.bias + k, n) : set1(T(0)), low = set1(l.floor);
+    const T* from = l.x + k;
+    T* to = l.y + k;
+    for (int64_t i = 0; i < l.tiles; ++i, from += l.x_tile, to += l.y_tile) {
+      vec<T> x[Map::in], t[Map::out];
+#pragma GCC unroll 5
+      for (int j = 0; j < Map::in; ++j) x[j] = load(from + j * l.x_step, n);
+      Map::apply(x, t);
+#pragma GCC unroll 5
+      for (int j = 0; j < Map::out; ++j) store(to + j * l.y_step, last ? max(low, t[j] + b) : t[j], n);
+    }
+  }
+}
+
+template <class T> void winograd_line(LineMap map, const WinogradLine<T>& l) {
+  switch (map) {
+    case LineMap::input:
+      return line_of_tiles<T, InputMap<T, 5>>(l, false);
+    case LineMap::output:
+      return line_of_tiles<T, OutputMap<T, 3, 3>>(l, true);
+    case LineMap::filter:
+      return line_of_tiles<T, FilterMap<T, 3, 3>>(l, false);
+    case LineMap::output_grad:
+      return line_of_tiles<T, OutputGradMap<T, 3, 3>>(l, false);
+    default:
+      return line_of_tiles<T, FilterGradMap<T, 3, 3>>(l, false);
+  }
 }
 
 }  // namespace
