@@ -25,6 +25,16 @@ bool strided_form(const ConvShape& s) {
   return s.axis[2].stride == 2 && s.axis[2].kernel == 4 && s.c % kStripChannels == 0;
 }
 
+// Like winograd_cost, of filters in pieces of three taps: 5 products for 3 results. Sums of filters'
+// gradients come back for every image, from memory if they are large.
+double line_cost(const ConvShape& s, int direction) {
+  const ConvAxis& w = s.axis[2];
+  const int64_t width = kernels<float>().gemm_shape().width, k = round_up(s.k, width);
+  const double tiles = double(s.n * ceil_div(w.out, 3)), filters = double(s.c * k * ceil_div(w.kernel, 3));
+  const double sums = direction != 2 ? 0 : double(s.n) * (filters > 1e5 ? 500 : 25);
+  return 5 * ((2 * tiles + 60 + sums) * filters + 20 * tiles * double(round_up(s.c, width) + k));
+}
+
 }  // namespace
 
 bool winograd_serves(const ConvShape& s, ConvAlgorithm a) {
@@ -50,17 +60,8 @@ WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a) {
                                          : WinogradForm::f43;
 }
 
-// Of pieces of three taps: 5 products for 3 results.
-double line_cost(const ConvShape& s) {
-  const ConvAxis& w = s.axis[2];
-  const int64_t width = kernels<float>().gemm_shape().width, pieces = ceil_div(w.kernel, 3);
-  const double tiles = double(s.n * ceil_div(w.out, 3)),
-               filters = double(s.c * round_up(s.k, width) * pieces);
-  return 5 * ((2 * tiles + 200) * filters + 60 * tiles * double(round_up(s.c, width) + round_up(s.k, width)));
-}
-
 double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction) {
-  if (s.axes == 1) return line_cost(s);
+  if (s.axes == 1) return line_cost(s, direction);
   // In operations of the products, as measured: what a transformed number of an image costs, and one of a
   // filter; those of volumes come back from L3 for every frame.
   const WinogradSizes sizes(winograd_form(s, a));
