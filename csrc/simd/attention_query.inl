@@ -5,7 +5,7 @@ namespace {
 
 constexpr int64_t kRowsAhead = 24;
 
-// s[j] = q . k[j]: as many rows at a time as a register has lanes, summed by turning them.
+// s[j] = q . k[j]: as many rows at a time as a register has lanes, neighbours' sums side by side.
 template <class T> void query_scores(const T* q, const T* k, int64_t step, int64_t keys, int64_t n, T* s) {
   constexpr int w = vec<T>::width;
   int64_t j = 0;
@@ -21,11 +21,10 @@ template <class T> void query_scores(const T* q, const T* k, int64_t step, int64
         a[i] = fma(x, load(k + i * step + d, m), a[i]);
       }
     });
-    transpose(a);
 #pragma GCC unroll 4
     for (int half = w / 2; half; half /= 2)
 #pragma GCC unroll 8
-      for (int i = 0; i < half; ++i) a[i] = a[i] + a[i + half];
+      for (int i = 0; i < half; ++i) a[i] = even(a[2 * i], a[2 * i + 1]) + odd(a[2 * i], a[2 * i + 1]);
     store(s + j, a[0]);
   }
   for (; j < keys; ++j, k += step) {

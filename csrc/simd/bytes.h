@@ -3,8 +3,8 @@
 //   load_bytes(p)  store_bytes(p, a)  store_bytes(p, a, n)   bytes::width of them; only the first n
 //   load_blocks(p, at)           16 bytes each at p[0] + at, p[16] + at, ... side by side
 //   zip(a, b, low, high)         in each 16 bytes: a's and b's in turn, of the first and of the last eight
-//   all_sums(x)                  x for each byte, of 32 bits
-//   add_weighed(s, a, b, w)      s + a * (the low 16 bits of w) + b * (the high 16 bits), both signed
+//   set_sums(s, x)               x for each byte, of 32 bits
+//   add_weighed(s, a, b, w)      s += a * (the low 16 bits of w) + b * (the high 16 bits), both signed
 //   narrow(s, shift)             s >> shift, clamped to 0..255
 #pragma once
 #include <stdint.h>
@@ -36,17 +36,15 @@ NN_INLINE bytes load_blocks(const uint8_t* const* p, int64_t at) {
 NN_INLINE void zip(bytes a, bytes b, bytes& low, bytes& high) {
   low = {_mm512_unpacklo_epi8(a.v, b.v)}, high = {_mm512_unpackhi_epi8(a.v, b.v)};
 }
-NN_INLINE sums all_sums(int32_t x) {
-  const __m512i v = _mm512_set1_epi32(x);
-  return {{v, v, v, v}};
+NN_INLINE void set_sums(sums& s, int32_t x) {
+  for (int i = 0; i < 4; ++i) s.v[i] = _mm512_set1_epi32(x);
 }
-NN_INLINE sums add_weighed(sums s, bytes a, bytes b, int32_t w) {
+NN_INLINE void add_weighed(sums& s, bytes a, bytes b, int32_t w) {
   const bytes zero = {_mm512_setzero_si512()};
   bytes low, high, pair[4];
   zip(a, b, low, high), zip(low, zero, pair[0], pair[1]), zip(high, zero, pair[2], pair[3]);
   for (int i = 0; i < 4; ++i)
     s.v[i] = _mm512_add_epi32(s.v[i], _mm512_madd_epi16(pair[i].v, _mm512_set1_epi32(w)));
-  return s;
 }
 NN_INLINE bytes narrow(sums s, int shift) {
   const __m128i by = _mm_cvtsi32_si128(shift);
@@ -77,17 +75,15 @@ NN_INLINE bytes load_blocks(const uint8_t* const* p, int64_t at) {
 NN_INLINE void zip(bytes a, bytes b, bytes& low, bytes& high) {
   low = {_mm256_unpacklo_epi8(a.v, b.v)}, high = {_mm256_unpackhi_epi8(a.v, b.v)};
 }
-NN_INLINE sums all_sums(int32_t x) {
-  const __m256i v = _mm256_set1_epi32(x);
-  return {{v, v, v, v}};
+NN_INLINE void set_sums(sums& s, int32_t x) {
+  for (int i = 0; i < 4; ++i) s.v[i] = _mm256_set1_epi32(x);
 }
-NN_INLINE sums add_weighed(sums s, bytes a, bytes b, int32_t w) {
+NN_INLINE void add_weighed(sums& s, bytes a, bytes b, int32_t w) {
   const bytes zero = {_mm256_setzero_si256()};
   bytes low, high, pair[4];
   zip(a, b, low, high), zip(low, zero, pair[0], pair[1]), zip(high, zero, pair[2], pair[3]);
   for (int i = 0; i < 4; ++i)
     s.v[i] = _mm256_add_epi32(s.v[i], _mm256_madd_epi16(pair[i].v, _mm256_set1_epi32(w)));
-  return s;
 }
 NN_INLINE bytes narrow(sums s, int shift) {
   const __m128i by = _mm_cvtsi32_si128(shift);
@@ -116,21 +112,16 @@ NN_INLINE void zip(bytes a, bytes b, bytes& low, bytes& high) {
   low = {__builtin_shufflevector(a.v, b.v, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)};
   high = {__builtin_shufflevector(a.v, b.v, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)};
 }
-NN_INLINE sums all_sums(int32_t x) {
-  sums s = {};
-  s.v += x;
-  return s;
-}
-NN_INLINE sums add_weighed(sums s, bytes a, bytes b, int32_t w) {
+NN_INLINE void set_sums(sums& s, int32_t x) { s.v = x - decltype(s.v){}; }
+NN_INLINE void add_weighed(sums& s, bytes a, bytes b, int32_t w) {
   s.v += __builtin_convertvector(a.v, decltype(s.v)) * int32_t(int16_t(w));
   s.v += __builtin_convertvector(b.v, decltype(s.v)) * (w >> 16);
-  return s;
 }
-NN_INLINE bytes narrow(sums s, int shift) {
-  s.v >>= shift;
-  s.v = s.v < 0 ? 0 : s.v > 255 ? 255 : s.v;
+NN_INLINE bytes narrow(const sums& s, int shift) {
+  sums t = {s.v >> shift};
+  t.v = t.v < 0 ? 0 : t.v > 255 ? 255 : t.v;
   bytes a;
-  a.v = __builtin_convertvector(s.v, decltype(a.v));
+  a.v = __builtin_convertvector(t.v, decltype(a.v));
   return a;
 }
 

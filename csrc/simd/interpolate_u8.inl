@@ -35,11 +35,10 @@ template <int V>
 NN_INLINE void weigh_bytes(const ByteTable& t, int64_t o, const uint8_t* x, int64_t skip, uint8_t* y, int m) {
   constexpr int w = bytes::width;
   sums s[V];
-  for (int v = 0; v < V; ++v) s[v] = all_sums(1 << t.bits >> 1);
+  for (int v = 0; v < V; ++v) set_sums(s[v], 1 << t.bits >> 1);
   for (int64_t p = t.first[o]; p < t.first[o + 1]; ++p) {
     const uint8_t *a = x + (t.row[2 * p] - skip), *b = x + (t.row[2 * p + 1] - skip);
-    for (int v = 0; v < V; ++v)
-      s[v] = add_weighed(s[v], load_bytes(a + v * w), load_bytes(b + v * w), t.weight[p]);
+    for (int v = 0; v < V; ++v) add_weighed(s[v], load_bytes(a + v * w), load_bytes(b + v * w), t.weight[p]);
   }
   for (int v = 0; v < V - 1; ++v) store_bytes(y + v * w, narrow(s[v], t.bits));
   if (m == w)
