@@ -221,7 +221,7 @@ ERRORS = [
     (lambda x: F.kl_div(x, np.zeros((4, 3), int), "sum"), TypeError, "target is int64"),
     (lambda x: F.gaussian_nll_loss(x, x, -x), ValueError, r"var\[0, 0\] is -0.5, but must not be negative"),
     (lambda x: F.gaussian_nll_loss(x, x, x[:2]), ValueError, r"var needs x's shape.*\(4, 3\).*\(2, 3\)"),
-    (lambda x: F.mse_loss(None, x), TypeError, "mse_loss: target must not be None"),
+    (lambda x: F.mse_loss(None, x), TypeError, "mse_loss: x must not be None"),
 ]  # fmt: skip
 
 
