@@ -237,7 +237,12 @@ template <class T> void run_blocks(const Plan<T>& p) {
   int64_t block = (int64_t(640) << 10) / (number * (deep + columns));
   if (block < fewest && p.x.frames == 1) block = (int64_t(6) << 20) / (number * (deep + columns));
   block = std::min(std::max(2 * block / fewest, int64_t(2)) * fewest / 2, g.count);
-  const int64_t blocks = ceil_div(g.count, block);
+  int64_t blocks = ceil_div(g.count, block);
+  // threads that meet after every stage of a block wait for each other: rather smaller blocks, two for each
+  const int64_t shares = round_up(blocks, 2 * num_threads()), least = ceil_div(g.count, shares);
+  const double flops = 2.0 * double(planes * least) * double(c * columns);
+  if (num_threads() > 1 && p.x.frames == 1 && blocks < shares && least >= fewest && flops > 4e6)
+    blocks = shares;
   block = ceil_div(g.count, blocks);
   parallel_for(blocks, blocks >= 2 * num_threads() ? 1 : blocks, [&](int64_t begin, int64_t end) {
     Workspace<T> v(TileStore<T>::size(planes, block, deep, deep)),
