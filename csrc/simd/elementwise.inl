@@ -170,13 +170,11 @@ template <class T>
 void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
   constexpr int W = vec<T>::width;
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
-  int64_t i = 0;
-  for (; i + W <= n; i += W)  // masked stores take their time
-    store(z + i, select(load_bool<T>(c + i, W), x_step ? load(x + i) : x0, y_step ? load(y + i) : y0));
-  const int m = int(n - i);
-  if (m > 0)
+  for (int64_t i = 0; i < n; i += W) {
+    const int m = int(n - i < W ? n - i : W);
     store(z + i, select(load_bool<T>(c + i, m), x_step ? load(x + i, m) : x0, y_step ? load(y + i, m) : y0),
           m);
+  }
 }
 
 // y = min(max(x, low), high); NaN stays
