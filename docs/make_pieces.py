@@ -11,8 +11,9 @@ from pathlib import Path
 import mpmath
 import numpy as np
 
-HEAD = """// Functions of a >= 0 by polynomials on 32 pieces, for floats of AVX-512, where one instruction fetches sixteen
-// entries out of 32. Made by docs/make_pieces.py, which explains them: a row of centres, then coefficients.
+HEAD = """// Functions of a >= 0 by polynomials on 32 pieces, for floats of AVX-512, where one instruction fetches
+// sixteen entries out of 32. Made by docs/make_pieces.py, which explains them: a row of centres, then
+// coefficients.
 namespace nn {
 namespace {
 
@@ -21,7 +22,8 @@ namespace {
 TAIL = """// clang-format on
 
 // The polynomial of the piece that v numbers; v's exponent must be one of those that the table has.
-template <int low, int N> NN_INLINE vec<float> piecewise(vec<float> a, vec<float> v, const float (&c)[N][32]) {
+template <int low, int N>
+NN_INLINE vec<float> piecewise(vec<float> a, vec<float> v, const float (&c)[N][32]) {
   const vec<float> t = a - leading_entry<low>(c[0], v);
   vec<float> y = leading_entry<low>(c[N - 1], v);
 #pragma GCC unroll 8
