@@ -33,6 +33,7 @@ ROUNDS = (5, 60)  # at least, at most
 FEWEST = 3  # rounds of a row that takes far more than its time
 SHORTEST, LONGEST = 0.1, 1.5  # seconds for the samples of one row
 TRIES = 8  # of a sample that another program disturbs
+REST = 0.0005, 0.2  # seconds: a look whether threads still spin, and the longest wait for them
 LAYOUTS = ("torch", "torch (channels_last)")  # the faster one of these is 'torch' in the row
 
 
@@ -102,8 +103,21 @@ def _undisturbed(f: Callable[[], Any], repeats: int) -> float:
     return best
 
 
-def _samples(candidates: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
-    """Seconds per call of each candidate, round by round, for about so many seconds."""
+def _rest() -> None:
+    """Waits until no thread of this process runs: pools spin for a while after their work, on the next one's cores."""
+    look, longest = REST
+    end = time.perf_counter() + longest
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(look)
+        if time.process_time() - before < look / 4:
+            break
+
+
+def _samples(
+    candidates: dict[str, Callable[[], Any]], seconds: float, between: Callable[[], None]
+) -> dict[str, list[float]]:
+    """Seconds per call of each candidate, round by round, for about so many seconds; `between` before each turn."""
     repeats = {}
     for name, f in candidates.items():
         once = _sample(f, 1)
@@ -123,6 +137,7 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float) -> dict[s
             # In a new order each time: what runs after a relative of its own finds memory warm that others find cold.
             turns.shuffle(order)
             for name in order:
+                between()
                 samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
         if enabled:
@@ -138,7 +153,7 @@ def time_case(case: Case, n_threads: int = 1, seconds: float = 1.0) -> dict[str,
         verify(case, results)
         written = sum(a.nbytes for a in _arrays(results["nnkern"]))
         del results
-        samples = _samples(candidates, seconds)
+        samples = _samples(candidates, seconds, _rest if n_threads > 1 else lambda: None)
     row: dict[str, Any] = {
         "op": case.op, "name": case.name, "family": case.family, "dtype": case.dtype, "threads": n_threads,
         "flops": case.flops, "bytes": case.bytes, "written": min(written, case.bytes),
