@@ -192,29 +192,32 @@ def test_nan_is_the_same_in_every_lane(size):
     for options in (
         ((1, 2), (1, 1), (0, 0, 1, 1)),
         ((3, 3), (2, 2), (1, 1, 1, 1)),
+        ((3, 3), (2, 2), (0,) * 4),
+        ((2, 2), (2, 2), (0,) * 4),
         ((2, 1), (1, 1), (0,) * 4),
     ):
         for image in (x, channels_last(x), np.ascontiguousarray(x.transpose(0, 3, 2, 1))):
             for ignore in (False, True):
                 for index in range(3):
                     arguments = (*options, (1, 1), False, False, ignore, index)
-                    if all(m >= k - 1 for m, k in zip(image.shape[2:], options[0])):
+                    if all(m >= k - any(options[2]) for m, k in zip(image.shape[2:], options[0])):
                         check_kernels("max_pool_forward", image, *arguments, kind="exact")
     infinite = np.full((1, 1, 4, 5), -np.inf, np.float32)
-    for ignore in (False, True):
-        check_kernels(
-            "max_pool_forward",
-            infinite,
-            (2, 2),
-            (1, 1),
-            (0,) * 4,
-            (1, 1),
-            False,
-            False,
-            ignore,
-            2,
-            kind="exact",
-        )
+    for stride in (1, 2):
+        for ignore in (False, True):
+            check_kernels(
+                "max_pool_forward",
+                infinite,
+                (2, 2),
+                (stride, stride),
+                (0,) * 4,
+                (1, 1),
+                False,
+                False,
+                ignore,
+                2,
+                kind="exact",
+            )
 
 
 def test_nan_policy():

@@ -45,6 +45,16 @@ template <class T> NN_INLINE T middle(const T* x, int64_t step, int64_t rows, in
   return sum4(a) / T(rows * n);
 }
 
+// f(i, k) for runs of k <= w lanes of n at p, whole registers aligned: stores that straddle cache lines take
+// twice as long.
+template <int w, class T, class F> NN_INLINE void each_aligned(const T* p, int64_t n, F&& f) {
+  int64_t i = int64_t(-reinterpret_cast<uintptr_t>(p) % sizeof(vec<T>) / sizeof(T));
+  i = i < n ? i : n;
+  if (i) f(0, int(i));
+  for (; i + w <= n; i += w) f(i, w);
+  if (i < n) f(i, int(n - i));
+}
+
 // out = mean, sum of squared deviations from it
 template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int64_t n, double* out) {
   constexpr int w = vec<T>::width;
@@ -145,7 +155,7 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
     const T *x = t.x.p + r * t.x.step, *extra = t.residual.p + r * t.residual.step;
     T* out = t.out.p + r * t.out.step;
     const bool streamed = streams(t, out);
-    each_vector<w>(t.n, [&](int64_t i, int k) {
+    each_aligned<w>(out, t.n, [&](int64_t i, int k) {
       if (!columns && residual) fetch_behind(extra + i);
       if (!columns && !streamed) fetch_behind<1>(out + i);
       vec<T> v = fma(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
@@ -220,7 +230,7 @@ template <bool columns, bool relu, class T> NN_INLINE void norm_grad_of(const No
     const T *x = t.x.p + r * t.x.step, *gy = t.gy.p + r * t.gy.step, *y = t.y.p + r * t.y.step;
     T *out = t.out.p + r * t.out.step, *gz = t.gz.p ? t.gz.p + r * t.gz.step : nullptr;
     const bool streamed = streams(t, out);
-    each_vector<w>(t.n, [&](int64_t i, int k) {
+    each_aligned<w>(out, t.n, [&](int64_t i, int k) {
       const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
       if (gz) store(gz + i, g, k);
       const vec<T> rest = fma(load(x + i, k) - mean.at(i, k), slope.at(i, k), shift.at(i, k));

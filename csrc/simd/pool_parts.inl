@@ -146,8 +146,7 @@ NN_INLINE vec<T> contest_parts(const PoolRows<T>& p, const Parts<T>& parts, int6
 }
 
 template <bool smallest, bool ignore, int stride, int K, class T>
-NN_INLINE void winner_parts(const PoolRows<T>& p) {
-  const Parts<T> parts(-p.low, p.in);
+NN_INLINE void winner_wide(const PoolRows<T>& p, const Parts<T>& parts) {
   for (int64_t i = 0; i < p.rows; ++i) {
     fetch_rows(p, i);
     each_vector<vec<T>::width>(p.out, [&](int64_t j, int m) {
@@ -158,6 +157,69 @@ NN_INLINE void winner_parts(const PoolRows<T>& p) {
       put_winners(p, i, j, best, at, m);
     });
   }
+}
+// Row i of p alone; not inlined into the loop that hardly ever needs it.
+template <bool smallest, bool ignore, int stride, int K, class T>
+__attribute__((noinline)) void winner_row(PoolRows<T> p, Parts<T> parts, int64_t i) {
+  p.rows = 1, p.begin += i, p.y += i * p.out;
+  if (p.y_winner) p.y_winner = static_cast<char*>(p.y_winner) + i * p.out * (p.wide ? 4 : 1);
+  winner_wide<smallest, ignore, stride, K, T>(p, parts);
+}
+
+// Rows of two parts at most, whose results are one register and whose windows meet no padding. The extreme
+// first, then the first tap that equals it: no long chain of comparisons. Rows with NaN go the other way.
+template <bool smallest, bool ignore, int stride, int K, class T>
+NN_INLINE void winner_narrow(const PoolRows<T>& p, const Parts<T>& parts) {
+  constexpr int w = vec<T>::width;
+  const int results = int(p.out), *begin = p.begin;
+  const int64_t* offset = p.offset;
+  const vec<T> zero = set1(T(0));
+  const mask<T> first_part = parts.within[0], second = parts.count > 1 ? parts.within[1] : first<T>(0);
+  vec<T> taps[K * K];
+  for (int t = 0; t < K * K; ++t) taps[t] = set1(T(p.tap[begin[0] + t / K] + t % K));
+  for (int64_t i = 0; i < p.rows; ++i) {
+    fetch_rows(p, i);
+    vec<T> v[K * K], seen = zero;
+    int count = 0;
+#pragma GCC unroll 3
+    for (int e = 0; e < K; ++e) {
+      const T* x = p.x + offset[begin[i] + e];
+      const vec<T> a = load_where(first_part, x), b = load_where(second, x + w);
+      seen = seen + (a + b);
+      each_tap<stride, K, T>(parts, a, b, zero, [&](vec<T> u) { v[count++] = u; });
+    }
+    vec<T> best = v[0], at = taps[K * K - 1];
+#pragma GCC unroll 9
+    for (int t = 1; t < K * K; ++t) best = smallest ? min(best, v[t]) : max(best, v[t]);
+#pragma GCC unroll 9
+    for (int t = K * K - 2; t >= 0; --t) at = select(eq(v[t], best), taps[t], at);
+    if (any(is_nan(seen))) {
+      winner_row<smallest, ignore, stride, K, T>(p, parts, i);
+      continue;
+    }
+    store(p.y + i * p.out, best, results);
+    if (p.y_winner) store_winners(p, i * p.out, at, results);
+  }
+}
+
+// Whether all rows are made of K sources with the taps of the first one, and of no padding.
+template <int stride, int K, class T> NN_INLINE bool is_whole(const PoolRows<T>& p) {
+  if (p.low || (p.out - 1) * stride + K > p.in || p.rows == 0) return false;
+  for (int64_t i = 0; i < p.rows; ++i) {
+    if (p.begin[i + 1] - p.begin[i] != K) return false;
+    for (int e = 0; e < K; ++e)
+      if (p.tap[p.begin[i] + e] != p.tap[p.begin[0] + e]) return false;
+  }
+  return true;
+}
+
+template <bool smallest, bool ignore, int stride, int K, class T>
+NN_INLINE void winner_parts(const PoolRows<T>& p) {
+  const Parts<T> parts(-p.low, p.in);
+  if constexpr (stride == 2)
+    if (parts.count <= 2 && p.out <= vec<T>::width && is_whole<stride, K>(p))
+      return winner_narrow<smallest, ignore, stride, K, T>(p, parts);
+  winner_wide<smallest, ignore, stride, K, T>(p, parts);
 }
 
 template <bool smallest, bool ignore, class T> NN_INLINE void pool_winner_of(const PoolRows<T> p) {
