@@ -14,6 +14,7 @@ from support import rng
 from nnkern import _cpu
 
 POSITIVE = {"log", "log2", "log10", "log1p", "sqrt", "rsqrt"}  # functions whose arguments are
+PERIODIC = {"sin", "cos", "tan"}
 
 EXACT = {
     "exp": mpmath.exp, "exp2": lambda x: mpmath.mpf(2) ** x, "expm1": mpmath.expm1, "log": mpmath.log,
@@ -99,11 +100,7 @@ def _dense(name, dtype, count=60_000):
     else:
         x = [g.uniform(-top, top, count) for top in (80, 20, 5, 1)] + [g.uniform(0.19, 0.22, count)]
         x += [np.exp(g.uniform(-12, 0, count)) * g.choice([-1, 1], count)]
-    if name in (
-        "sin",
-        "cos",
-        "tan",
-    ):  # the numbers closest to multiples of pi / 2, within the reduction's reach
+    if name in PERIODIC:  # the numbers closest to multiples of pi / 2, within the reduction's reach
         k = np.arange(1, 19_000) if dtype == np.float32 else g.integers(1, 630_000, count)
         x.append(k * (wide(np.pi / 2) + wide(6.123233995736766e-17)))
     x = np.concatenate([a.astype(dtype) for a in x])

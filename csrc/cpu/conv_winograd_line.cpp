@@ -8,7 +8,7 @@
 //   weight grad   gU[e][piece] = sum over tiles of V[e][tile + piece]^T Z[e][tile], Z: transformed gy
 //
 // Five products for three results and taps instead of nine. Threads share blocks of tiles whose V and S stay
-// in L2; gradients of filters are summed in a fixed number of shares. Source: see simd/winograd.inl.
+// in L2; gradients of filters are summed in a fixed number of shares. Source: see simd/winograd_maps.inl.
 #include <algorithm>
 #include <limits>
 

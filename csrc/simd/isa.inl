@@ -28,7 +28,7 @@
 #include "recurrent.inl"
 #include "reduce.inl"
 #include "softmax.inl"
-#include "winograd.inl"
+#include "winograd_maps.inl"
 
 #include "attention.inl"        // stands on softmax.inl
 #include "attention_query.inl"  // stands on softmax.inl
@@ -36,6 +36,7 @@
 #include "norm.inl"             // stands on reduce.inl
 #include "pool.inl"             // stands on reduce.inl
 #include "response_norm.inl"    // stands on norm.inl and reduce.inl
+#include "winograd.inl"         // stands on winograd_maps.inl
 
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
