@@ -189,7 +189,8 @@ sizes of a real network; all candidates get the same random data, and their resu
 They take turns in one process: a sample repeats a call for about 2 ms, times are medians over rounds, ratios are medians
 over the rounds' own pairs, so that a slow spell of the machine hits both sides.</p>
 <p>NumPy runs the best idiom we know that returns a new array, and where people usually write another one, that one, too.
-PyTorch runs in its better memory layout (NHWC where noted). All get the same number of threads.</p>
+PyTorch runs in its better memory layout (NHWC where noted). All get the same number of threads; with several, a turn begins
+when the threads of the one before have stopped spinning.</p>
 <p>"Of limit" compares with the least time that this machine could take: the operations at the measured rate of the
 multiply-add units (FMA), or the operands and the result moved once at the measured rates of the cache that holds them, or of
 memory, whichever takes longer. A function value counts as the operations that nnkern spends on it; moving an element counts

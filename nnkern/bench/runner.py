@@ -114,10 +114,8 @@ def _rest() -> None:
             break
 
 
-def _samples(
-    candidates: dict[str, Callable[[], Any]], seconds: float, between: Callable[[], None]
-) -> dict[str, list[float]]:
-    """Seconds per call of each candidate, round by round, for about so many seconds; `between` before each turn."""
+def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: bool) -> dict[str, list[float]]:
+    """Seconds per call of each candidate, round by round, for about so many seconds."""
     repeats = {}
     for name, f in candidates.items():
         once = _sample(f, 1)
@@ -137,7 +135,10 @@ def _samples(
             # In a new order each time: what runs after a relative of its own finds memory warm that others find cold.
             turns.shuffle(order)
             for name in order:
-                between()
+                if rest:
+                    _rest()
+                    for _ in range(repeats[name] // 2):  # a core that slept is slow at first
+                        candidates[name]()
                 samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
         if enabled:
@@ -153,7 +154,7 @@ def time_case(case: Case, n_threads: int = 1, seconds: float = 1.0) -> dict[str,
         verify(case, results)
         written = sum(a.nbytes for a in _arrays(results["nnkern"]))
         del results
-        samples = _samples(candidates, seconds, _rest if n_threads > 1 else lambda: None)
+        samples = _samples(candidates, seconds, rest=n_threads > 1)
     row: dict[str, Any] = {
         "op": case.op, "name": case.name, "family": case.family, "dtype": case.dtype, "threads": n_threads,
         "flops": case.flops, "bytes": case.bytes, "written": min(written, case.bytes),
