@@ -98,6 +98,11 @@ def test_rope_scores_depend_on_distance():
 def test_alibi_and_sinusoids():
     np.testing.assert_allclose(F.alibi_slopes(8), 2.0 ** -np.arange(1, 9))
     np.testing.assert_allclose(F.alibi_slopes(6), [0.25, 0.0625, 1 / 64, 1 / 256, 0.5, 0.125])
+    with pytest.raises(ValueError, match="heads must be at least 1, got 0"):
+        F.alibi_slopes(0)
+    for bad in ((F.alibi_slopes(2), -1), (F.alibi_slopes(2), 3, -1), (np.ones((2, 2)), 3)):
+        with pytest.raises(ValueError, match="alibi_bias: slopes must be 1-d and lengths not negative"):
+            F.alibi_bias(*bad)
     bias = F.alibi_bias(F.alibi_slopes(2), 3, 5, offset=2)
     assert bias.shape == (2, 3, 5) and bias[0, 1].tolist() == [-3 / 16, -2 / 16, -1 / 16, 0, -1 / 16]
     table = F.sinusoidal_positions(7, 5)

@@ -91,7 +91,9 @@ def alibi_slopes(heads: int, dtype: Any = np.float32) -> Any:
     >>> alibi_slopes(2).tolist()
     [0.0625, 0.00390625]
     """
-    whole = 1 << (heads.bit_length() - 1) if heads else 0
+    if heads < 1:
+        raise ValueError(f"alibi_slopes: heads must be at least 1, got {heads}")
+    whole = 1 << (heads.bit_length() - 1)
     slopes = [2 ** (-8 * (i + 1) / whole) for i in range(whole)]
     slopes += [2 ** (-4 * (2 * i + 1) / whole) for i in range(heads - whole)]
     return np.array(slopes, dtype)
@@ -105,6 +107,11 @@ def alibi_bias(slopes: Any, length: int, keys: int | None = None, offset: int = 
     >>> alibi_bias(alibi_slopes(1), 2)[0].tolist()
     [[-0.0, -0.00390625], [-0.00390625, -0.0]]
     """
-    slopes = np.asarray(slopes)
-    i, j = np.arange(length)[:, None] + offset, np.arange(length if keys is None else keys)
+    slopes, keys = np.asarray(slopes), length if keys is None else keys
+    if slopes.ndim != 1 or length < 0 or keys < 0:
+        raise ValueError(
+            f"alibi_bias: slopes must be 1-d and lengths not negative, got slopes of shape {slopes.shape}, "
+            f"length {length} and keys {keys}"
+        )
+    i, j = np.arange(length)[:, None] + offset, np.arange(keys)
     return -slopes[:, None, None] * np.abs(i - j).astype(slopes.dtype)
