@@ -107,6 +107,10 @@ def test_in_place_and_overlap():
     np.add.at(expected, index, source)
     assert _cpu.index_add_forward(x, index, source, 0, out=x) is x
     np.testing.assert_allclose(x, expected, rtol=1e-6)
+    order = np.array([2, 0, 1])
+    for target in (_cpu.index_add_forward, _cpu.scatter_add_forward):
+        with pytest.raises(ValueError, match="out overlaps"):  # it would change while it is read
+            target(order, order, np.ones(3, np.int64), 0, order)
     with pytest.raises(ValueError, match="index_add: out overlaps"):
         _cpu.index_add_forward(x, index, x[:2], 0, out=x)
 

@@ -43,7 +43,8 @@ Array start_from(const char* op, const View& x, const View& index, const View& s
   if (source.dtype != x.dtype)
     fail_type(op, std::string("x is ") + nn::name(x.dtype) + " but source is " + nn::name(source.dtype));
   Array y = output(op, x.dtype, x.ndim, x.shape, &out);
-  if (out && (overlaps(source, out) || source.data == out.data || overlaps(index, out) || overlaps(x, out)))
+  const bool same = out && (source.data == out.data || index.data == out.data);
+  if (same || (out && (overlaps(source, out) || overlaps(index, out) || overlaps(x, out))))
     fail(op, "out overlaps another argument", {{"x", x}, {"source", source}, {"out", out}});
   if (!out || out.data != x.data) copy(x, y.view());
   return y;

@@ -143,8 +143,11 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the modules right below, each once even if shared."""
-        seen = {id(None)}
-        return ((n, m) for n, m in self._modules.items() if not (id(m) in seen or seen.add(id(m))))  # type: ignore[func-returns-value]
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self) -> Iterator[Module]:
         return (m for _, m in self.named_children())

@@ -310,7 +310,8 @@ class Pow(Function):
 
 
 def _holds_floats(x: Any) -> bool:
-    return str(getattr(x, "dtype", "")).rpartition(".")[2] in ("float32", "float64")
+    dtype = getattr(x, "dtype", None)
+    return dtype.kind == "f" if isinstance(dtype, np.dtype) else getattr(dtype, "is_floating_point", False)
 
 
 def pow(x: Any, y: Any) -> Any:
