@@ -13,7 +13,7 @@ from nnkern.bench import machine as machine_facts
 MACHINE = {
     "cpu": "a <CPU>", "isa": "avx2", "system": "Linux", "date": "2026-01-01", "threads": {"used": 1, "why": "a test"},
     "versions": {"nnkern": "0", "numpy": "2", "torch": None}, "caches": {"L1": 32768, "L2": 1 << 20, "L3": 1 << 25},
-    "limits": {"1": {"float32": 100.0, "float64": 50.0, **{f"{k} {v}": 10.0 for k in ("read", "write", "copy") for v in ("L1", "L2", "L3", "memory")}}},
+    "limits": {"1": {"float32": 100.0, "float64": 50.0, **{f"{k} {v}": 10.0 for k in ("read", "write", "copy") for v in ("L1", "L2", "L3", "full L3", "memory")}}},
 }  # fmt: skip
 
 
@@ -60,12 +60,12 @@ def test_arithmetic():
 
 def test_limit_is_that_of_the_level_that_holds_the_data():
     rates = {"read": 4.0, "write": 2.0, "copy": 1.0}
-    levels = ("L1", "L2", "L3", "memory")
+    levels = ("L1", "L2", "L3", "full L3", "memory")
     limits = {
         f"{kind} {where}": rate * 10**-i for i, where in enumerate(levels) for kind, rate in rates.items()
     }
     machine = {**MACHINE, "limits": {"1": {**limits, "float32": 1e6}}}
-    for i, (where, size) in enumerate(zip(levels, (3e4, 3e5, 3e6, 3e8))):
+    for i, (where, size) in enumerate(zip(levels, (3e4, 3e5, 3e6, 3e7, 3e8))):
         seconds, what = figures.limit(row("a", 2, flops=1, size=size), machine)
         # a quarter is written: it and a quarter that is read go at the rate of copying, the other half at that of reading
         assert what == where and seconds == pytest.approx(10**i * size * 1e-9 * (0.5 / 1 + 0.5 / 4))

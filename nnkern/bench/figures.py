@@ -35,9 +35,12 @@ def lost(row: dict) -> bool:
 
 
 def level(row: dict, machine: dict) -> str:
-    """The first cache that holds the row's operands and result, or 'memory'. L1 and L2 belong to one core each."""
-    for name, size in machine["caches"].items():
-        if row["bytes"] <= size * (row["threads"] if name in ("L1", "L2") else 1):
+    """The first cache that holds the row's operands and result, or 'memory'. L1 and L2 belong to one core each;
+    L3 is 'full L3' from its half on."""
+    l1, l2, l3 = (machine["caches"][name] for name in ("L1", "L2", "L3"))
+    n = row["threads"]
+    for name, size in (("L1", l1 * n), ("L2", l2 * n), ("L3", l3 / 2), ("full L3", l3)):
+        if row["bytes"] <= size:
             return name
     return "memory"
 

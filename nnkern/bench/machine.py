@@ -12,9 +12,6 @@ from typing import Any
 
 from .. import _cpu, config
 
-# Sizes that lie in each level on most machines.
-CACHE_KB = {"L1": 16, "L2": 512, "L3": 8 << 10, "memory": 128 << 10}
-
 
 def cpu_name() -> str:
     try:
@@ -42,10 +39,12 @@ def limits(n_threads: int) -> dict[str, float]:
             "float32": _cpu.probe_flops(False, n_threads) / 1e9,
             "float64": _cpu.probe_flops(True, n_threads) / 1e9,
         }
-        for level, kb in CACHE_KB.items():
-            found[f"read {level}"] = _cpu.probe_read(kb << 10, n_threads) / 1e9
-            found[f"write {level}"] = _cpu.probe_write(kb << 10, n_threads) / 1e9
-            found[f"copy {level}"] = _cpu.probe_copy(kb << 10, n_threads) / 1e9
+        for level, size in level_bytes(n_threads).items():
+            found[f"read {level}"] = _cpu.probe_read(size, n_threads) / 1e9
+            found[f"write {level}"] = _cpu.probe_write(size, n_threads) / 1e9
+            found[f"copy {level}"] = (
+                _cpu.probe_copy(size // 2, n_threads) / 1e9
+            )  # the copy takes the other half
         return found
     finally:
         config.set_num_threads(before)
@@ -64,6 +63,15 @@ def cache_bytes() -> dict[str, int]:
         except (OSError, ValueError):
             continue
     return found
+
+
+def level_bytes(n_threads: int) -> dict[str, int]:
+    """How many bytes are moved to measure each level. A last cache that is full is slow: others use it, too."""
+    caches = cache_bytes()
+    return {
+        "L1": caches["L1"] // 2 * n_threads, "L2": caches["L2"] // 2 * n_threads, "L3": caches["L3"] // 2,
+        "full L3": caches["L3"], "memory": 4 * max(caches["L3"], 32 << 20),
+    }  # fmt: skip
 
 
 def facts(threads: tuple[int, ...]) -> dict[str, Any]:

@@ -192,8 +192,8 @@ over the rounds' own pairs, so that a slow spell of the machine hits both sides.
 PyTorch runs in its better memory layout (NHWC where noted). All get the same number of threads; with several, a turn begins
 when the threads of the one before have stopped spinning.</p>
 <p>"Of limit" compares with the least time that this machine could take: the operations at the measured rate of the
-multiply-add units (FMA), or the operands and the result moved once at the measured rates of the cache that holds them, or of
-memory, whichever takes longer. A function value counts as the operations that nnkern spends on it; moving an element counts
+multiply-add units (FMA), or the operands and the result moved once at the measured rates of the cache that holds them ("full
+L3": more than half of it), or of memory, whichever takes longer. A function value counts as the operations that nnkern spends on it; moving an element counts
 as one. More than 100 % is possible: convolutions count as the textbook has them, and Winograd's algorithm multiplies less;
 and limits are measured, too.</p>"""
 
