@@ -17,7 +17,7 @@
 namespace nn::cpu {
 namespace {
 
-constexpr double kSerialFlops = 2 << 20;
+constexpr double kGroupFlops = 2 << 20;  // groups below go together into one piece of work
 
 // Pixels in the order n, d, h, w.
 template <class T> Walk pixel_walk(const Field<T>& f, const int64_t* size, const int64_t* stride, int64_t n) {
@@ -38,8 +38,8 @@ template <class T> Field<const T> group_of(const Field<const T>& x, int64_t chan
 // f(group), in parallel where a group is too small to share its own work.
 template <class F> void for_groups(const ConvShape& s, F&& f) {
   const double each = s.flops() / double(s.groups);
-  const bool inner = each > 16 * kSerialFlops || s.groups == 1;
-  const int64_t grain = inner ? s.groups : std::max<int64_t>(1, int64_t(kSerialFlops / std::max(each, 1.0)));
+  const bool inner = each > 16 * kGroupFlops || s.groups == 1;
+  const int64_t grain = inner ? s.groups : std::max<int64_t>(1, int64_t(kGroupFlops / std::max(each, 1.0)));
   parallel_for(s.groups, grain, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) f(g);
   });

@@ -1,9 +1,9 @@
 // Paths, by shape:
-//   vector   one row or column, or few rows against columns that lie along the depth: bound by reading B
-//   once. in place B is row-major and the work is too small, or the rows too few, to repay packing: tiles
-//   read A and B where
-//            they lie, with masked edges.
-//   packed   everything else: product.cpp.
+//
+//   vector    one row or column, or few rows against columns that lie along the depth: bound by reading B.
+//   in place  B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A
+//             and B where they lie, with masked edges.
+//   packed    everything else: product.cpp.
 #include "gemm.h"
 
 #include <algorithm>
@@ -15,9 +15,6 @@
 
 namespace nn::cpu {
 namespace {
-
-// Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
-constexpr int64_t kSerialFlops = int64_t(5) << 20;
 
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   GemmTile<T> t = {};
@@ -50,7 +47,8 @@ template <class T> void in_place(const Gemm<T>& g) {
   const int64_t panels = ceil_div(g.n, columns);
   // Shared from 15 us of work on: two chunks, then more.
   const int64_t flops = 2 * g.m * g.n * g.k;
-  const int64_t chunks = flops < kSerialFlops / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops);
+  const int64_t chunks =
+      flops < kSerialFlops<T> / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops<T>);
   const int64_t grain = ceil_div(panels, chunks);
   parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
     GemmTile<T> t = first_tile(g);

@@ -20,8 +20,6 @@
 namespace nn::cpu {
 namespace {
 
-// Work below about 20 us stays on one thread: 2 flops per multiply-add at some 250 GFLOP/s.
-constexpr int64_t kSerialFlops = int64_t(5) << 20;
 constexpr int64_t kOwnedBytes = 128 << 10, kSharedBytes = 4 << 20;  // of packed B: in L2, in L3
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
 
@@ -333,7 +331,7 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
 template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const GemmShape s = kernels<T>().gemm_shape();
-  const bool threads = 2 * g.m * g.n * g.k > kSerialFlops && num_threads() > 1;
+  const bool threads = 2 * g.m * g.n * g.k > kSerialFlops<T> && num_threads() > 1;
   if (Deep<T>::serves(g))
     Deep<T>(g, s).run(threads);
   else if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
