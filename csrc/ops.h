@@ -62,6 +62,9 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(logical_or_forward, Array, (const View& x, const View& y), "x", "y")                                                   \
   NN_OP(logical_xor_forward, Array, (const View& x, const View& y), "x", "y")                                                  \
   NN_OP(logical_not_forward, Array, (const View& x), "x")                                                                      \
+  NN_BINARY_ROW(NN_OP, remainder)                                                                                              \
+  NN_BINARY_ROW(NN_OP, fmod)                                                                                                   \
+  NN_BINARY_ROW(NN_OP, floor_divide)                                                                                           \
   NN_OP(where_forward, Array, (const View& c, const Operand& x, const Operand& y), "c", "x", "y")                              \
   NN_OP(clamp_forward, Array, (const View& x, const Operand& low, const Operand& high, const OptView& out), "x", "low", "high", "out")
 

@@ -14,6 +14,7 @@ from .autograd import (
 )
 from .config import *
 from .creation import *
+from .dtypes import *
 from .explain import explain
 from .function import Function
 from .ops import *

@@ -169,13 +169,17 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of outputs with respect to inputs, as a tuple of Tensors; .grad stays untouched.
 
     Of an input that no output was computed from it is None if allow_unused, zeros if materialize_grads, else an error.
+    only_inputs is taken, so that PyTorch's code runs, and must be True.
     """
+    if not only_inputs:
+        raise ValueError("grad: only_inputs=False is no longer PyTorch's either; backward() fills .grad")
     if materialize_grads and allow_unused is False:
         raise ValueError("grad: materialize_grads needs allow_unused, which is False here")
     outputs, inputs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")

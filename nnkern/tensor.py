@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import device as _device
+from . import random
 from .function import TensorBase, register_tensor
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -98,8 +99,35 @@ class Tensor(TensorBase):
     def numel(self) -> int:
         return self.data.size
 
+    nelement = numel
+    ndimension = dim
+
     def element_size(self) -> int:
         return self.data.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        return self.data.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes
+
+    @property
+    def is_cuda(self) -> bool:
+        return False
+
+    def is_floating_point(self) -> bool:
+        return self.data.dtype.kind == "f"
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The strides, counted in elements, or the one of `dim`."""
+        steps = tuple([s // self.data.itemsize for s in self.data.strides])
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self.data.__array_interface__["data"][0]
 
     def is_contiguous(self) -> bool:
         return self.data.flags.c_contiguous
@@ -210,11 +238,29 @@ class Tensor(TensorBase):
     def cpu(self) -> Tensor:
         return self
 
-    def t(self) -> Tensor:
-        """The transpose of a matrix; a vector or number as it is."""
-        if self.data.ndim > 2:
-            raise ValueError(f"t: at most 2 dims are needed, got {self.shape}")
-        return self if self.data.ndim < 2 else self.transpose(0, 1)
+    def type(self, dtype: Any = None) -> Any:
+        """In another dtype; without one the name of this one."""
+        return self.data.dtype.name if dtype is None else self.astype(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        return self.astype(other.dtype)
+
+    def view_as(self, other: Tensor) -> Tensor:
+        return self.reshape(other.shape)
+
+    reshape_as = view_as
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        return self.broadcast_to(other.shape)
+
+    def ravel(self) -> Tensor:
+        return self.reshape(-1)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._fn is not None:
@@ -273,21 +319,21 @@ class Tensor(TensorBase):
     def __setitem__(self, index: Any, value: Any) -> None:
         _inplace().setitem(self, index, value)
 
-    def add_(self, other: Any) -> Tensor:
-        """x += other."""
-        return self._change("add_", lambda x: x + other)
+    def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """x += alpha other."""
+        return self._change("add_", lambda x: x.add(other, alpha=alpha))
 
-    def sub_(self, other: Any) -> Tensor:
-        """x -= other."""
-        return self._change("sub_", lambda x: x - other)
+    def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """x -= alpha other."""
+        return self._change("sub_", lambda x: x.sub(other, alpha=alpha))
 
     def mul_(self, other: Any) -> Tensor:
         """x *= other."""
         return self._change("mul_", lambda x: x * other)
 
-    def div_(self, other: Any) -> Tensor:
-        """x /= other."""
-        return self._change("div_", lambda x: x / other)
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """x /= other; rounding_mode: see div."""
+        return self._change("div_", lambda x: x.div(other, rounding_mode=rounding_mode))
 
     def pow_(self, other: Any) -> Tensor:
         """x **= other."""
@@ -310,6 +356,25 @@ class Tensor(TensorBase):
 
     def fill_(self, value: float) -> Tensor:
         return self._change("fill_", value)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Normal random numbers, nnkern.manual_seed's."""
+        return self._change("normal_", random.generator().normal(mean, std, self.shape).astype(self.dtype))
+
+    def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Random numbers in [low, high), nnkern.manual_seed's."""
+        return self._change("uniform_", random.generator().uniform(low, high, self.shape).astype(self.dtype))
+
+    def bernoulli_(self, p: float = 0.5) -> Tensor:
+        """1 with probability p, else 0; nnkern.manual_seed's random numbers."""
+        return self._change("bernoulli_", (random.generator().random(self.shape) < p).astype(self.dtype))
+
+    def detach_(self) -> Tensor:
+        """Forgets the history of this tensor: it becomes a leaf that requires no grad."""
+        if self._base is not None:
+            raise RuntimeError("detach_: a view has its base's history; use detach()")
+        self._fn, self._index, self.requires_grad = None, 0, False
+        return self
 
     def copy_(self, source: Any) -> Tensor:
         """Takes over the values of `source` (broadcast to this shape)."""

@@ -7,7 +7,7 @@ import pytest
 from support import DTYPES, check_gradient, check_kernels, check_torch, randn, rng
 
 import nnkern as nn
-from nnkern import _cpu
+from nnkern import Tensor, _cpu
 
 try:
     import torch
@@ -303,3 +303,27 @@ def test_index_add_scales_its_source():
 def test_scatter_reduce_takes_an_index_that_is_a_tensor():
     x, index, src = np.array([2.0, 4.0]), nn.Tensor(np.array([0, 0])), np.array([1.0, 3.0])
     assert nn.scatter_reduce(x, 0, index, src, "mean").tolist() == [2, 4]
+
+
+ODD_INDICES = [
+    True, False, None, np.True_, np.array(True), (True, 1), (0, True), (slice(None), True), (slice(None), False, 1),
+    (True, True), (True, None, slice(1, None)), (..., True), (None, np.array([True, False])), (True, np.array([1, 0])),
+    (True, np.array([True, False])), (slice(None), True, np.array([0, 2, 1])), (np.array([0]), slice(None), None, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", ODD_INDICES, ids=repr)
+def test_true_false_and_none_as_in_numpy(index):
+    x = np.arange(24.0).reshape(2, 3, 4)
+    w = randn(*x[index].shape, dtype=np.float64)
+    t = Tensor(x.copy(), requires_grad=True)
+    y = t[index]
+    np.testing.assert_array_equal(y.data, x[index])
+    y.backward(w)
+    expected = np.zeros_like(x)
+    np.add.at(expected, index, w)
+    np.testing.assert_array_equal(t.grad.data, expected)
+    z, plain = Tensor(x.copy()), x.copy()
+    z[index] = 5.0
+    plain[index] = 5.0
+    np.testing.assert_array_equal(z.data, plain)

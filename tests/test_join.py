@@ -129,3 +129,20 @@ def test_a_negative_start_counts_from_the_end():
 
 def test_chunks_of_nothing():
     assert [c.shape for c in nn.chunk(np.zeros((2, 0)), 3, 1)] == [(2, 0)] * 3
+
+
+def test_mixed_dtypes_as_in_torch():
+    kinds = ("float32", "float64", "int64", "int32", "uint8", "bool")
+    for a, b in [(a, b) for a in kinds for b in kinds if {a, b} != {"float32", "float64"}]:
+        x, y = np.array([[1, 0]], a), np.array([[1, 2]], b)
+        for f, torch_f in ((nn.cat, torch.cat), (nn.stack, torch.stack)):
+            ours, theirs = f((x, y, x)), torch_f([torch.from_numpy(v) for v in (x, y, x)]).numpy()
+            assert ours.dtype == theirs.dtype and ours.tolist() == theirs.tolist()
+    x = nn.Tensor(np.ones(2), requires_grad=True)
+    (nn.cat((x, nn.Tensor([5]), x)) * 2).sum().backward()
+    assert x.grad.tolist() == [4, 4]
+    for f, name in ((nn.cat, "cat"), (nn.stack, "stack")):
+        with pytest.raises(
+            TypeError, match=f"{name}: .*is float64 .*is float32; convert one of them with astype"
+        ):
+            f((x, np.ones(2, np.float32)))

@@ -222,7 +222,7 @@ def test_mixed_dtypes_are_refused():
     with pytest.raises(TypeError, match="matmul: x is float32 but w is float64"):
         nnkern.matmul(randn(2, 3), randn(3, 4).astype(np.float64))
     with pytest.raises(TypeError, match="matmul: x is int64"):
-        nnkern.matmul(np.ones((2, 3), np.int64), np.ones((3, 2), np.int64))
+        nnkern.matmul(np.ones((2, 3), np.int64), np.ones((3, 2), np.int32))
 
 
 def test_the_reference_is_numpy():
@@ -314,3 +314,25 @@ def test_bilinear_layer_and_errors():
         nnkern.bilinear(x, y[:3], randn(2, 3, 5))
     with pytest.raises(ValueError, match=r"bilinear: weight must be \(K, I, J\)"):
         nnkern.bilinear(x, y, randn(3, 5))
+
+
+@pytest.mark.parametrize("dtype", ("int64", "int32", "uint8"))
+def test_whole_numbers_wrap_as_in_numpy(dtype):
+    g = np.random.default_rng(3)
+    limits = np.iinfo(dtype)
+    for xs, ws in (
+        ((3, 4), (4, 5)), ((4,), (4,)), ((4,), (4, 2)), ((2, 4), (4,)), ((2, 1, 3, 4), (5, 4, 2)), ((3, 0), (0, 2)),
+        ((0, 3), (3, 2)), ((70, 40), (40, 50)),
+    ):  # fmt: skip
+        x = g.integers(limits.min, limits.max, xs, dtype)
+        w = g.integers(limits.min, limits.max, ws, dtype)
+        check_kernels("matmul_forward", x, w, kind="exact", dtypes=[np.float32])
+        check_kernels(
+            "matmul_forward", x[..., ::-1], w[::-1] if w.ndim == 1 else w[..., ::-1, :], kind="exact"
+        )
+    np.testing.assert_array_equal((Tensor(x) @ Tensor(w)).data, x @ w)
+    with pytest.raises(TypeError, match="matmul: w must be .* got int16"):
+        nnkern.matmul(x, w.astype(np.int16))
+    for a, b in ((bool, bool), (np.int64, np.int32), (np.float32, np.int64)):
+        with pytest.raises(TypeError, match="matmul:"):
+            nnkern.matmul(np.ones((2, 2), a), np.ones((2, 2), b))

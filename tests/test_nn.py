@@ -335,3 +335,46 @@ def test_initial_values():
         nn.init.xavier_uniform_(nn.Parameter(randn(3)))
     with pytest.raises(ValueError, match="unknown nonlinearity 'x'"):
         nn.init.calculate_gain("x")
+
+
+def test_load_state_dict_can_take_over_arrays():
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    state = {
+        k: np.array(v, np.float64 if v.dtype.kind == "f" else v.dtype) + 1
+        for k, v in model.state_dict().items()
+    }
+    parameters = list(model.parameters())
+    model.load_state_dict(state, assign=True)
+    assert model[0].weight.data is state["0.weight"] and model[1].running_var.data is state["1.running_var"]
+    assert [p is q for p, q in zip(parameters, model.parameters())] == [True] * 4 and parameters[
+        0
+    ].requires_grad
+    assert model(Tensor(np.ones((2, 3)))).dtype == np.float64
+    with pytest.raises(RuntimeError, match=r"0.weight is int64"):
+        model.load_state_dict({k: np.ones(v.shape, np.int64) for k, v in state.items()}, assign=True)
+
+
+def test_parameters_and_buffers_by_path():
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    assert (
+        model.get_parameter("0.bias") is model[0].bias
+        and model.get_buffer("1.running_mean") is model[1].running_mean
+    )
+    for f, kind in ((model.get_parameter, "parameter"), (model.get_buffer, "buffer")):
+        with pytest.raises(AttributeError, match=f"Linear has no {kind} 'x'"):
+            f("0.x")
+
+
+def test_all_parameters_as_a_vector():
+    model = nn.Linear(3, 2)
+    vector = nn.utils.parameters_to_vector(model.parameters())
+    (g,) = nnkern.grad((vector * 2).sum(), model.bias)
+    assert vector.shape == (8,) and g.tolist() == [2, 2]
+    nn.utils.vector_to_parameters(np.arange(8, dtype=np.float32), model.parameters())
+    assert model.weight.tolist() == [[0, 1, 2], [3, 4, 5]] and model.bias.tolist() == [6, 7]
+    with pytest.raises(ValueError, match=r"hold 8 numbers, the vector is \(7,\)"):
+        nn.utils.vector_to_parameters(vector[1:], model.parameters())
+    model.weight.grad = Tensor(np.full((2, 3), 2, np.float32))
+    assert nn.utils.get_total_norm([model.weight.grad], 1.0).item() == 12
+    nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 4.0)
+    assert abs(model.weight.grad.data - 0.5).max() < 1e-6

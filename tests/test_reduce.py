@@ -311,3 +311,21 @@ def test_gradients_of_one_number_and_of_none():
         x = Tensor(np.zeros((2, 0)), requires_grad=True)
         assert F.grad(f(x).sum(), (x,))[0].shape == (2, 0)
         assert F.grad(f(x).sum(), (x,), create_graph=True)[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64", "int64", "int32", "uint8"))
+def test_a_dtype_for_the_result_as_in_torch(dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    for source in ("float32", "float64", "int64", "int32", "uint8", "bool"):
+        x = np.array([[1, 2, 0], [3, 4, 1]]).astype(source)
+        for name in ("sum", "prod", "mean"):
+            if name == "mean" and dtype[0] != "f":
+                continue
+            theirs = getattr(torch, name)(torch.from_numpy(x), 1, dtype=getattr(torch, dtype)).numpy()
+            for given in (x, F.Tensor(x)):
+                ours = np.asarray(getattr(F, name)(given, 1, dtype=dtype))
+                assert ours.dtype == theirs.dtype, (source, name)
+                np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    x = F.Tensor(np.ones((2, 3), np.float32), requires_grad=True)
+    x.sum(dtype=np.float64).backward()
+    assert x.grad.dtype == np.float32 and x.grad.tolist() == [[1] * 3] * 2

@@ -1,5 +1,6 @@
 // matmul and linear: shapes, batches and strides; the work is gemm's.
 #include <algorithm>
+#include <type_traits>
 
 #include "../memory.h"
 #include "../ops.h"
@@ -103,6 +104,30 @@ template <class T> void run(MatmulShape s, const View& x, const View& w, T* y) {
   });
 }
 
+// Whole numbers, row by row of w: overflow wraps. Beside what kernels are for, so a plain loop.
+template <class T> void run_whole(const MatmulShape& s, const View& x, const View& w, T* y) {
+  using U = std::make_unsigned_t<T>;
+  const Matrix<T> a = left<T>(x), b = right<T>(w);
+  int64_t batches = 1;
+  for (int i = 0; i < s.batch_dims; ++i) batches *= s.shape[i];
+  const int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, s.n * s.k));
+  parallel_for(batches * s.m, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T *ap = a.p + row % s.m * a.row, *bp = b.p;
+      int64_t rest = row / s.m;
+      for (int i = s.batch_dims - 1; i >= 0; --i) {
+        ap += rest % s.shape[i] * s.x_step[i];
+        bp += rest % s.shape[i] * s.w_step[i];
+        rest /= s.shape[i];
+      }
+      T* c = y + row * s.n;
+      std::fill(c, c + s.n, T(0));
+      for (int64_t k = 0; k < s.k; ++k)
+        for (int64_t j = 0; j < s.n; ++j) c[j] = T(U(c[j]) + U(ap[k * a.col]) * U(bp[k * b.row + j * b.col]));
+    }
+  });
+}
+
 void copy_out(const Array& from, const Array& to) {
   // out may have any strides: element by element, rarely used
   const int64_t size = itemsize(from.dtype);
@@ -140,11 +165,19 @@ template <class F> Array with_output(const char* op, Dtype dtype, int ndim, cons
 }  // namespace
 
 Array matmul_forward(const View& x, const View& w, const OptView& out) {
-  const Dtype dt = common_dtype("matmul", {{"x", x}, {"w", w}});
+  const bool whole =
+      x.dtype == w.dtype && (x.dtype == Dtype::i64 || x.dtype == Dtype::i32 || x.dtype == Dtype::u8);
+  const Dtype dt = whole ? x.dtype : common_dtype("matmul", {{"x", x}, {"w", w}});
   const MatmulShape s = matmul_shape("matmul", x, w);
   return with_output("matmul", dt, s.ndim, s.shape, out, {&x, &w}, [&](Array& y) {
     if (y.size() == 0) return;
-    dispatch(dt, [&](auto t) { run<decltype(t)>(s, x, w, y.as<decltype(t)>()); });
+    dispatch_all(dt, [&](auto t) {
+      using T = decltype(t);
+      if constexpr (std::is_integral_v<T>)
+        run_whole(s, x, w, y.as<T>());
+      else
+        run<T>(s, x, w, y.as<T>());
+    });
   });
 }
 

@@ -197,6 +197,22 @@ class Module:
             module = child
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path."""
+        return self._get("_parameters", "parameter", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path."""
+        return self._get("_buffers", "buffer", target)
+
+    def _get(self, kind: str, word: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        found = getattr(module, kind).get(name)
+        if found is None:
+            raise AttributeError(f"{type(module).__name__} has no {word} {name!r} (looking for {target!r})")
+        return found
+
     def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Calls fn(module) for all modules below, then for this one."""
         for child in self.children():
@@ -219,10 +235,12 @@ class Module:
         """{name: array}: PyTorch's names and layouts. The arrays are the module's own memory, not copies."""
         return {prefix + name: t.data for name, t in self._state().items()}
 
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False
+    ) -> LoadResult:
         """Copies arrays (or Tensors, or torch tensors) into the parameters and buffers of the same names.
 
-        Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
+        With assign the arrays themselves take the place of the old ones, in their own dtypes: no copy is made. Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
         RuntimeError lists them all. Other float dtypes are converted.
         """
         if not isinstance(state_dict, Mapping):
@@ -239,7 +257,7 @@ class Module:
         problems += [
             f"{k} is {given[k].dtype} but {own[k].dtype} is needed"
             for k in own
-            if k in given and not np.can_cast(given[k].dtype, own[k].dtype, "same_kind")
+            if k in given and not _loadable(given[k].dtype, own[k], assign)
         ]
         if strict and unexpected:
             problems.insert(0, f"unexpected: {', '.join(unexpected)}")
@@ -248,7 +266,9 @@ class Module:
         if problems:
             raise RuntimeError(f"load_state_dict of {type(self).__name__}:\n  " + "\n  ".join(problems))
         for k, t in own.items():
-            if k in given:
+            if k in given and assign:
+                t.data = given[k]
+            elif k in given:
                 np.copyto(t.data, given[k], casting="same_kind")
         return LoadResult(missing, unexpected)
 
@@ -354,6 +374,12 @@ class Module:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def _loadable(dtype: np.dtype, own: Tensor, assign: bool) -> bool:
+    if assign:
+        return dtype in (np.float32, np.float64) or not own.requires_grad
+    return np.can_cast(dtype, own.dtype, "same_kind")
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:

@@ -64,10 +64,12 @@ class Add(Function):
         return (None if xs is None else unbroadcast(gy, x)), (None if ys is None else unbroadcast(gy, y))
 
 
-def add(x: Any, y: Any, out: Any = None) -> Any:
-    """x + y. `out` (arrays only) takes the result; it may be x or y themselves."""
+def add(x: Any, y: Any, out: Any = None, *, alpha: float = 1) -> Any:
+    """x + alpha y. `out` (arrays only) takes the result; it may be x or y themselves."""
     if out is not None:
-        return _into("add", x, y, out)
+        return _into("add", x, y if alpha == 1 else mul(y, alpha), out)
+    if alpha != 1:
+        return add(x, mul(y, alpha))
     if type(x) is _ndarray and type(y) is _ndarray:
         return _kernels.add_forward(x, y)
     return Add()(x, y)
@@ -85,10 +87,12 @@ class Sub(Function):
         return (unbroadcast(gy, x) if need_x else None), (unbroadcast(neg(gy), y) if need_y else None)
 
 
-def sub(x: Any, y: Any, out: Any = None) -> Any:
-    """x - y. `out`: see add."""
+def sub(x: Any, y: Any, out: Any = None, *, alpha: float = 1) -> Any:
+    """x - alpha y. `out`: see add."""
     if out is not None:
-        return _into("sub", x, y, out)
+        return _into("sub", x, y if alpha == 1 else mul(y, alpha), out)
+    if alpha != 1:
+        return sub(x, mul(y, alpha))
     if type(x) is _ndarray and type(y) is _ndarray:
         return _kernels.sub_forward(x, y)
     return Sub()(x, y)
@@ -133,13 +137,27 @@ class Div(Function):
         return (unbroadcast(gx, x) if need_x else None), g_y
 
 
-def div(x: Any, y: Any, out: Any = None) -> Any:
-    """x / y. `out`: see add."""
+def div(x: Any, y: Any, out: Any = None, *, rounding_mode: str | None = None) -> Any:
+    """x / y. `out`: see add. rounding_mode "floor" or "trunc" rounds the quotient so; whole numbers stay whole then."""
+    if rounding_mode is not None:
+        return _rounded(x, y, rounding_mode)
     if out is not None:
         return _into("div", x, y, out)
     if type(x) is _ndarray and type(y) is _ndarray:
         return _kernels.div_forward(x, y)
     return Div()(x, y)
+
+
+def _rounded(x: Any, y: Any, rounding_mode: str) -> Any:
+    from .elementwise import trunc
+    from .remainder import floor_divide, fmod
+
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    kinds = {getattr(getattr(v, "dtype", None), "kind", "f" if isinstance(v, float) else "i") for v in (x, y)}
+    return trunc(div(x, y)) if "f" in kinds else floor_divide(sub(x, fmod(x, y)), y)
 
 
 def _into(op: str, x: Any, y: Any, out: Any) -> Any:

@@ -294,13 +294,11 @@ def _normal(item: Any) -> Any:
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
         return int(item)
     array = np.asarray(item.numpy() if isinstance(item, Tensor) else item)
-    if array.dtype.kind == "b" and array.ndim:
+    if array.dtype.kind == "b":
         return array
     if array.dtype.kind in "iu" or array.size == 0:
         return array.astype(np.int64, copy=False)
-    raise IndexError(
-        f"getitem: an index must be integers, slices or a mask of at least one dim, got {array.dtype}"
-    )
+    raise IndexError(f"getitem: an index must be integers, slices or a mask, got {array.dtype}")
 
 
 def _expand_ellipsis(index: Any, ndim: int) -> Any:
@@ -349,6 +347,13 @@ def _advanced(x: Any, index: Any) -> Any:
                 raise IndexError(
                     f"getitem: a mask of shape {item.shape} stands at dim {axis} of x.shape={tuple(x.shape)}"
                 )
+            if (
+                not item.ndim
+            ):  # True and False stand at a dim of their own, of length 1, which they keep or empty
+                arrays.append(np.zeros(int(item), np.int64))
+                dims.append(len(basic))
+                basic.append(None)
+                continue
             arrays += item.nonzero()
             dims += range(len(basic), len(basic) + item.ndim)
             basic += [slice(None)] * item.ndim

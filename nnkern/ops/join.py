@@ -8,6 +8,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from ..function import Function
 from .index import getitem, zeros_view
 from .shape import axis_of, broadcast_to, clone, reshape, unsqueeze
@@ -17,12 +19,25 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _joined(kernel: Any, xs: Any, dim: int) -> Any:
+    """xs side by side; of mixed dtypes in that of the floats among them, or in the widest."""
+    try:
+        return kernel(xs, dim)
+    except TypeError:
+        dtypes = {x.dtype for x in xs if isinstance(x, np.ndarray)}
+        floats = [t for t in dtypes if t.kind == "f"]
+        if len(dtypes) < 2 or len(floats) > 1 or any(t.kind not in "fiub" for t in dtypes):
+            raise
+        to = floats[0] if floats else np.result_type(*dtypes)
+    return kernel([x.astype(to, copy=False) for x in xs], dim)
+
+
 class Cat(Function):
     def __init__(self, dim: int) -> None:
         self.dim = dim
 
     def forward(self, *xs: Any) -> Any:
-        y = self.kernels.cat_forward(xs, self.dim)
+        y = _joined(self.kernels.cat_forward, xs, self.dim)
         self.dim %= y.ndim
         self.lengths = [x.shape[self.dim] for x in xs]
         return y
@@ -32,7 +47,11 @@ class Cat(Function):
 
 
 def cat(tensors: Any, dim: int = 0) -> Any:
-    """Join arrays of equal shape (except along dim) and equal dtype along dim."""
+    """Join arrays of equal shape (except along dim) along dim.
+
+    Whole numbers beside floats become floats of their dtype, among themselves the widest of theirs; float32 beside
+    float64 is a TypeError.
+    """
     return Cat(dim)(*tensors)
 
 
@@ -49,14 +68,14 @@ class Stack(Function):
         if odd is not None:
             shapes = f"tensors[0].shape={xs[0].shape}, tensors[{odd}].shape={xs[odd].shape}"
             raise ValueError(f"stack: tensors[{odd}] must have the shape of tensors[0] ({shapes})")
-        return self.kernels.cat_forward([x[place] for x in xs], dim)
+        return _joined(self.kernels.cat_forward, [x[place] for x in xs], dim)
 
     def backward(self, gy: Any) -> Any:
         return unbind(gy, self.dim)
 
 
 def stack(tensors: Any, dim: int = 0) -> Any:
-    """Join arrays of equal shape and dtype along a new dim."""
+    """Join arrays of equal shape along a new dim; dtypes: see cat."""
     return Stack(dim)(*tensors)
 
 

@@ -16,7 +16,7 @@ from ..device import to_ndarray
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .compare import where
+from .compare import maximum, minimum, where
 from .elementwise import astype, exp, log
 from .index import scatter
 from .join import stack, unbind
@@ -75,6 +75,13 @@ def _plain(x: Any) -> np.ndarray:
     return x.data if isinstance(x, Tensor) else x
 
 
+def _in_dtype(reduction: Any, x: Any, dtype: Any, *options: Any) -> Any:
+    """The reduction of x in another dtype, with a result of that dtype."""
+    dim, keepdim, axis, keepdims = options
+    y = reduction(astype(x, dtype), dim, keepdim, axis=axis, keepdims=keepdims)
+    return astype(y, dtype)
+
+
 class Sum(Reduce):
     def forward(self, x: Any) -> Any:
         self.saved = x.shape
@@ -84,14 +91,25 @@ class Sum(Reduce):
         return self.spread(gy, self.saved)
 
 
-def sum(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The sum of x over dim; 0 where there is nothing to add. Integers and booleans are summed as int64.
+def sum(
+    x: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
+    """The sum of x over dim; 0 where there is nothing to add. Integers and booleans are summed as int64. With dtype
+    x is converted to it before, and the result has it.
 
     Pairwise in fixed blocks: the same bits for any number of threads, errors that grow with the logarithm of the length.
 
     >>> nnkern.sum(np.ones((2, 3)), dim=1)
     array([3., 3.])
     """
+    if dtype is not None:
+        return _in_dtype(sum, x, dtype, dim, keepdim, axis, keepdims)
     if type(x) is _ndarray:
         return _kernels.sum_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Sum(dim, keepdim, axis, keepdims)(x)
@@ -117,8 +135,21 @@ class Mean(Reduce):
         return self.spread(mul(gy, 1 / n) if n else gy, self.saved)
 
 
-def mean(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The mean of x over dim; NaN where there is nothing. x must be float32 or float64 (TypeError), as in PyTorch."""
+def mean(
+    x: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
+    """The mean of x over dim; NaN where there is nothing.
+
+    x must be float32 or float64 (TypeError), as in PyTorch, unless dtype is one of them: x is converted to it before.
+    """
+    if dtype is not None:
+        return _in_dtype(mean, x, dtype, dim, keepdim, axis, keepdims)
     if type(x) is _ndarray:
         return _kernels.mean_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Mean(dim, keepdim, axis, keepdims)(x)
@@ -164,8 +195,18 @@ class Prod(Reduce):
         return np.moveaxis(y.reshape(rows.shape), last, dims)
 
 
-def prod(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The product of x over dim; 1 where there is nothing. Integers and booleans are multiplied as int64."""
+def prod(
+    x: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
+    """The product of x over dim; 1 where there is nothing. Integers and booleans are multiplied as int64. dtype: see sum."""
+    if dtype is not None:
+        return _in_dtype(prod, x, dtype, dim, keepdim, axis, keepdims)
     if type(x) is _ndarray:
         return _kernels.prod_forward(x, _dims(dim, axis), keepdim or keepdims)
     return Prod(dim, keepdim, axis, keepdims)(x)
@@ -234,11 +275,14 @@ class Min(Max):
 def max(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The maximum of x; along one dim (values, indices), where the indices are int64 and the first of equals is taken.
 
-    Along a dim the gradient goes to the element of that index; without dim it is shared among equals, as in amax.
+    Along a dim the gradient goes to the element of that index; without dim it is shared among equals, as in amax. An
+    array in place of dim makes it maximum(x, dim).
 
     >>> nnkern.max(np.array([[1.0, 3.0], [2.0, 0.0]]), 1).indices
     array([1, 0])
     """
+    if not isinstance(dim, int) and hasattr(dim, "dtype") and dim.ndim:
+        return maximum(x, dim)
     if dim is None and axis is None:
         return AMax(None, keepdim, None, keepdims)(x)
     return ValuesIndices(*Max(dim, keepdim, axis, keepdims)(x))
@@ -246,6 +290,8 @@ def max(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, kee
 
 def min(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The minimum of x; along one dim (values, indices); see max."""
+    if not isinstance(dim, int) and hasattr(dim, "dtype") and dim.ndim:
+        return minimum(x, dim)
     if dim is None and axis is None:
         return AMin(None, keepdim, None, keepdims)(x)
     return ValuesIndices(*Min(dim, keepdim, axis, keepdims)(x))
@@ -331,14 +377,16 @@ def var(
     correction: float = 1,
     keepdim: bool = False,
     *,
+    unbiased: bool | None = None,
     axis: Any = None,
     keepdims: bool = False,
 ) -> Any:
     """The variance of x over dim: sum((x - mean)^2) / (n - correction).
 
-    correction=1 is PyTorch's default, 0 is NumPy's. Two passes, so that a large mean costs no digits. NaN if there are
+    correction=1 is PyTorch's default, 0 is NumPy's; unbiased=True or False is another name of them. Two passes, so that a large mean costs no digits. NaN if there are
     no more elements than `correction`.
     """
+    correction = correction if unbiased is None else unbiased
     return VarMean(dim, correction, keepdim, axis, keepdims)(x)[0]
 
 
@@ -348,10 +396,12 @@ def var_mean(
     correction: float = 1,
     keepdim: bool = False,
     *,
+    unbiased: bool | None = None,
     axis: Any = None,
     keepdims: bool = False,
 ) -> Any:
     """(variance, mean) of x over dim, for the price of the variance; see var."""
+    correction = correction if unbiased is None else unbiased
     return VarMean(dim, correction, keepdim, axis, keepdims)(x)
 
 
@@ -373,11 +423,12 @@ def std(
     correction: float = 1,
     keepdim: bool = False,
     *,
+    unbiased: bool | None = None,
     axis: Any = None,
     keepdims: bool = False,
 ) -> Any:
     """The square root of var."""
-    return Root()(var(x, dim, correction, keepdim, axis=axis, keepdims=keepdims))
+    return Root()(var(x, dim, correction, keepdim, unbiased=unbiased, axis=axis, keepdims=keepdims))
 
 
 def logsumexp(

@@ -27,6 +27,7 @@ from .pad import *
 from .pool import *
 from .recurrent import *
 from .reduce import *
+from .remainder import *
 from .scan import *
 from .shape import *
 from .softmax import *
