@@ -162,16 +162,14 @@ inline PyObject* memory_handler() {
   return capsule;
 }
 
-inline py::handle to_ndarray(const Array& a) {
+inline py::handle to_ndarray(Array& a) {
   if (a.owner) return py::handle(static_cast<PyObject*>(a.owner)).inc_ref();
   PyObject* r = PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(kTypeNum[int(a.dtype)]), a.ndim,
                                      reinterpret_cast<const npy_intp*>(a.shape),
                                      reinterpret_cast<const npy_intp*>(a.strides), a.data,
                                      NPY_ARRAY_WRITEABLE | NPY_ARRAY_ALIGNED, nullptr);
-  if (!r) {
-    release(a.data);
-    throw py::error_already_set();
-  }
+  if (!r) throw py::error_already_set();
+  a.owned = false;
   auto* fields = reinterpret_cast<PyArrayObject_fields*>(r);
   PyObject* handler = memory_handler();
   Py_INCREF(handler);
@@ -370,7 +368,7 @@ template <> struct type_caster<nn::Ints> {
 
 template <> struct type_caster<nn::Array> {
   static constexpr auto name = const_name("numpy.ndarray");
-  static handle cast(const nn::Array& a, return_value_policy, handle) { return nn::bind::to_ndarray(a); }
+  static handle cast(nn::Array&& a, return_value_policy, handle) { return nn::bind::to_ndarray(a); }
 };
 
 }  // namespace pybind11::detail

@@ -41,6 +41,19 @@ Dtype common_dtype(const char* op, std::initializer_list<Named> args) {
   return first ? first->view.dtype : Dtype::f32;
 }
 
+Array& Array::operator=(Array&& a) noexcept {
+  if (this == &a) return *this;
+  if (owned) release(data);
+  data = std::exchange(a.data, nullptr), owned = std::exchange(a.owned, false);
+  dtype = a.dtype, ndim = a.ndim, owner = a.owner;
+  for (int i = 0; i < ndim; ++i) shape[i] = a.shape[i], strides[i] = a.strides[i];
+  return *this;
+}
+
+Array::~Array() {
+  if (owned) release(data);
+}
+
 Array output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const OptView* out) {
   Array y;
   y.dtype = dtype;
@@ -71,6 +84,7 @@ Array output(const char* op, Dtype dtype, int ndim, const int64_t* shape, const 
   }
   try {
     y.data = allocate(size_t(y.size() * itemsize(dtype)));
+    y.owned = true;
   } catch (const std::bad_alloc&) {
     throw memory_error(std::string(op) + ": no memory for a result of shape " + text(y.view()) + ", " +
                        std::to_string(bytes) + " bytes");

@@ -8,6 +8,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace nn {
 
@@ -121,14 +122,20 @@ struct Ints {
 };
 
 // What a kernel returns: dense (C-contiguous or channels-last), or an `out` that the caller gave (then owner
-// is set). `data` is a block of memory.h and passes into the ndarray, which frees it.
+// is set). A block of memory.h is its own until it passes into the ndarray, so that an error frees it.
 struct Array {
   void* data = nullptr;
+  bool owned = false;
   Dtype dtype = Dtype::f32;
   int ndim = 0;
   int64_t shape[kMaxDims];
   int64_t strides[kMaxDims];
   void* owner = nullptr;
+
+  Array() = default;
+  Array(Array&& a) noexcept { *this = std::move(a); }
+  Array& operator=(Array&& a) noexcept;
+  ~Array();
 
   template <class T> T* as() const { return static_cast<T*>(data); }
   int64_t size() const {

@@ -187,6 +187,35 @@ def test_automatic_choice_is_one_that_serves():
     assert _cpu.conv_algorithm(x, w[..., :1, :1], (1, 1), (0,) * 4, (1, 1), 1, 0, 0, 0) == ALGORITHMS["gemm"]
 
 
+def test_planes_beyond_32_bits_are_left_to_gemm():
+    """Nothing is computed here: the arrays have no memory of their own."""
+
+    def chosen(channels, groups, length, wanted=None):
+        x = np.broadcast_to(np.float32(1), (1, channels, length))
+        w = np.broadcast_to(np.float32(1), (1 if groups == 1 else channels, channels // groups, 9))
+        return _cpu.conv_algorithm(x, w, (4,), (0, 0), (1,), groups, 0, ALGORITHMS[wanted], 0)
+
+    assert chosen(64, 1, 1 << 20) == chosen(64, 1, 1 << 24) == ALGORITHMS["direct"]
+    assert chosen(64, 1, 1 << 26) == ALGORITHMS["gemm"]
+    assert chosen(2, 2, 1 << 28) == ALGORITHMS["depthwise"] and chosen(2, 2, 1 << 31) == ALGORITHMS["gemm"]
+    with pytest.raises(ValueError, match="algorithm 'direct' can't serve"):
+        chosen(64, 1, 1 << 26, "direct")
+
+
+@pytest.mark.parametrize("algorithm", ["gemm", "direct"])
+def test_a_stride_beyond_the_image_costs_nothing(algorithm):
+    """Of a single result the stride doesn't matter: gradients made lists of its residues, 23 s for 10,000."""
+    x, w, gy = randn(2, 3, 5, 6), randn(4, 3, 3, 2), randn(2, 4, 1, 1)
+    options = {"padding": 1, "algorithm": algorithm}
+    huge, known = {"stride": 2**31 - 1, **options}, {"stride": 8, **options}
+    np.testing.assert_array_equal(nnkern.conv2d(x, w, **huge), nnkern.conv2d(x, w, **known))
+    for f, args in (
+        (nnkern.conv2d_input_grad, (x.shape, w, gy)),
+        (nnkern.conv2d_weight_grad, (x, w.shape, gy)),
+    ):
+        np.testing.assert_array_equal(f(*args, **huge), f(*args, **known))
+
+
 def test_explain_names_what_runs():
     x, w = randn(2, 8, 9, 9), randn(6, 4, 3, 3)
     said = nnkern.explain(nnkern.conv2d, x, w, None, 2, 1, groups=2, algorithm="gemm")

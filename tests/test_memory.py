@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from support import randn, rng
 
 import nnkern
@@ -114,10 +115,36 @@ print(len(keep))
 
 
 def test_sizes_that_overflow_are_refused():
-    import pytest
-
     huge = np.broadcast_to(np.float32(1), (1 << 40, 1 << 20))
     with pytest.raises((ValueError, MemoryError)):
         nnkern.exp(huge)
     with pytest.raises((ValueError, MemoryError)):
         nnkern.add(np.broadcast_to(np.float32(1), (1 << 31, 1)), np.broadcast_to(np.float32(1), (1, 1 << 31)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, index: nnkern.nll_loss(x, index, reduction="none"),
+        lambda x, index: nnkern.cross_entropy(x, index, reduction="none"),
+        lambda x, index: nnkern.binary_cross_entropy(x, x, reduction="none"),
+        lambda x, index: nnkern.gather(x, 1, index[:, None]),
+        lambda x, index: nnkern.index_select(x, 1, index[:, 0, 0]),
+        lambda x, index: nnkern.max_unpool2d(x, np.broadcast_to(index[:, None], x.shape), 2),
+    ],
+)
+def test_a_call_that_fails_keeps_no_memory(call):
+    """The error is found by threads that fill the result already."""
+    x, index = randn(2, 3, 100, 100) + np.float32(5), np.full((2, 100, 100), 10**6)
+
+    def fail():
+        with pytest.raises((IndexError, ValueError)):
+            call(x, index)
+
+    fail()
+    gc.collect()
+    before = _cpu.memory_stats()["live_bytes"]
+    for _ in range(3):
+        fail()
+    gc.collect()
+    assert _cpu.memory_stats()["live_bytes"] == before

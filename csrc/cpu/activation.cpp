@@ -132,7 +132,7 @@ Array2 prelu_backward(const View& gy, const View& x, const View& w) {
             kernels<T>().prelu_grad_row(g + whole, v + whole, *weight, gx.as<T>() + whole, size - whole);
     }
   });
-  return {gx, gw};
+  return {std::move(gx), std::move(gw)};
 }
 
 #define NN_BODY0(A, name)                                            \

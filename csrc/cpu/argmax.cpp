@@ -112,7 +112,7 @@ Array2 arg_extreme(const char* name, const View& x, const Ints& axes, bool keepd
   const Reduction r = reduction(name, x, axes, keepdims);
   if (r.count == 0 && r.results > 0) fail(name, "no elements to choose from", {{"x", x}});
   Array value = output(name, x.dtype, r.ndim, r.shape), index = output(name, Dtype::i64, r.ndim, r.shape);
-  if (r.results == 0) return {value, index};
+  if (r.results == 0) return {std::move(value), std::move(index)};
   dispatch_all(x.dtype, [&](auto t) {
     using T = decltype(t);
     if constexpr (std::is_floating_point_v<T>) {
@@ -128,7 +128,7 @@ Array2 arg_extreme(const char* name, const View& x, const Ints& axes, bool keepd
       }
     }
   });
-  return {value, index};
+  return {std::move(value), std::move(index)};
 }
 
 }  // namespace

@@ -286,7 +286,7 @@ Array2 attention_forward(const View& q, const View& k, const View& v, const OptV
     else
       all_panels(f);
   });
-  return {y, statistics};
+  return {std::move(y), std::move(statistics)};
 }
 
 }  // namespace nn::cpu

@@ -208,7 +208,7 @@ Array3 attention_backward(const View& gy, const View& q, const View& k, const Vi
       for (int64_t u = begin; u < end; ++u) head.run(u / p.kv_heads, u % p.kv_heads);
     });
   });
-  return {gq, gk, gv};
+  return {std::move(gq), std::move(gk), std::move(gv)};
 }
 
 }  // namespace nn::cpu

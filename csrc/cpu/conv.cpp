@@ -86,6 +86,8 @@ ConvShape conv_shape(const char* op, int ndim, const int64_t* x_shape, const int
                std::to_string(padded),
            {{"x", x}, {"w", w}});
     a.out = (padded - reach) / a.stride + 1;
+    // A single result has no next one; gradients make lists of as many residues as the stride has.
+    if (a.out == 1) a.stride = std::min(a.stride, padded);
     if (a.out > kLongest) fail(op, "the result is too large", {{"x", x}});
   }
   return s;
@@ -270,7 +272,6 @@ template <class T> void input_grad(ConvAlgorithm a, const ConvShape& s, const Vi
       for (int64_t i = 0; i < area; ++i)
         p[n * to.n + c * to.c + (channels_last(to, s.c) ? i * s.c : i)] = b ? b[c] : T(0);
   fold_padding<T>(s, field<const T>(padded.view()), to);
-  release(padded.data);
 }
 
 }  // namespace

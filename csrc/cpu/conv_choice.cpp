@@ -8,6 +8,17 @@
 namespace nn::cpu {
 namespace {
 
+// Offsets within planes have 32 bits. A strip is one row of results at least, of either side's image.
+bool planes_fit(const ConvShape& s) {
+  double size = double(std::max(s.c, s.k) / s.groups);
+  for (int i = 0; i < 3; ++i) {
+    const ConvAxis& a = s.axis[i];
+    const int64_t reach = a.dilation * (a.kernel - 1) + a.stride, whole = a.in + a.low + a.high + a.stride;
+    size *= double(i == 0 ? a.kernel : i == 1 ? std::min(reach, whole) : whole);
+  }
+  return size < 0x1p31;
+}
+
 // The direct algorithm makes whole tiles of an image's results: worth it if most of them are wanted. Its
 // weight gradient sums over the pixels of a row, filter by filter, and writes all weights once per strip.
 bool direct_pays(const ConvShape& s, Dtype dt, int direction) {
@@ -96,7 +107,7 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
   const auto serves = [&](ConvAlgorithm w) { return dt == Dtype::f32 && winograd_serves(s, w); };
   switch (a) {
     case ConvAlgorithm::automatic: {
-      if (depthwise) return ConvAlgorithm::depthwise;
+      if (depthwise && planes_fit(s)) return ConvAlgorithm::depthwise;
       ConvAlgorithm best = ConvAlgorithm::gemm;
       double cost = s.flops() + 200.0 * double(s.k * (s.c / s.groups) * s.taps());  // of the others
       for (const ConvAlgorithm w : {ConvAlgorithm::winograd, ConvAlgorithm::winograd2})
@@ -106,18 +117,21 @@ ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wante
       // 1x1 filters need no patches, so there is nothing to save but the scattered results of a strided
       // gradient.
       const bool strided = direction == 1 && s.axis[2].stride > 1;
-      if ((s.taps() > 1 || strided) && direct_pays(s, dt, direction)) return ConvAlgorithm::direct;
+      if ((s.taps() > 1 || strided) && direct_pays(s, dt, direction) && planes_fit(s))
+        return ConvAlgorithm::direct;
       return ConvAlgorithm::gemm;
     }
     case ConvAlgorithm::gemm:
-    case ConvAlgorithm::direct:
       return a;
+    case ConvAlgorithm::direct:
+      if (planes_fit(s)) return a;
+      break;
     case ConvAlgorithm::winograd:
     case ConvAlgorithm::winograd2:
       if (serves(a)) return a;
       break;
     case ConvAlgorithm::depthwise:
-      if (depthwise) return a;
+      if (depthwise && planes_fit(s)) return a;
       break;
   }
   constexpr const char* names[] = {"auto", "gemm", "winograd", "winograd2", "depthwise", "direct"};

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../memory.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
 
@@ -189,13 +188,9 @@ void copy(const View& from, const View& to) {
 
 Dense::Dense(const View& v) : data_(v.data) {
   if (v.contiguous()) return;
-  const Array a = output("copy", v.dtype, v.ndim, v.shape);
-  data_ = block_ = a.data;
-  copy(v, a.view());
-}
-
-Dense::~Dense() {
-  if (block_) release(block_);
+  copy_ = output("copy", v.dtype, v.ndim, v.shape);
+  data_ = copy_.data;
+  copy(v, copy_.view());
 }
 
 }  // namespace nn::cpu

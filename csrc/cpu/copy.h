@@ -20,13 +20,12 @@ void copy_rows(const uint8_t* x, int64_t x_step, const int64_t* at, uint8_t* y, 
 class Dense {
  public:
   explicit Dense(const View& v);
-  ~Dense();
   Dense(const Dense&) = delete;
   template <class T> const T* as() const { return static_cast<const T*>(data_); }
 
  private:
   const void* data_;
-  void* block_ = nullptr;
+  Array copy_;
 };
 
 }  // namespace nn::cpu

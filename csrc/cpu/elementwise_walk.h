@@ -268,7 +268,6 @@ template <class F> Array into(const char* op, Dtype dtype, int ndim, const int64
     default:
       copy(double());
   }
-  release(fresh.data);
   return y;
 }
 
@@ -346,9 +345,6 @@ class Promoted {
       });
     });
     view_ = copy_.view();
-  }
-  ~Promoted() {
-    if (copy_.data) release(copy_.data);
   }
   Promoted(const Promoted&) = delete;
   const View& view() const { return view_; }

@@ -194,7 +194,7 @@ Array2 embedding_bag_forward(const View& w, const View& index, const View& offse
                      bag(b, first.at[b], b + 1 < bags ? first.at[b + 1] : count);
                  });
   });
-  return {y, winner};
+  return {std::move(y), std::move(winner)};
 }
 
 }  // namespace nn::cpu

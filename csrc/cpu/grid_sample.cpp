@@ -240,13 +240,13 @@ template <class T> void image_grad(const Sampling& s, const T* gy, const T* grid
 template <class T> void image_grad_turned(const Sampling& s, const T* gy, const T* grid, const Array& gx) {
   Workspace<T> block(static_cast<size_t>(gx.size()));
   image_grad<T>(s, gy, grid, block);
-  Array turned = gx;
-  turned.data = block;
-  int64_t step = sizeof(T);
-  turned.strides[1] = step, step *= s.c;
+  int64_t step = sizeof(T), strides[5];
+  strides[1] = step, step *= s.c;
   for (int i = gx.ndim - 1; i != 1; i = i == 2 ? 0 : i == 0 ? 1 : i - 1)
-    turned.strides[i] = step, step *= gx.shape[i];
-  copy(turned.view(), gx.view());
+    strides[i] = step, step *= gx.shape[i];
+  View turned = gx.view();
+  turned.data = block, turned.strides = strides;
+  copy(turned, gx.view());
 }
 
 void result_shape(const View& x, const View& grid, int64_t* shape) {
@@ -300,7 +300,7 @@ Array2 grid_sample_backward(const View& gy, const View& x, const View& grid, int
     else
       grid_grad<T>(s, from, reinterpret_cast<const T*>(image.p), places.as<T>(), ggrid.as<T>());
   });
-  return {gx, ggrid};
+  return {std::move(gx), std::move(ggrid)};
 }
 
 }  // namespace nn::cpu

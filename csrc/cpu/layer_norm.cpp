@@ -103,7 +103,7 @@ Array3 layer_norm_forward(const View& x, const OptView& residual, const OptView&
       kernels<T>().layer_norm(p);
     });
   });
-  return {y, h, statistics};
+  return {std::move(y), std::move(h), std::move(statistics)};
 }
 
 Array3 layer_norm_backward(const View& gy, const View& x, const OptView& w, const View& statistics,
@@ -152,7 +152,7 @@ Array3 layer_norm_backward(const View& gy, const View& x, const OptView& w, cons
     add_parts(parts, gw.as<T>());
     if (!rms) add_parts(parts + size.n, gb.as<T>());
   });
-  return {gx, gw, gb};
+  return {std::move(gx), std::move(gw), std::move(gb)};
 }
 
 }  // namespace nn::cpu

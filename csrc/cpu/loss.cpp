@@ -261,7 +261,7 @@ Array2 cross_entropy_forward(const View& x, const View& target, const OptView& w
     for (int64_t r = 0; r < p.rows; ++r) sum += double(losses[r]);
     *loss.as<T>() = T(sum) / (reduction == kMean ? tables.divisor() : T(1));
   });
-  return {loss, statistics};
+  return {std::move(loss), std::move(statistics)};
 }
 
 Array cross_entropy_backward(const View& gy, const View& x, const View& target, const OptView& weight,

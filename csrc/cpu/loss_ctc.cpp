@@ -191,7 +191,7 @@ Array2 ctc_loss_forward(const View& log_probs, const View& targets, const View& 
       }
     });
   });
-  return {loss, alpha};
+  return {std::move(loss), std::move(alpha)};
 }
 
 Array ctc_loss_backward(const View& gy, const View& log_probs, const View& targets, const View& input_lengths,

@@ -158,7 +158,6 @@ template <class F> Array with_output(const char* op, Dtype dtype, int ndim, cons
   Array fresh = output(op, dtype, ndim, shape);
   f(fresh);
   copy_out(fresh, y);
-  release(fresh.data);
   return y;
 }
 

@@ -228,7 +228,7 @@ Array3 batch_norm_forward(const View& x, const OptView& w, const OptView& b, con
     const Running<T> running{PerChannel<T>(running_mean), PerChannel<T>(running_var), momentum};
     forward<T>(g, x, residual, y, w, b, running, training, eps, relu, mean.as<T>(), var.as<T>());
   });
-  return {y, mean, var};
+  return {std::move(y), std::move(mean), std::move(var)};
 }
 
 Array4 batch_norm_backward(const View& gy, const View& x, const OptView& w, const View& mean, const View& var,
@@ -257,7 +257,7 @@ Array4 batch_norm_backward(const View& gy, const View& x, const OptView& w, cons
     backward<T>(g, gy, x, y, gx, residual ? &gz : nullptr, w, mean, var, training, eps, gw.as<T>(),
                 gb.as<T>());
   });
-  return {gx, gw, gb, gz};
+  return {std::move(gx), std::move(gw), std::move(gb), std::move(gz)};
 }
 
 namespace {
@@ -288,7 +288,7 @@ Array3 group_norm_forward(const View& x, const OptView& w, const OptView& b, int
     const Running<T> running{PerChannel<T>(none), PerChannel<T>(none), 0};
     forward<T>(g, x, none, y, w, b, running, true, eps, false, mean.as<T>(), var.as<T>());
   });
-  return {y, mean, var};
+  return {std::move(y), std::move(mean), std::move(var)};
 }
 
 Array3 group_norm_backward(const View& gy, const View& x, const OptView& w, const View& mean, const View& var,
@@ -314,7 +314,7 @@ Array3 group_norm_backward(const View& gy, const View& x, const OptView& w, cons
     }
     backward<T>(g, gy, x, OptView(), gx, nullptr, w, mean, var, true, eps, gw.as<T>(), gb.as<T>());
   });
-  return {gx, gw, gb};
+  return {std::move(gx), std::move(gw), std::move(gb)};
 }
 
 }  // namespace nn::cpu

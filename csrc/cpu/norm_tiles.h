@@ -73,14 +73,10 @@ template <class T> class Laid {
     if (lies(v, columns)) {
       set(v);
     } else {
-      const Array a = output_like("norm", v, columns);
-      block_ = a.data;
-      copy(v, a.view());
-      set(a.view());
+      copy_ = output_like("norm", v, columns);
+      copy(v, copy_.view());
+      set(copy_.view());
     }
-  }
-  ~Laid() {
-    if (block_) release(block_);
   }
   Laid(const Laid&) = delete;
 
@@ -93,7 +89,7 @@ template <class T> class Laid {
   }
 
  private:
-  void* block_ = nullptr;
+  Array copy_;
   void set(const View& v) {
     p = static_cast<T*>(v.data);
     merged_step(v, l);

@@ -1,6 +1,7 @@
 // Optimiser steps, in place, one call for all parameters: small networks would spend their time in calls
 // otherwise. Formulas and their order are torch.optim's. Bound by bytes.
 #include <cmath>
+#include <optional>
 
 #include "../memory.h"
 #include "../ops.h"
@@ -63,12 +64,12 @@ struct Compact : View {
 // f(pointers of all roles, begin, end) on contiguous elements of parameter i; others are packed and put back.
 template <class T, class F> void each_part(const Role* roles, int count, int i, F&& f) {
   T* at[kMaxRoles] = {};
-  void* packed[kMaxRoles] = {};
+  std::optional<Workspace<T>> packed[kMaxRoles];
   for (int r = 0; r < count; ++r) {
     const View& a = roles[r].arrays[i];
     at[r] = a.as<T>();
     if (a.contiguous()) continue;
-    packed[r] = at[r] = static_cast<T*>(allocate(size_t(a.bytes())));
+    at[r] = packed[r].emplace(size_t(a.size()));
     copy(a, Compact(at[r], a));
   }
   parallel_for(roles[0].arrays[i].size(), kGrain,
@@ -77,7 +78,6 @@ template <class T, class F> void each_part(const Role* roles, int count, int i, 
     if (!packed[r]) continue;
     const View& a = roles[r].arrays[i];
     if (roles[r].written) copy(Compact(at[r], a), a);
-    release(packed[r]);
   }
 }
 

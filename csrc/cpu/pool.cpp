@@ -266,7 +266,7 @@ Array2 max_pool_forward(const View& x, const Ints& kernel_size, const Ints& stri
                     flat_places(s, last, row, p.rows, p.y_winner, wide, at.as<int64_t>() + row * width);
                   });
   });
-  return {y, at};
+  return {std::move(y), std::move(at)};
 }
 
 Array max_pool_backward(const View& gy, const View& index, const Ints& input_size, const Ints& kernel_size,

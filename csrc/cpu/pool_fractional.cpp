@@ -100,10 +100,9 @@ template <class T> struct Plane : FractionalPlane<T> {
 };
 
 // The same in channels-last order.
-Array channels_last(Array a) {
+Array channels_last(const Array& a) {
   Array y = pool_output(kOp, a.dtype, a.ndim, a.shape, true);
   copy(a.view(), y.view());
-  release(a.data);
   return y;
 }
 
@@ -141,8 +140,8 @@ Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const
                    }
                  });
   });
-  if (!is_channels_last(x)) return {y, at};
-  return {channels_last(y), index ? channels_last(at) : at};
+  if (!is_channels_last(x)) return {std::move(y), std::move(at)};
+  return {channels_last(y), index ? channels_last(at) : std::move(at)};
 }
 
 }  // namespace nn::cpu

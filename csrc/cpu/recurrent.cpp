@@ -335,7 +335,7 @@ Array5 recurrent_forward(const View& x, const OptView& h0, const OptView& c0, co
     }
     if (s.rows() > 0) forward(f);
   });
-  return {out, h_last, c_last, all_cells, gates};
+  return {std::move(out), std::move(h_last), std::move(c_last), std::move(all_cells), std::move(gates)};
 }
 
 }  // namespace nn::cpu

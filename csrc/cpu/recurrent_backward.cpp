@@ -357,7 +357,8 @@ Array9 recurrent_backward(const OptView& gy, const OptView& gh, const OptView& g
     }
     backward(f, to);
   });
-  return {out_x, out_h, out_c, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr, gp};
+  return {std::move(out_x), std::move(out_h), std::move(out_c), std::move(gw_ih), std::move(gw_hh),
+          std::move(gb_ih), std::move(gb_hh), std::move(gw_hr), std::move(gp)};
 }
 
 }  // namespace nn::cpu

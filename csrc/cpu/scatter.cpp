@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "../memory.h"
 #include "../parallel.h"
 #include "index.h"
 
@@ -135,23 +134,18 @@ Array gather_forward(const View& x, const View& index, int64_t axis) {
   check_elementwise_index("gather", x, index, nullptr, axis);
   Array y = output("gather", x.dtype, index.ndim, index.shape);
   const View target = y.view();
-  try {
-    const int64_t grain =
-        std::max<int64_t>(1, kGrainBytes / 8 / std::max<int64_t>(1, index.shape[index.ndim - 1]));
-    parallel_for(index.size() ? lines_of(index) : 0, grain, [&](int64_t begin, int64_t end) {
-      dispatch_index(x.dtype, index.dtype, [&](auto t, auto i) {
-        using T = decltype(t);
-        each_line(index, x, target, axis, begin, end, [&](const Line& line) {
-          T* to = reinterpret_cast<T*>(target.as<char>() + line.other);
-          along_line<T, decltype(i)>("gather", index, line, x.as<char>() + line.x, x, axis,
-                                     [&](int64_t k, const T* from) { to[k] = *from; });
-        });
+  const int64_t grain =
+      std::max<int64_t>(1, kGrainBytes / 8 / std::max<int64_t>(1, index.shape[index.ndim - 1]));
+  parallel_for(index.size() ? lines_of(index) : 0, grain, [&](int64_t begin, int64_t end) {
+    dispatch_index(x.dtype, index.dtype, [&](auto t, auto i) {
+      using T = decltype(t);
+      each_line(index, x, target, axis, begin, end, [&](const Line& line) {
+        T* to = reinterpret_cast<T*>(target.as<char>() + line.other);
+        along_line<T, decltype(i)>("gather", index, line, x.as<char>() + line.x, x, axis,
+                                   [&](int64_t k, const T* from) { to[k] = *from; });
       });
     });
-  } catch (...) {
-    release(y.data);
-    throw;
-  }
+  });
   return y;
 }
 
@@ -181,7 +175,7 @@ Array scatter_reduce_forward(const View& x, const View& index, const View& sourc
       *to = *from;
   };
   if (include_self) return scatter(op, x, index, source, axis, OptView(), fold);
-  const Array y = scatter(op, x, index, source, axis, OptView(), [=](auto* to, const auto*) {
+  Array y = scatter(op, x, index, source, axis, OptView(), [=](auto* to, const auto*) {
     using L = std::numeric_limits<std::remove_reference_t<decltype(*to)>>;
     if (reduce == 0)
       *to = 1;

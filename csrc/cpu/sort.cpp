@@ -220,7 +220,7 @@ Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool des
          {{"x", x}});
   if (n > std::numeric_limits<uint32_t>::max()) fail(op, "a row has more than 2^32 elements", {{"x", x}});
   Array y = output(op, x.dtype, x.ndim, shape), places = output(op, Dtype::i64, x.ndim, shape);
-  if (y.size() == 0) return {y, places};
+  if (y.size() == 0) return {std::move(y), std::move(places)};
   const Dense dense(x);
   dispatch_all(x.dtype, [&](auto t) {
     using T = decltype(t);
@@ -240,7 +240,7 @@ Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool des
       }
     });
   });
-  return {y, places};
+  return {std::move(y), std::move(places)};
 }
 
 }  // namespace

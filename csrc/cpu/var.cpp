@@ -106,7 +106,7 @@ Array2 var_mean_forward(const View& x, const Ints& axes, double correction, bool
   const Dtype dt = common_dtype("var", {{"x", x}});
   const Reduction r = reduction("var", x, axes, keepdims);
   Array mean = output("var", dt, r.ndim, r.shape), var = output("var", dt, r.ndim, r.shape);
-  if (r.results == 0) return {var, mean};
+  if (r.results == 0) return {std::move(var), std::move(mean)};
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
     const double divisor = std::max(0.0, double(r.count) - correction);
@@ -127,7 +127,7 @@ Array2 var_mean_forward(const View& x, const Ints& axes, double correction, bool
     rows.run = r.count;
     Leaves<T>(rows, packed.template as<T>()).fold(put);
   });
-  return {var, mean};
+  return {std::move(var), std::move(mean)};
 }
 
 }  // namespace nn::cpu
