@@ -56,10 +56,9 @@ def compile_units(compiler, python_includes):
         for isa, flags in reversed(ISA_FLAGS.items())  # the longest first
         for dtype in ("f32", "f64")
     ]
-    units += [(p, [*common, *BASELINE]) for p in plain]
     # Only the binding sees Python's headers: an isolated build's throw-away paths must not make kernels recompile.
     units.append((Path("csrc/cpu/module.cpp"), [*common, *BASELINE, *(f"-I{p}" for p in python_includes)]))
-    return units
+    return units + [(p, [*common, *BASELINE]) for p in plain]
 
 
 def is_stale(obj, depfile, command):
