@@ -217,11 +217,23 @@ class CallScope {
   FlushDenormals flush_;
 };
 
+[[noreturn]] inline void no_memory(const char* op) {
+  throw memory_error(std::string(op) + ": no memory for what it needs beside its result");
+}
+
 template <class R, class... A, class... Names> auto guarded(const char* op, R (*f)(A...), Names... names) {
   return [=](typename as_bound<A>::type... a) -> R {
     (demand(op, names, a), ...);
     CallScope scope((bytes_of(a) + ... + 0));
-    return f(unbound(a)...);
+    try {
+      return f(unbound(a)...);
+    } catch (const memory_error&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      no_memory(op);
+    } catch (const std::length_error&) {  // a list that no memory could hold
+      no_memory(op);
+    }
   };
 }
 

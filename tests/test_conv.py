@@ -304,6 +304,8 @@ def test_errors():
             nnkern.conv2d(x, w[:, :3], **bad)
     with pytest.raises(ValueError, match="conv_transpose2d: input has 3 channels but weight takes 16"):
         nnkern.conv_transpose2d(x, w)
+    with pytest.raises(ValueError, match="conv_transpose2d: stride must be positive"):
+        nnkern.conv_transpose2d(x, randn(3, 4, 3, 3), stride=(1, 0))
     with pytest.raises(ValueError, match="output_padding"):
         nnkern.conv_transpose2d(x, randn(3, 4, 3, 3), output_padding=1)
     with pytest.raises(ValueError, match=r"output_size \(30, 30\) must lie between"):

@@ -148,3 +148,9 @@ def test_a_call_that_fails_keeps_no_memory(call):
         fail()
     gc.collect()
     assert _cpu.memory_stats()["live_bytes"] == before
+
+
+@pytest.mark.parametrize("length", [2**45, 2**61])
+def test_a_list_that_no_memory_holds_names_the_op(length):
+    with pytest.raises(MemoryError, match="pad: no memory"):
+        nnkern.pad(randn(3), (length, 0))

@@ -84,6 +84,8 @@ def transposed_options(
         )
     kernel = tuple(w.shape[2:])
     stride, dilation = numbers(op, "stride", stride, n), numbers(op, "dilation", dilation, n)
+    if min(stride) < 1:
+        raise ValueError(f"{op}: stride must be positive, got {stride}")
     extra = numbers(op, "output_padding", output_padding, n)
     pads, extra = _transposed_padding(op, padding, stride, dilation, kernel, extra)
     least = [
