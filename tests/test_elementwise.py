@@ -51,6 +51,33 @@ def test_results_beyond_the_caches(dtype):
             np.testing.assert_array_equal(out.reshape(-1), -expected, err_msg=isa)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loops_beyond_the_caches(dtype):
+    """The same for the other loops: of two arrays, of one and a number, with a row repeated, and of activations."""
+    n = (16 << 20) // np.dtype(dtype).itemsize
+    x, y = randn(3, n // 3 + 7).astype(dtype), randn(3, n // 3 + 7).astype(dtype)
+    room = np.full((x.size + 1,), 7, dtype)
+    out = room[1:].reshape(x.shape)
+    loops = {
+        "add": lambda x, y: _cpu.add_forward(x, y), "mul": lambda x, y: _cpu.mul_forward(x, 3.0),
+        "sub": lambda x, y: _cpu.sub_forward(2.0, y), "clamp": lambda x, y: _cpu.clamp_forward(x, -0.5, 0.25),
+        "mish": lambda x, y: _cpu.mish_forward(x), "relu_grad": lambda x, y: _cpu.relu_grad_forward(x, y),
+        "leaky_relu_backward": lambda x, y: _cpu.leaky_relu_backward(x, y, 0.1),
+        "row": lambda x, y: _cpu.maximum_forward(x, y[:1, : x.shape[1]]),
+    }  # fmt: skip
+    for isa in each_isa():
+        for name, f in loops.items():
+            parts = range(0, x.shape[1], 1 << 18)
+            row = y[:1] if name == "row" else y
+            expected = np.concatenate(
+                [f(x[:, i : i + (1 << 18)], row[:, i : i + (1 << 18)]) for i in parts], 1
+            )
+            np.testing.assert_array_equal(f(x, y), expected, err_msg=f"{isa} {name}")
+        _cpu.add_forward(x, y, out)
+        np.testing.assert_array_equal(out, x + y, err_msg=isa)
+        assert room[0] == 7
+
+
 @pytest.mark.parametrize("name", [n for n in UNARY if n not in STEPS])
 def test_gradients(name):
     x = argument(name, 4, 5).astype(np.float64)

@@ -31,11 +31,12 @@ Array forward(const char* op, Activation which, const View& x, const OptView& ou
     dispatch(x.dtype, [&](auto t) {
       using T = decltype(t);
       auto kernel = kernels<T>().activate;
-      run_loop(w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
-               [=](const T* from, int step, const T*, int, T* to, int64_t n) {
-                 kernel(int(which), from, to, step == 1 || n == 0 ? n : 1, T(p.a), T(p.b), T(p.c));
-                 if (step == 0) std::fill(to, to + n, *to);
-               });
+      const T *xs = x.as<const T>(), *none = nullptr;
+      const bool past = streams(w, xs, none, y.as<T>());
+      run_loop(w, xs, none, y.as<T>(), [=](const T* from, int step, const T*, int, T* to, int64_t n) {
+        kernel(int(which), from, to, step == 1 || n == 0 ? n : 1, T(p.a), T(p.b), T(p.c), past && step == 1);
+        if (step == 0) std::fill(to, to + n, *to);
+      });
     });
   });
 }
@@ -50,15 +51,16 @@ Array backward(const char* op, Activation which, const View& gy, const View& x, 
     dispatch(dt, [&](auto t) {
       using T = decltype(t);
       auto kernel = kernels<T>().activate_grad;
+      const bool past = streams(w, gy.as<const T>(), x.as<const T>(), gx.as<T>());
       run_loop(w, gy.as<const T>(), x.as<const T>(), gx.as<T>(),
                [=](const T* g, int g_step, const T* v, int step, T* to, int64_t n) {
-                 if (g_step && step) return kernel(int(which), g, v, to, n, T(p.a), T(p.b), T(p.c));
+                 if (g_step && step) return kernel(int(which), g, v, to, n, T(p.a), T(p.b), T(p.c), past);
                  T gs[kWalkBlock], xs[kWalkBlock];  // one of them is a single number
                  for (int64_t i = 0; i < n; i += kWalkBlock) {
                    const int64_t m = std::min<int64_t>(kWalkBlock, n - i);
                    gather(g + i * g_step, g_step, m, gs);
                    gather(v + i * step, step, m, xs);
-                   kernel(int(which), gs, xs, to + i, m, T(p.a), T(p.b), T(p.c));
+                   kernel(int(which), gs, xs, to + i, m, T(p.a), T(p.b), T(p.c), past);
                  }
                });
     });

@@ -212,12 +212,13 @@ Array clamp_forward(const View& x, const Operand& low_number, const Operand& hig
     const ElementWalk w = element_walk(y, &input, 1);
     dispatch(dt, [&](auto t) {
       using T = decltype(t);
-      run_loop(w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
-               [=](const T* a, int step, const T*, int, T* z, int64_t n) {
-                 if (step == 1) return kernels<T>().clamp(a, T(low), T(high), z, n);
-                 kernels<T>().clamp(a, T(low), T(high), z, n ? 1 : 0);
-                 std::fill(z, z + n, *z);
-               });
+      const T *from = x.as<const T>(), *none = nullptr;
+      const bool past = streams(w, from, none, y.as<T>());
+      run_loop(w, from, none, y.as<T>(), [=](const T* a, int step, const T*, int, T* z, int64_t n) {
+        if (step == 1) return kernels<T>().clamp(a, T(low), T(high), z, n, past);
+        kernels<T>().clamp(a, T(low), T(high), z, n ? 1 : 0, false);
+        std::fill(z, z + n, *z);
+      });
     });
   });
 }

@@ -163,7 +163,7 @@ template <class T> void finish(const ConvForward<T>& p) {
   parallel_for(p.s.n * p.s.k * p.s.outputs(), 32768, [&](int64_t begin, int64_t end) {
     if (p.residual) kernels<T>().add_to(p.residual + begin, y + begin, end - begin);
     if (p.activation == Activation::relu)
-      kernels<T>().unary(int(Unary::relu), y + begin, y + begin, end - begin);
+      kernels<T>().unary(int(Unary::relu), y + begin, y + begin, end - begin, false);
     activate(p.activation, y + begin, 0, 1, end - begin);
   });
 }

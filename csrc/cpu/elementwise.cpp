@@ -6,13 +6,6 @@
 namespace nn::cpu {
 namespace {
 
-// Functions that take less time than moving their results does.
-bool may_stream(Unary f, Dtype t) {
-  return t == Dtype::f32 && (f == Unary::exp || f == Unary::exp2 || f == Unary::log || f == Unary::log2 ||
-                             f == Unary::log10 || f == Unary::sigmoid || f == Unary::silu ||
-                             f == Unary::tanh || f == Unary::erf || f == Unary::gelu_tanh);
-}
-
 // What PyTorch makes of whole numbers: some functions keep them, some refuse bools, some refuse all, and the
 // others give float32.
 Dtype whole_result(const char* op, Unary which, const View& x) {
@@ -52,14 +45,13 @@ Array unary(const char* op, Unary which, const View& x, const OptView& out) {
       dispatch(x.dtype, [&](auto t) {
         using T = decltype(t);
         auto kernel = kernels<T>().unary;
-        run_loop(
-            w, x.as<const T>(), static_cast<const T*>(nullptr), y.as<T>(),
-            [=](const T* a, int step, const T*, int, T* z, int64_t n) {
-              if (step == 1) return kernel(int(which), a, z, n);
-              kernel(int(which), a, z, n ? 1 : 0);
-              std::fill(z, z + n, *z);
-            },
-            may_stream(which, x.dtype));
+        const T *from = x.as<const T>(), *none = nullptr;
+        const bool past = streams(w, from, none, y.as<T>());
+        run_loop(w, from, none, y.as<T>(), [=](const T* a, int step, const T*, int, T* z, int64_t n) {
+          if (step == 1) return kernel(int(which), a, z, n, past);
+          kernel(int(which), a, z, n ? 1 : 0, false);
+          std::fill(z, z + n, *z);
+        });
       });
       return;
     }
@@ -170,8 +162,9 @@ Array binary(const char* op, Binary which, const View& x, const View& y, const O
         T x0, y0;
         const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
         auto kernel = kernels<T>().binary;
+        const bool past = streams(w, xp, yp, z.as<T>());
         run_loop(w, xp, yp, z.as<T>(), [=](const T* a, int as, const T* b, int bs, T* c, int64_t n) {
-          kernel(int(which), a, as, b, bs, c, n);
+          kernel(int(which), a, as, b, bs, c, n, past);
         });
       });
       return;

@@ -156,37 +156,23 @@ void run_repeated(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) 
   });
 }
 
-// Whether to store past the caches: that spares fetching each line of z before it is written.
+// Whether the loop that run_loop calls may store past the caches: that spares fetching each line of z before
+// it is written.
 template <class X, class Y, class Z> bool streams(const ElementWalk& w, const X* x, const Y* y, const Z* z) {
   const void *to = z, *a = x, *b = y;
-  return std::is_floating_point_v<Z> && w.size() * int64_t(sizeof(Z)) >= kWalkStreamed &&
-         w.shape[w.ndim - 1] >= kWalkBlock && to != a && to != b;
-}
-// Block by block through a buffer in L1: computing and storing take turns.
-template <class X, class Y, class Z, class L>
-void run_streamed(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) {
-  const int64_t xs = w.inner_step(1), ys = w.operands > 2 ? w.inner_step(2) : 0;
-  if constexpr (std::is_floating_point_v<Z>)
-    w.run([&](const int64_t* at, int64_t n) {
-      alignas(64) Z block[kWalkBlock];
-      for (int64_t i = 0; i < n; i += kWalkBlock) {
-        const int64_t m = std::min<int64_t>(kWalkBlock, n - i);
-        loop(x + at[1] + i * xs, int(xs), y + at[2] + i * ys, int(ys), block, m);
-        kernels<Z>().copy_streamed(block, z + at[0] + i, m, i + m == n);
-      }
-    });
+  const auto direct = [&](int p) { return w.inner_step(p) == 0 || w.inner_step(p) == 1; };
+  return w.size() * int64_t(sizeof(Z)) >= kWalkStreamed && w.shape[w.ndim - 1] >= kWalkBlock &&
+         w.inner_step(0) == 1 && direct(1) && (w.operands < 3 || direct(2)) && to != a && to != b;
 }
 
 // loop(x, x_step, y, y_step, z, n) over runs whose steps it can take (1 or 0 for inputs, 1 for the result);
-// other steps go through small buffers. Inputs X may be absent (null). may_stream: computing takes about half
-// the time of moving; faster and slower functions do better where the two overlap.
+// other steps go through small buffers. Inputs X may be absent (null).
 template <class X, class Y, class Z, class L>
-void run_loop(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop, bool may_stream = false) {
+void run_loop(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) {
   const int64_t zs = w.inner_step(0), xs = w.inner_step(1), ys = w.operands > 2 ? w.inner_step(2) : 0;
   const bool x_ok = xs == 0 || xs == 1, y_ok = ys == 0 || ys == 1;
   if (repeats_short_row(w)) return run_repeated(w, x, y, z, loop);
   if (x_ok && y_ok && zs == 1) {
-    if (may_stream && streams(w, x, y, z)) return run_streamed(w, x, y, z, loop);
     w.run([&](const int64_t* at, int64_t n) { loop(x + at[1], int(xs), y + at[2], int(ys), z + at[0], n); });
     return;
   }

@@ -19,7 +19,6 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
-constexpr int64_t kNear = 256 << 10;  // a table that L2 holds needs no prefetching, which copy_rows does
 
 // How many rows of `bytes` each are worth a thread.
 int64_t grain(int64_t bytes) { return std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(1, bytes)); }
@@ -112,15 +111,11 @@ Array embedding_forward(const View& w, const View& index) {
   shape[index.ndim] = n;
   Array y = output(op, dt, index.ndim + 1, shape);
   const Dense table(w);
-  const bool near = w.bytes() <= kNear;
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
     const T* rows = table.as<T>();
     parallel_for(index.size(), grain(n * int64_t(sizeof(T))), [&](int64_t begin, int64_t end) {
-      T* to = y.as<T>() + begin * n;
-      if (!near) return kernels<T>().copy_rows(rows, n, places.at + begin, to, n, end - begin, n);
-      for (int64_t i = begin; i < end; ++i, to += n)
-        memcpy(to, rows + places.at[i] * n, size_t(n) * sizeof(T));
+      kernels<T>().copy_rows(rows, n, places.at + begin, y.as<T>() + begin * n, n, end - begin, n);
     });
   });
   return y;

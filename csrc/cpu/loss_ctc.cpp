@@ -232,12 +232,12 @@ Array ctc_loss_backward(const View& gy, const View& log_probs, const View& targe
           else
             kernels<T>().ctc_step(behind, s.skip, s.emit, beta, s.count);
           for (int64_t i = 0; i < s.count; ++i) part[i] = forward[-i] + beta[i] - s.emit[i] + loss;
-          kernels<T>().unary(int(Unary::exp), part, part, s.count);
+          kernels<T>().unary(int(Unary::exp), part, part, s.count, false);
           T* out = to(t);
-          kernels<T>().unary(int(Unary::exp), x.at(t, n), out, p.classes);
+          kernels<T>().unary(int(Unary::exp), x.at(t, n), out, p.classes, false);
           for (int64_t i = 0; i < s.count; ++i)
             out[s.label[i]] -= s.emit[i] > -std::numeric_limits<T>::infinity() ? part[i] : T(0);
-          kernels<T>().binary(int(Binary::mul), out, 1, &g, 0, out, p.classes);
+          kernels<T>().binary(int(Binary::mul), out, 1, &g, 0, out, p.classes, false);
         }
       }
     });

@@ -50,7 +50,7 @@ struct Problem {
 };
 
 template <class T> void multiply(const T* w, T* y, int64_t n) {
-  kernels<T>().binary(int(Binary::mul), w, 1, y, 1, y, n);
+  kernels<T>().binary(int(Binary::mul), w, 1, y, 1, y, n, false);
 }
 
 // Probabilities outside of [0, 1], NaN among them, are refused with their place.

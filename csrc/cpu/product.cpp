@@ -384,7 +384,7 @@ template <class T> void activate(Activation a, T* c, int64_t c_row, int64_t m, i
   if (a == Activation::none || a == Activation::relu) return;
   constexpr Unary ops[] = {Unary::sigmoid, Unary::tanh, Unary::gelu, Unary::gelu_tanh, Unary::silu};
   const int op = int(ops[int(a) - int(Activation::sigmoid)]);
-  for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n);
+  for (int64_t i = 0; i < m; ++i) kernels<T>().unary(op, c + i * c_row, c + i * c_row, n, false);
 }
 
 #define NN_INSTANTIATE(T)                                       \

@@ -122,7 +122,7 @@ template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
       const int64_t t = s.time(k), n = f.order->sample(p);
       T* h = hidden + (f.place(k) + p) * s.units;
       const T* o = f.gates + (4 * (t * s.batch + n) + 3) * s.units;
-      kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units);
+      kernels<T>().unary(int(Unary::tanh), f.cells.at(t, n), h, s.units, false);
       for (int64_t u = 0; u < s.units; ++u) h[u] *= o[u];
     }
   const WalkPanels<T> left(f.dout, Walk(1), Walk(s.out)), right(hidden, Walk(1), Walk(s.units));

@@ -201,54 +201,36 @@ NN_ACTIVATION(threshold, (select(le(x, a), b, x)), (select(le(x, a), zero, g)))
 template <template <class> class A, class T> NN_INLINE A<T> with_numbers(T a, T b, T c) {
   return {set1(a), set1(b), set1(c), set1(T(0)), set1(T(1)), set1(T(3))};
 }
-template <class A, class T> void activate_loop(const A f, const T* x, T* y, int64_t n) {
-  constexpr int W = vec<T>::width;
-  int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> u = f.y(load(x + i)), v = f.y(load(x + i + W));
-    store(y + i, u);
-    store(y + i + W, v);
-  }
-  for (; i < n; i += W) {
-    const int m = int(n - i < W ? n - i : W);
-    store(y + i, f.y(load(x + i, m)), m);
-  }
+template <class A, class T> void activate_loop(const A f, const T* x, T* y, int64_t n, bool past) {
+  write_each(y, n, past, [=](int64_t i, int k) { return f.y(load_part(x + i, k)); });
 }
-template <class A, class T> void activate_grad_loop(const A f, const T* gy, const T* x, T* gx, int64_t n) {
-  constexpr int W = vec<T>::width;
-  int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> u = f.gx(load(gy + i), load(x + i)), v = f.gx(load(gy + i + W), load(x + i + W));
-    store(gx + i, u);
-    store(gx + i + W, v);
-  }
-  for (; i < n; i += W) {
-    const int m = int(n - i < W ? n - i : W);
-    store(gx + i, f.gx(load(gy + i, m), load(x + i, m)), m);
-  }
+template <class A, class T>
+void activate_grad_loop(const A f, const T* gy, const T* x, T* gx, int64_t n, bool past) {
+  write_each(gx, n, past, [=](int64_t i, int k) { return f.gx(load_part(gy + i, k), load_part(x + i, k)); });
 }
 
 // softplus as nearly all call it: beta is 1, and beyond its threshold log(1 + e^x) is x anyway, in floats
 struct plain_softplus {
   NN_INLINE vec<float> y(vec<float> x) const { return max(set1(0.0f), x) + softplus_tail(x); }
 };
-template <class T> void activate(int op, const T* x, T* y, int64_t n, T a, T b, T c) {
+template <class T> void activate(int op, const T* x, T* y, int64_t n, T a, T b, T c, bool past) {
   if constexpr (sizeof(T) == 4)
     if (Activation(op) == Activation::softplus && a == 1 && b >= 20)
-      return activate_loop(plain_softplus(), x, y, n);
+      return activate_loop(plain_softplus(), x, y, n, past);
   switch (Activation(op)) {
 #define NN_CASE(A, name, ...) \
   case Activation::name:      \
-    return activate_loop(with_numbers<activation_##name>(a, b, c), x, y, n);
+    return activate_loop(with_numbers<activation_##name>(a, b, c), x, y, n, past);
     NN_ACTIVATIONS(NN_CASE, NN_CASE, NN_CASE, NN_CASE, )
 #undef NN_CASE
   }
 }
-template <class T> void activate_grad(int op, const T* gy, const T* x, T* gx, int64_t n, T a, T b, T c) {
+template <class T>
+void activate_grad(int op, const T* gy, const T* x, T* gx, int64_t n, T a, T b, T c, bool past) {
   switch (Activation(op)) {
 #define NN_CASE(A, name, ...) \
   case Activation::name:      \
-    return activate_grad_loop(with_numbers<activation_##name>(a, b, c), gy, x, gx, n);
+    return activate_grad_loop(with_numbers<activation_##name>(a, b, c), gy, x, gx, n, past);
     NN_ACTIVATIONS(NN_CASE, NN_CASE, NN_CASE, NN_CASE, )
 #undef NN_CASE
   }

@@ -71,15 +71,34 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
   }
 }
 
-// y = x past the caches; what was streamed is visible to other threads after the last call.
-template <class T> void copy_streamed(const T* x, T* y, int64_t n, bool last) {
+// k elements, of which whole registers are loaded without a mask
+template <class T> NN_INLINE vec<T> load_part(const T* p, int k) {
+  return k == vec<T>::width ? load(p) : load(p, k);
+}
+// y[i] = f(i, k), k elements from i on, for all n: two registers at a time; `past` the caches, from the first
+// aligned register on.
+template <class T, class F> NN_INLINE void write_each(T* y, int64_t n, bool past, F&& f) {
   constexpr int w = vec<T>::width;
-  const int64_t ahead = int64_t(-reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) / sizeof(T));
-  int64_t i = ahead < n ? ahead : n;
-  if (i) store(y, load(x, int(i)), int(i));
-  for (; i + w <= n; i += w) stream(y + i, load(x + i));
-  if (i < n) store(y + i, load(x + i, int(n - i)), int(n - i));
-  if (last) stream_fence();
+  int64_t i = 0;
+  if (past) {
+    const int64_t ahead = int64_t(-reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) / sizeof(T));
+    i = ahead < n ? ahead : n;
+    if (i) store(y, f(0, int(i)), int(i));
+    for (; i + 2 * w <= n; i += 2 * w) {
+      const vec<T> a = f(i, w), b = f(i + w, w);
+      stream(y + i, a), stream(y + i + w, b);
+    }
+    stream_fence();
+  } else {
+    for (; i + 2 * w <= n; i += 2 * w) {
+      const vec<T> a = f(i, w), b = f(i + w, w);
+      store(y + i, a), store(y + i + w, b);
+    }
+  }
+  for (; i < n; i += w) {
+    const int k = n - i < w ? int(n - i) : w;
+    store(y + i, f(i, k), k);
+  }
 }
 
 // Rows of y, `out` numbers each: the first and the last register by places in the first and last register of

@@ -60,60 +60,43 @@ NN_BINARY(silu_grad, x* silu_slope(y))
 NN_BINARY(prelu, (select(gt(x, set1(T(0))), x, x* y)))
 #undef NN_BINARY
 
-template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n) {
-  constexpr int W = vec<T>::width;
-  int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> a = Op::f(load(x + i)), b = Op::f(load(x + i + W));
-    store(y + i, a);
-    store(y + i + W, b);
-  }
-  for (; i < n; i += W) {
-    const int m = int(n - i < W ? n - i : W);
-    store(y + i, Op::f(load(x + i, m)), m);
-  }
+template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n, bool past) {
+  write_each(y, n, past, [=](int64_t i, int k) { return Op::f(load_part(x + i, k)); });
 }
 
-template <class T> void unary(int op, const T* x, T* y, int64_t n) {
+template <class T> void unary(int op, const T* x, T* y, int64_t n, bool past) {
   switch (Unary(op)) {
 #define NN_CASE(A, name) \
   case Unary::name:      \
-    return unary_loop<unary_##name>(x, y, n);
+    return unary_loop<unary_##name>(x, y, n, past);
     NN_UNARY_OPS(NN_CASE, )
 #undef NN_CASE
   }
 }
 
 // X, Y: step 1, or 0 for a single number.
-template <class Op, int X, int Y, class T> void binary_loop(const T* x, const T* y, T* z, int64_t n) {
-  constexpr int W = vec<T>::width;
+template <class Op, int X, int Y, class T>
+void binary_loop(const T* x, const T* y, T* z, int64_t n, bool past) {
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
-  int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> a = Op::f(X ? load(x + i) : x0, Y ? load(y + i) : y0);
-    const vec<T> b = Op::f(X ? load(x + i + W) : x0, Y ? load(y + i + W) : y0);
-    store(z + i, a);
-    store(z + i + W, b);
-  }
-  for (; i < n; i += W) {
-    const int m = int(n - i < W ? n - i : W);
-    store(z + i, Op::f(X ? load(x + i, m) : x0, Y ? load(y + i, m) : y0), m);
-  }
+  write_each(z, n, past, [=](int64_t i, int k) {
+    return Op::f(X ? load_part(x + i, k) : x0, Y ? load_part(y + i, k) : y0);
+  });
 }
 
 template <class Op, class T>
-void binary_steps(const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
-  if (x_step && y_step) return binary_loop<Op, 1, 1>(x, y, z, n);
-  if (x_step) return binary_loop<Op, 1, 0>(x, y, z, n);
-  if (y_step) return binary_loop<Op, 0, 1>(x, y, z, n);
-  return binary_loop<Op, 0, 0>(x, y, z, n);
+void binary_steps(const T* x, int x_step, const T* y, int y_step, T* z, int64_t n, bool past) {
+  if (x_step && y_step) return binary_loop<Op, 1, 1>(x, y, z, n, past);
+  if (x_step) return binary_loop<Op, 1, 0>(x, y, z, n, past);
+  if (y_step) return binary_loop<Op, 0, 1>(x, y, z, n, past);
+  return binary_loop<Op, 0, 0>(x, y, z, n, past);
 }
 
-template <class T> void binary(int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n) {
+template <class T>
+void binary(int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n, bool past) {
   switch (Binary(op)) {
 #define NN_CASE(A, name) \
   case Binary::name:     \
-    return binary_steps<binary_##name>(x, x_step, y, y_step, z, n);
+    return binary_steps<binary_##name>(x, x_step, y, y_step, z, n, past);
     NN_BINARY_OPS(NN_CASE, )
 #undef NN_CASE
   }
@@ -178,12 +161,9 @@ void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* 
 }
 
 // y = min(max(x, low), high); NaN stays
-template <class T> void clamp(const T* x, T low, T high, T* y, int64_t n) {
-  constexpr int W = vec<T>::width;
+template <class T> void clamp(const T* x, T low, T high, T* y, int64_t n, bool past) {
   const vec<T> lo = set1(low), hi = set1(high);
-  int64_t i = 0;
-  for (; i + W <= n; i += W) store(y + i, min(hi, max(lo, load(x + i))));
-  if (i < n) store(y + i, min(hi, max(lo, load(x + i, int(n - i)))), int(n - i));
+  write_each(y, n, past, [=](int64_t i, int k) { return min(hi, max(lo, load_part(x + i, k))); });
 }
 
 }  // namespace

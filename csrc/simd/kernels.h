@@ -21,7 +21,6 @@ namespace nn {
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i];  y[i] += a x[i] */                     \
   NN_KERNEL(transpose_copy, void,                                                                           \
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
-  NN_KERNEL(copy_streamed, void, (const T* x, T* y, int64_t n, bool last))                                  \
   NN_KERNEL(copy_rows, void,                                                                                \
             (const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n)) \
   NN_KERNEL(surround_rows, void,                                                                            \
@@ -51,19 +50,19 @@ namespace nn {
   NN_RECURRENT_KERNELS(NN_KERNEL)
 
 // clang-format off
-/* elementwise.inl: op from elementwise.h; a step is 1, or 0 for a single number */
+/* elementwise.inl: op from elementwise.h; a step is 1, or 0 for a single number; past: stores go past the caches */
 #define NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                                      \
-  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n))                                                                \
-  NN_KERNEL(binary, void, (int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                           \
+  NN_KERNEL(unary, void, (int op, const T* x, T* y, int64_t n, bool past))                                                                \
+  NN_KERNEL(binary, void, (int op, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n, bool past))                           \
   NN_KERNEL(compare, void, (int op, const T* x, int x_step, const T* y, int y_step, uint8_t* z, int64_t n))                    \
   NN_KERNEL(test, void, (int op, const T* x, uint8_t* z, int64_t n))                                                           \
   NN_KERNEL(where, void, (const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                  \
-  NN_KERNEL(clamp, void, (const T* x, T low, T high, T* y, int64_t n))
+  NN_KERNEL(clamp, void, (const T* x, T low, T high, T* y, int64_t n, bool past))
 
 /* activation.inl: op from elementwise.h, with up to three numbers. gate.inl: y = gate(x, z) */
 #define NN_ACTIVATION_KERNELS(NN_KERNEL)                                                                                       \
-  NN_KERNEL(activate, void, (int op, const T* x, T* y, int64_t n, T a, T b, T c))                                              \
-  NN_KERNEL(activate_grad, void, (int op, const T* gy, const T* x, T* gx, int64_t n, T a, T b, T c))                           \
+  NN_KERNEL(activate, void, (int op, const T* x, T* y, int64_t n, T a, T b, T c, bool past))                                              \
+  NN_KERNEL(activate_grad, void, (int op, const T* gy, const T* x, T* gx, int64_t n, T a, T b, T c, bool past))                           \
   NN_KERNEL(prelu_grad_row, T, (const T* gy, const T* x, T w, T* gx, int64_t n))                                               \
   NN_KERNEL(prelu_grad_cols, void, (const T* gy, const T* x, const T* w, T* gx, T* gw, int64_t rows, int64_t n))               \
   NN_KERNEL(gate, void, (int op, const T* x, const T* z, T* y, int64_t n))                                                     \

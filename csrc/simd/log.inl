@@ -70,10 +70,10 @@ NN_INLINE vec<double> log_base(vec<double> x, double c, double d) {
 NN_INLINE vec<double> log2(vec<double> x) { return log_base(x, 1.4426950408889634, 1.0); }
 NN_INLINE vec<double> log10(vec<double> x) { return log_base(x, 0.4342944819032518, 0.30102999566398120); }
 
-// Floats: x = 2^e m with m in [3/4, 3/2), and m = (1 + r) / c with c one of 32 numbers of few bits, so that
-// r = m c - 1 is exact and |r| <= 1/32; the leading bits of m choose c. Around 1, c is 1: nothing cancels.
-// log2(x) = whole + lo + log(1 + r) / ln2, whole = e + the first 16 bits of log2(1 / c) (the table
-// holds them as integers), exact.
+// Floats: x = 2^e m with m in [1, 2), and m = (1 + r) / c with c one of 32 numbers of few bits, so that
+// r = m c - 1 is exact and |r| <= 1/32; the leading bits of m choose c. Around 1, c is 1, and just below a
+// power of two it is 1/2, whose logarithm takes e along: nothing cancels. log2(x) = whole + lo + log(1 + r) /
+// ln2, whole = e + the first 16 bits of log2(1 / c) (the table holds them as integers), exact.
 // clang-format off
 alignas(64) constexpr float kInverse[32] = {
             1,  0.953125,  0.921875,   0.90625,     0.875, 0.8515625,  0.828125,    0.8125,
@@ -82,7 +82,7 @@ alignas(64) constexpr float kInverse[32] = {
        0.5625, 0.5546875,  0.546875, 0.5390625,   0.53125, 0.5234375,  0.515625,       0.5};
 alignas(64) constexpr float kLog2[32] = {
          0,   4539,   7691,   9307,  12625,  15192,  17831,  19632,  22399,  24290,  27200,  29190,  31224,  33302,  35427,  37600,
-    -25711, -24579, -22272, -21098, -18704, -17484, -14996, -13727, -11136,  -9814,  -8473,  -7112,  -5732,  -4331,  -2909,      0};
+     39825,  40957,  43264,  44438,  46832,  48052,  50540,  51809,  54400,  55722,  57063,  58424,  59804,  61205,  62627,  65536};
 alignas(64) constexpr float kLog2Low[32] = {
                   0,   3.0188824e-6f,   1.6039585e-6f,    5.455068e-6f,   2.8660284e-6f,   4.1517856e-6f,
     0.077663366e-6f,  -0.2650161e-6f,    6.901037e-6f,    7.393592e-6f,  -1.5632212e-6f,    7.095588e-6f,
@@ -92,10 +92,9 @@ alignas(64) constexpr float kLog2Low[32] = {
      -6.3019756e-6f,               0};
 // clang-format on
 NN_INLINE vec<float> log_split(vec<float> x, vec<float>& whole, vec<float>& lo) {
-  const vec<float> m = mantissa(x), e = exponent(x);
   lo = leading_entry(kLog2Low, x);
-  whole = fma(leading_entry(kLog2, x), set1(0x1p-16f), select(ge(m, set1(1.5f)), e + set1(1.0f), e));
-  return fma(m, leading_entry(kInverse, x), set1(-1.0f));
+  whole = fma(leading_entry(kLog2, x), set1(0x1p-16f), exponent(x));
+  return fma(mantissa(x), leading_entry(kInverse, x), set1(-1.0f));
 }
 // log(1 + r) for |r| <= 1/32
 NN_INLINE vec<float> log1p_small(vec<float> r) {
@@ -195,10 +194,10 @@ template <class T> NN_INLINE vec<T> pow(vec<T> x, vec<T> y) {
   const vec<T> a = abs(x);
   vec<T> lo;
   const vec<T> hi = log2_two(a, lo), p = y * hi;
+  const vec<T> power = exp2_two(p, fma(y, hi, -p) + y * lo);  // in case it is wanted: waiting costs more
   const mask<T> inside =
       gt(x, set1(T(0))) & lt(x, set1(Limits<T>::inf)) & lt(abs(p), set1(T(Limits<T>::max_exp + 2)));
-  if (all(inside)) return exp2_two(p, fma(y, hi, -p) + y * lo);
-  return pow_edges(x, y, a, hi, lo);
+  return all(inside) ? power : pow_edges(x, y, a, hi, lo);
 }
 
 }  // namespace

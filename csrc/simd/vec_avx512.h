@@ -201,8 +201,8 @@ NN_INLINE vf operator*(vf a, vf b) { return {_mm512_mul_ps(a.v, b.v)}; }
 NN_INLINE vd operator*(vd a, vd b) { return {_mm512_mul_pd(a.v, b.v)}; }
 NN_INLINE vf operator/(vf a, vf b) { return {_mm512_div_ps(a.v, b.v)}; }
 NN_INLINE vd operator/(vd a, vd b) { return {_mm512_div_pd(a.v, b.v)}; }
-NN_INLINE vf operator-(vf a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))}; }
-NN_INLINE vd operator-(vd a) { return {_mm512_xor_pd(a.v, _mm512_set1_pd(-0.0))}; }
+NN_INLINE vf operator-(vf a) { return {-a.v}; }
+NN_INLINE vd operator-(vd a) { return {-a.v}; }
 NN_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }

@@ -119,12 +119,12 @@ def embedding(
            [1., 2.],
            [3., 4.]])
     """
+    if type(weight) is type(input) is np.ndarray and padding_idx is max_norm is None:  # there is no tape
+        return Function.kernels.embedding_forward(weight, input)
     index, rows = _integers("embedding", input), weight.shape[0]
     padding = _padding("embedding", padding_idx, rows)
     if max_norm is not None:
         _renormalise(weight, index, max_norm, norm_type)
-    if type(weight) is type(index) is np.ndarray:  # there is no tape
-        return Function.kernels.embedding_forward(weight, index)
     return Embedding(padding, scale_grad_by_freq)(weight, index)
 
 
