@@ -322,6 +322,7 @@ template <> struct type_caster<nn::Operand> {
       return nn::bind::refuse(src, value);
     value.is_scalar = true;
     value.scalar = PyFloat_AsDouble(src.ptr());
+    value.is_bool = PyBool_Check(src.ptr()) || PyArray_IsScalar(src.ptr(), Bool);
     value.is_real = PyFloat_Check(src.ptr()) || PyArray_IsScalar(src.ptr(), Floating);
     if (value.scalar == -1 && PyErr_Occurred()) throw error_already_set();
     if (PyFloat_Check(src.ptr())) {

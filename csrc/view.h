@@ -77,6 +77,7 @@ struct View {
   bool is_real = false;   // a float, whatever its value
   bool is_whole = false;  // whether `whole` is its exact value
   int64_t whole = 0;
+  bool is_bool = false;  // True or False
   bool refused = false;  // `owner` is nothing that kernels read: the binding says so before a kernel runs
 
   int64_t size() const {

@@ -56,9 +56,11 @@ cdef class TensorBase:
     cdef object _grad
     cdef public Function _fn  # the Function that made this tensor, None for leaves
     cdef public int _index  # which of its outputs
-    cdef public TensorBase _base  # the tensor whose memory this one views
-    cdef public long long _view_sequence  # when the view was taken; -1: it shares memory, but no history (detach)
-    cdef public Version _version  # the last in-place change (on bases only)
+    # The tensor whose memory this one views; its history too, unless _view_sequence, which tells when the view was taken,
+    # is -1 (no_grad): views of such a tensor have it for their base, and its own base below it.
+    cdef public TensorBase _base
+    cdef public long long _view_sequence
+    cdef public Version _version  # the last in-place change (on bases, and shared with what was detached from them)
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
     cdef object __weakref__
 
@@ -106,6 +108,7 @@ cdef class Function:
 
     kernels = _kernels
     is_view = False  # True for ops whose result may share memory with their first input
+    crosswise = False  # True for products: saved[0] serves the gradient of input 1 alone, saved[1] that of input 0
     takes_numbers = False  # True for ops of arrays and numbers: NumPy's scalars are numbers to them, like Python's
 
     def __cinit__(self, *args, **kwargs):
@@ -159,6 +162,8 @@ cdef class Function:
                 target_index.append(0)
                 number = self.takes_numbers and isinstance(x, number_type)
                 arrays.append(x.item() if number else device.to_ndarray(x, self.name))
+        if taped and 1 < len(arrays) <= 8:
+            _tell_apart(inputs, arrays)
         if len(arrays) == 1:
             x = arrays[0]
             y = self.forward(x if type(x) is ndarray or not isinstance(x, generic) else np.asarray(x))
@@ -208,14 +213,29 @@ cdef class Function:
         return tuple(tensors)
 
     cdef _mark_view(self, TensorBase out, TensorBase x):
-        cdef TensorBase base = x._base if x._base is not None else x
+        cdef TensorBase base = x if x._base is None or x._view_sequence < 0 else x._base
         owner = out.data.base
         if out.data is base.data or (
             owner is not None
             and (owner is base.data or owner is base.data.base or np.may_share_memory(out.data, base.data))
         ):
             out._base = base
-            out._view_sequence = _sequence if _mode.enabled and x._view_sequence >= 0 else -1
+            out._view_sequence = _sequence if _mode.enabled else -1
+
+
+cdef _tell_apart(tuple inputs, list arrays):
+    """One ndarray for each of several inputs that share one (x and x.detach()): create_graph knows saved ones by it."""
+    cdef Py_ssize_t i, j
+    for i in range(1, len(arrays)):
+        for j in range(i):
+            if arrays[i] is arrays[j] and inputs[i] is not inputs[j] and isinstance(arrays[i], ndarray):
+                x = inputs[i]
+                a = (<TensorBase>x).data if isinstance(x, TensorBase) else arrays[i]
+                if a is arrays[j]:
+                    a = a.view()
+                    if isinstance(x, TensorBase):
+                        (<TensorBase>x).data = a
+                arrays[i] = a
 
 
 cdef bint _all_plain(tuple inputs):
@@ -269,7 +289,7 @@ def record_changes(tensors, str op):
     _sequence += 1
     _last_change = _sequence
     for t in tensors:
-        root = t._base if t._base is not None else t
+        root = _root(t)
         if root._version is None:
             root._version = Version()
         root._version.sequence = _sequence
@@ -277,24 +297,48 @@ def record_changes(tensors, str op):
         root._version.where = where
         if t._fn is not None:
             t._fn._out_version = root._version
-        if root._fn is not None:
-            root._fn._out_version = root._version
+        while t._base is not None:
+            t = t._base
+            if t._fn is not None:
+                t._fn._out_version = root._version
+
+
+cdef TensorBase _root(TensorBase t):
+    """The tensor whose memory t views at last: it keeps the version."""
+    while t._base is not None:
+        t = t._base
+    return t
 
 
 cdef tuple _as_tuple(x):
     return x if type(x) is tuple else (x,)
 
 
+def share_version(TensorBase t, TensorBase other):
+    """t has the memory of other, but no history: a change of either is one of both."""
+    cdef TensorBase root = _root(other)
+    if root._version is None:
+        root._version = Version()
+    t._version = root._version
+    for x in (other, root):
+        if (<TensorBase>x)._fn is not None:
+            (<TensorBase>x)._fn._out_version = root._version
+
+
 def check_versions(Function fn):
     """RuntimeError if something that fn saved was changed in place after fn ran."""
     cdef TensorBase t
     cdef Version version
-    saved = [a for a in _as_tuple(fn.saved) if isinstance(a, ndarray)]
+    saved = list(_as_tuple(fn.saved))
+    if fn.crosswise:
+        need_x, need_y = fn.needs_input_grad[:2]
+        saved[:2] = [saved[0] if need_y else None, saved[1] if need_x else None]
+    saved = [a for a in saved if isinstance(a, ndarray)]
     suspects = []
     for x in fn.inputs:
         if isinstance(x, TensorBase):
             t = <TensorBase>x
-            suspects.append(((t._base if t._base is not None else t)._version, t.data))
+            suspects.append((_root(t)._version, t.data))
     out_ids = _as_tuple(fn._out_id)
     suspects += [(fn._out_version, a) for a in saved if id(a) in out_ids]
     for version, array in suspects:

@@ -166,18 +166,29 @@ def refresh_view(t: Tensor) -> None:
 
 
 class Layout:
-    """Where a view lies in its C-contiguous base: enough to take the same view of the base's gradient."""
+    """Where a view lies in its base: enough to take the same view of the base's gradient, laid out like the base.
+
+    `order`: the base's axes by falling stride, in which it is C-contiguous.
+    """
 
     def __init__(self, view: np.ndarray, base: np.ndarray) -> None:
-        if not base.flags.c_contiguous:
+        self.order = tuple(sorted(range(base.ndim), key=lambda i: -base.strides[i]))
+        if base.flags.c_contiguous:
+            self.order = tuple(range(base.ndim))
+        elif not base.transpose(self.order).flags.c_contiguous:
             raise RuntimeError(
-                "in-place changes of a view of a non-contiguous tensor can't be taped; clone() first"
+                "in-place changes of a view of a tensor with gaps can't be taped; clone() first"
             )
         self.shape, self.strides = view.shape, view.strides
         self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
 
     def of(self, array: np.ndarray) -> np.ndarray:
-        return np.ndarray(self.shape, array.dtype, array, self.offset, self.strides)
+        return np.ndarray(self.shape, array.dtype, array.transpose(self.order), self.offset, self.strides)
+
+    def laid(self, array: np.ndarray, copy: bool = False) -> np.ndarray:
+        """The array in the base's layout."""
+        back = np.argsort(self.order)
+        return np.array(array.transpose(self.order), order="C", copy=copy or None).transpose(back)
 
     def take(self, array: np.ndarray) -> np.ndarray:
         return self.of(array).copy()
@@ -186,7 +197,10 @@ class Layout:
         self.of(array)[...] = 0
 
     def add(self, array: np.ndarray, part: np.ndarray) -> None:
-        self.of(array)[...] += part
+        repeated = tuple(i for i, step in enumerate(self.strides) if step == 0)  # of an expanded view
+        once = tuple(slice(0, 1) if i in repeated else slice(None) for i in range(part.ndim))
+        place = self.of(array)[(*once, ...)]
+        place += part.sum(repeated, keepdims=True) if repeated else part
 
 
 class Index:
@@ -194,6 +208,9 @@ class Index:
 
     def __init__(self, index: Any) -> None:
         self.index = index
+
+    def laid(self, array: np.ndarray, copy: bool = False) -> np.ndarray:
+        return array.copy() if copy else array
 
     def take(self, array: np.ndarray) -> np.ndarray:
         return np.array(array[self.index])
@@ -213,7 +230,7 @@ class Take(Function):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.shape = x.shape
-        return self.place.take(np.ascontiguousarray(x))
+        return self.place.take(self.place.laid(x))
 
     def backward(self, gy: Any) -> Any:
         return Put(self.place, self.shape)(gy)
@@ -226,7 +243,7 @@ class Put(Function):
         self.place, self.shape = place, shape
 
     def forward(self, part: np.ndarray) -> np.ndarray:
-        whole = np.zeros(self.shape, part.dtype)
+        whole = self.place.laid(np.zeros(self.shape, part.dtype))
         self.place.add(whole, part)
         return whole
 
@@ -241,7 +258,7 @@ class Clear(Function):
         self.place = place
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        y = np.array(x, order="C")
+        y = self.place.laid(x, copy=True)
         self.place.clear(y)
         return y
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import device as _device
 from . import random
-from .function import TensorBase, register_tensor
+from .function import TensorBase, register_tensor, share_version
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -209,8 +209,7 @@ class Tensor(TensorBase):
     def detach(self) -> Tensor:
         """The same memory without history."""
         t = Tensor(self.data)
-        t._base = self._base if self._base is not None else self
-        t._view_sequence = -1
+        share_version(t, self)
         return t
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

@@ -12,6 +12,26 @@ def leaf(*shape, seed=0, dtype=np.float64):
     return Tensor(randn(*shape, seed=seed).astype(dtype), requires_grad=True)
 
 
+def test_second_derivatives_tell_a_tensor_from_what_shares_its_array():
+    a = np.array([1.0, 2.0, 3.0])
+    for other in (lambda x: x.detach(), lambda x: Tensor(x.data), lambda x: x.data):
+        for f in (
+            lambda x, c: x * c,
+            lambda x, c: c * x,
+            lambda x, c: c * x * c,
+            lambda x, c: nnkern.where(a > 1, c, x) * c,
+        ):
+            x = Tensor(a.copy(), requires_grad=True)
+            y = f(x, other(x))
+            (g,) = nnkern.grad((y * y).sum(), x, create_graph=True)
+            (h,) = nnkern.grad(g.sum(), x)
+            c = Tensor(a.copy(), requires_grad=True)
+            y = f(c, a.copy())
+            (g,) = nnkern.grad((y * y).sum(), c, create_graph=True)
+            (expected,) = nnkern.grad(g.sum(), c)
+            assert h.tolist() == expected.tolist()
+
+
 def test_a_small_net_by_hand():
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     y = (x * x + 2 * x).sum()

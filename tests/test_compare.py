@@ -115,6 +115,18 @@ def test_numbers_beside_integers_are_exact():
             assert getattr(nnkern, name)(x, number).tolist() == expected, (name, number)
 
 
+@pytest.mark.parametrize("name", ("maximum", "minimum"))
+def test_gradients_at_ties_and_nan_as_in_torch(name):
+    torch = pytest.importorskip("torch")
+    x, y = np.array([1.0, 2, 3, np.nan, 0, np.nan]), np.array([2.0, 2, 1, 0, np.nan, np.nan])
+    found = []
+    for library, make in ((nnkern, nnkern.Tensor), (torch, torch.tensor)):
+        a, b = (make(v.copy()).requires_grad_() for v in (x, y))
+        getattr(library, name)(a, b).backward(make(np.arange(1.0, 7)))
+        found.append([t.grad.tolist() for t in (a, b)])
+    assert found[0] == found[1]
+
+
 def test_masked_fill_equals_torch():
     torch = pytest.importorskip("torch")
     x, mask = randn(3, 4), randn(4, seed=1) > 0
@@ -125,7 +137,14 @@ def test_masked_fill_equals_torch():
     check_torch(
         lambda a, v: nnkern.masked_fill(a, mask, v), lambda a, v: a.masked_fill(tm, v), x, randn(), n=12
     )
-    with pytest.raises(ValueError, match=r"mask must broadcast to x .*\(3, 4\).*\(2, 3, 4\)"):
-        nnkern.masked_fill(x, np.ones((2, 3, 4), bool), 0.0)
+    wide = randn(2, 3, 4, seed=2) > 0
+    check_torch(
+        lambda a: nnkern.masked_fill(a, wide, 2.0),
+        lambda a: a.masked_fill(torch.from_numpy(wide), 2.0),
+        x,
+        kind="exact",
+    )
+    with pytest.raises(ValueError, match=r"masked_fill: .*\(3, 4\).*\(2,\)|masked_fill: .*\(2,\).*\(3, 4\)"):
+        nnkern.masked_fill(x, np.ones(2, bool), 0.0)
     with pytest.raises(ValueError, match=r"one number .*\(4,\)"):
         nnkern.masked_fill(x, mask, randn(4))

@@ -238,3 +238,14 @@ def test_counting_has_no_slope():
     y = F.vector_norm(x, 0)
     y.backward()
     assert y.item() == 2 and x.grad.tolist() == [[0, 0, 0]]
+
+
+def test_gradients_of_roots_of_norms_beside_zeros_as_in_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    x = np.array([[0.0, 3.0], [0.0, 0.0], [-1.0, 2.0]])
+    for p in (0.5, 1.5, 3):
+        t, ours = torch.tensor(x, requires_grad=True), F.Tensor(x, requires_grad=True)
+        torch.norm(t, p, 1).sum().backward()
+        F.norm(ours, p, 1).sum().backward()
+        np.testing.assert_allclose(ours.grad.data, t.grad.numpy(), rtol=1e-12)
+    assert F.norm(np.array(-3.0), 2, 0).tolist() == 3 and F.norm(np.array(-3.0), 1).shape == ()

@@ -64,7 +64,7 @@ def test_functions_of_one_array_like_torch(dtype):
 
 
 BINARY = "add sub mul div pow maximum minimum eq ne lt le gt ge where".split()
-OPERANDS = ("float32", "float64", *WHOLE, 2, 2.0, 2.5, 0.5)
+OPERANDS = ("float32", "float64", *WHOLE, 2, 2.0, 2.5, 0.5, 1, 0, True)
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -72,7 +72,7 @@ def test_functions_of_two_arrays_like_torch(name):
     torch = pytest.importorskip("torch")
     condition = np.array([[True, False, True], [False, True, True]])
     for a, b in itertools.product(("float32", "float64", *WHOLE), OPERANDS):
-        if {a, b} == {"float32", "float64"}:
+        if {a, b} == {"float32", "float64"} or (b is True and name in ("sub", "maximum", "minimum")):
             continue
         x = np.array([[1, 0, 3], [0, 1, 2]], a)
         y = np.array([[1, 2, 1], [0, 3, 2]], b) if isinstance(b, str) else b
@@ -80,6 +80,15 @@ def test_functions_of_two_arrays_like_torch(name):
         front = ((condition,), (torch.from_numpy(condition),)) if name == "where" else ((), ())
         expected = outcome(getattr(torch, name), *front[1], torch.from_numpy(x), t)
         assert_same(outcome(getattr(F, name), *front[0], x, y), expected, (name, a, b))
+
+
+def test_where_between_numbers_like_torch():
+    torch = pytest.importorskip("torch")
+    condition = np.array([True, False])
+    for x, y in itertools.product((1, 0, True, False, 1.5), repeat=2):
+        expected = torch.where(torch.from_numpy(condition), x, y).numpy()
+        assert_same(outcome(F.where, condition, x, y), expected, (x, y))
+        assert_same(outcome(F.where, Tensor(condition), x, y), expected, (x, y))
 
 
 def test_clamp_like_torch():

@@ -75,6 +75,8 @@ def test_gradients():
     check_gradient(nnkern.fmod, x, y)
     check_gradient(lambda x: 7.3 % x, y)
     check_gradient(lambda x: x % 1.25, x)
+    for f in (nnkern.remainder, nnkern.fmod):  # whole numbers beside floats
+        check_gradient(lambda y, f=f: f(np.array([True, False, True, True, False]), y), y)
     t = Tensor(x, requires_grad=True)
     (t // 0.5).sum().backward()
     assert not t.grad.data.any()

@@ -238,3 +238,12 @@ ERRORS = [
 def test_errors_say_what_is_wrong(f, error, message):
     with pytest.raises(error, match=message):
         f(randn(3, 4))
+
+
+def test_a_number_may_be_said_to_have_one_dim_as_in_torch():
+    x = np.array(5.0)
+    for y in (nn.transpose(x, 0, -1), nn.squeeze(x, 0), nn.flip(x, (0,)), nn.movedim(x, -1, 0)):
+        assert y.shape == () and y == 5
+    with pytest.raises(IndexError, match="flip: dim 1 does not exist, x has 0 dimensions"):
+        nn.flip(x, (1,))
+    assert nn.topk(x, 0)[0] == 5 and nn.topk(x, 1)[1] == 0

@@ -1,7 +1,9 @@
 """Tensor as an object: construction, facts, conversions, operators, printing, copying."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -123,6 +125,74 @@ def test_a_view_follows_its_base_through_changes(change):
         ((v * 2).sigmoid().sum() + a.sum()).backward()
         grads.append([np.zeros((3, 4)) if t.grad is None else t.grad.tolist() for t in (leaf, other)])
     np.testing.assert_allclose(*grads, rtol=1e-12)
+
+
+def test_an_expanded_view_gets_the_history_that_its_base_gets():
+    base, w = Tensor(np.zeros(3)), Tensor(np.ones(3), requires_grad=True)
+    view = base.expand(2, 4, 3)
+    base.add_(w)
+    (view * np.arange(24.0).reshape(2, 4, 3)).sum().backward()
+    assert w.grad.tolist() == np.arange(24.0).reshape(8, 3).sum(0).tolist()
+
+
+def test_views_of_a_detached_tensor_follow_it():
+    x, w = Tensor(np.ones((2, 3)), requires_grad=True), Tensor(np.full((2, 3), 2.0), requires_grad=True)
+    y = (x * 1).detach()
+    rows = y[0], y.reshape(-1)
+    y.mul_(w)
+    (rows[0] * 3 + rows[1][:3]).sum().backward()
+    assert w.grad.tolist() == [[4, 4, 4], [0, 0, 0]] and x.grad is None
+
+
+def test_a_detached_tensor_keeps_no_history_alive():
+    x = Tensor(np.ones(3), requires_grad=True)
+    y = x * 2
+    before, state = weakref.ref(y), y.detach()
+    del y
+    gc.collect()
+    assert before() is None
+    z = state.exp()
+    assert not z.requires_grad
+
+
+def test_a_change_of_what_was_detached_is_found():
+    x = Tensor(np.ones(3), requires_grad=True)
+    for use in (lambda y: (y, y * y), lambda y: (y, y.exp())):
+        y, z = use(x * 1)
+        y.detach().detach()[1:].zero_()
+        if z.grad_fn.name == "mul":
+            with pytest.raises(RuntimeError, match="backward of mul needs an array .* zero_ at"):
+                z.sum().backward()
+    z = (x * 1).exp()
+    z.detach().zero_()
+    with pytest.raises(RuntimeError, match="backward of exp needs an array .* zero_ at"):
+        z.sum().backward()
+
+
+def test_changes_of_a_view_of_a_transposed_result_are_taped():
+    a, w = randn(3, 4, dtype=np.float64), randn(4, dtype=np.float64, seed=1)
+    x, v = Tensor(a, requires_grad=True), Tensor(w, requires_grad=True)
+    y = x.T.sin()
+    assert not y.is_contiguous()
+    y[:, 1].mul_(v)
+    (y * np.arange(12.0).reshape(4, 3)).sum().backward()
+    g = np.arange(12.0).reshape(4, 3)
+    np.testing.assert_allclose(v.grad.data, g[:, 1] * np.sin(a[1]), rtol=1e-12)
+    g[:, 1] *= w
+    np.testing.assert_allclose(x.grad.data, g.T * np.cos(a), rtol=1e-12)
+
+
+def test_what_no_gradient_needs_may_change():
+    x, w = Tensor(np.ones((2, 2))), Tensor(np.full((2, 2), 3.0), requires_grad=True)
+    for f in (nnkern.mul, nnkern.matmul, nnkern.functional.linear):
+        y = f(x, w)
+        with nnkern.no_grad():
+            w.mul_(2)  # serves the gradient of x alone
+        y.sum().backward()
+        y = f(x, w)
+        x.mul_(1)
+        with pytest.raises(RuntimeError, match="changed it in place"):
+            y.sum().backward()
 
 
 def test_a_view_gets_the_history_that_its_base_gets():

@@ -143,7 +143,8 @@ Array logical_not_forward(const View& x) {
 Array where_forward(const View& c, const Operand& given_x, const Operand& given_y) {
   if (c.dtype != Dtype::b8)
     fail_type("where", std::string("the condition must be bool, got ") + name(c.dtype));
-  const Dtype dt = operand_dtype("where", given_x, given_y);
+  const bool numbers = given_x.is_scalar && given_y.is_scalar;
+  const Dtype dt = numbers ? number_dtype(given_x, given_y) : operand_dtype("where", given_x, given_y);
   const Promoted promoted_x("where", given_x, dt), promoted_y("where", given_y, dt);
   const View &x = promoted_x.view(), &y = promoted_y.view();
   const Named args[] = {{"c", c}, {"x", x}, {"y", y}};

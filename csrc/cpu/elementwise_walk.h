@@ -281,10 +281,16 @@ inline bool fits(const View& number, Dtype t) {
     case Dtype::u8:
       return n == uint8_t(n);
     case Dtype::b8:
-      return n == 0 || n == 1;
+      return number.is_bool;
     default:
       return true;
   }
+}
+
+// The dtype of two numbers by themselves.
+inline Dtype number_dtype(const View& x, const View& y) {
+  if (x.is_real || y.is_real) return Dtype::f32;
+  return x.is_bool && y.is_bool ? Dtype::b8 : Dtype::i64;
 }
 
 // The dtype of two operands, by PyTorch's rule: a number takes that of the array beside it, but a float makes

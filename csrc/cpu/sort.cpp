@@ -218,6 +218,7 @@ Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool des
          "k must lie in [0, " + std::to_string(n) + "], the length of dim " + std::to_string(axis) +
              ", got " + std::to_string(k),
          {{"x", x}});
+  if (x.ndim == 0) k = 1;  // a number stays one, as in PyTorch
   if (n > std::numeric_limits<uint32_t>::max()) fail(op, "a row has more than 2^32 elements", {{"x", x}});
   Array y = output(op, x.dtype, x.ndim, shape), places = output(op, Dtype::i64, x.ndim, shape);
   if (y.size() == 0) return {std::move(y), std::move(places)};

@@ -17,7 +17,7 @@ from .join import cat, narrow, split
 from .matmul import matmul
 from .reduce import amax, amin, mean, std
 from .reduce import sum as _sum
-from .shape import axis_of, broadcast_to, diag_embed, diagonal, movedim, reshape, transpose, unsqueeze
+from .shape import axis_of, broadcast_to, clone, diag_embed, diagonal, movedim, reshape, transpose, unsqueeze
 
 __all__ = [
     "absolute", "addcdiv", "addcmul", "aminmax", "broadcast_tensors", "cdist", "clamp_max", "clamp_min", "clip",
@@ -94,7 +94,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     array([0., 9., 1.])
     """
     if x.dtype.kind != "f":
-        return mul(x, 1)
+        return clone(x)
     limits = np.finfo(x.dtype)
     top = float(limits.max) if posinf is None else posinf
     bottom = float(limits.min) if neginf is None else neginf

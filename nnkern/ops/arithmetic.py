@@ -99,7 +99,7 @@ def sub(x: Any, y: Any, out: Any = None, *, alpha: float = 1) -> Any:
 
 
 class Mul(Function):
-    takes_numbers = True
+    takes_numbers = crosswise = True
 
     def forward(self, x: Any, y: Any) -> Any:
         # x is needed for y's gradient only, and a number has none

@@ -124,22 +124,20 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 
 def masked_fill(x: Any, mask: Any, value: Any) -> Any:
-    """x with `value` (a number, or an array or Tensor without dims) where mask (bool, broadcast to x) holds."""
-    if np.broadcast_shapes(tuple(x.shape), tuple(mask.shape)) != tuple(x.shape):
-        raise ValueError(
-            f"masked_fill: mask must broadcast to x (x.shape={tuple(x.shape)}, mask.shape={tuple(mask.shape)})"
-        )
+    """x with `value` (a number, or an array or Tensor without dims) where mask (bool) holds; x and mask broadcast."""
     if getattr(value, "ndim", 0):
         raise ValueError(f"masked_fill: value must be one number (value.shape={tuple(value.shape)})")
     if isinstance(value, float) and getattr(x.dtype, "kind", "f") in "iub":  # x keeps its dtype
         if not value.is_integer():
             raise TypeError(f"masked_fill: {value} does not fit an array of {x.dtype}")
         value = int(value)
+    if getattr(x, "dtype", None) == np.bool_ and isinstance(value, int):
+        value = bool(value)
     return where(mask, value, x)
 
 
 class Extremum(NamedKernel):
-    """The gradient goes to the larger (smaller) operand; equal ones share it."""
+    """The gradient goes to the larger (smaller) operand; equal ones share it, and NaN gives it to both."""
 
     takes_numbers = True
     beats = ""
@@ -153,10 +151,10 @@ class Extremum(NamedKernel):
         need_x, need_y = self.needs_input_grad
         a = x.data if isinstance(x, Tensor) else x
         b = y.data if isinstance(y, Tensor) else y
-        wins, tie = globals()[self.beats], eq(a, b)
-        half = mul(gy, 0.5)
-        gx = unbroadcast(where(tie, half, where(wins(a, b), gy, 0.0)), x) if need_x else None
-        g_y = unbroadcast(where(tie, half, where(wins(b, a), gy, 0.0)), y) if need_y else None
+        beats = globals()[self.beats]
+        shared = where(eq(a, b), mul(gy, 0.5), gy)
+        gx = unbroadcast(where(beats(b, a), 0.0, shared), x) if need_x else None
+        g_y = unbroadcast(where(beats(a, b), 0.0, shared), y) if need_y else None
         return gx, g_y
 
 

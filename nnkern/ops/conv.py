@@ -28,6 +28,8 @@ __all__ = [
 class Conv(Function):
     """y = activation(x * w + b + residual)."""
 
+    crosswise = True
+
     def __init__(self, options: Options, activation: str | None = None) -> None:
         self.options, self.activation = options, activation
 

@@ -67,7 +67,12 @@ def _norm(x: Any, p: float, dim: Any) -> Any:
         return _sum(_abs(x), dim, True)
     if math.isinf(p):
         return (amax if p > 0 else amin)(_abs(x), dim, True)
-    total = _sum(_pow(_abs(x), p), dim, True)
+    size = _abs(x)
+    if p < 1:  # at 0 the slope is infinite: 0 is given
+        nothing = eq(size, 0.0)
+        total = _sum(where(nothing, 0.0, _pow(where(nothing, 1.0, size), p)), dim, True)
+    else:
+        total = _sum(_pow(size, p), dim, True)
     zero = eq(total, 0.0)  # the root has no slope there: 0
     return where(zero, 0.0, _pow(where(zero, 1.0, total), 1 / p))
 
@@ -84,7 +89,7 @@ def vector_norm(x: Any, p: float = 2.0, dim: Any = None, keepdim: bool = False) 
     y = _norm(x, p, axes)
     if keepdim:
         return y
-    gone = {a % x.ndim for a in axes}
+    gone = {a % x.ndim for a in axes} if x.ndim else ()
     return reshape(y, tuple(n for i, n in enumerate(y.shape) if i not in gone))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..function import Function
 from .arithmetic import NamedKernel, add, div, mul, neg, sub, unbroadcast
-from .compare import eq, gt, where
+from .compare import eq, ge, logical_and, where
 
 __all__ = [
     "abs", "astype", "ceil", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "log", "log10",
@@ -302,10 +302,9 @@ class Pow(Function):
                 slope = where(eq(y, 0.0), 0.0, slope)
             gx = unbroadcast(mul(gy, slope), x)
         if need_y:
-            base = where(gt(x, 0.0), x, 1.0) if not isinstance(x, (int, float)) else max(x, 1e-300)
-            gz = unbroadcast(
-                mul(gy, mul(z, log(base) if not isinstance(base, float) else float(np.log(base)))), y
-            )
+            x = astype(x, z.dtype) if hasattr(x, "dtype") else np.asarray(x, z.dtype)
+            flat = logical_and(eq(x, 0.0), ge(y, 0.0))  # 0^y is 0 for all y > 0
+            gz = unbroadcast(mul(gy, where(flat, 0.0, mul(z, log(where(flat, 1.0, x))))), y)
         return gx, gz
 
 
@@ -328,7 +327,7 @@ def pow(x: Any, y: Any) -> Any:
         if y == 2:
             return square(x)
         if y == 1:
-            return mul(x, 1)
+            return mul(x, y)
         if y == 3:
             return mul(square(x), x)
         if y == 0.5:

@@ -32,6 +32,8 @@ def _turn(x: Any) -> Any:
 
 
 class MatMul(Function):
+    crosswise = True
+
     def forward(self, x: Any, w: Any) -> Any:
         self.saved = (x, w)
         return self.kernels.matmul_forward(x, w)
@@ -140,6 +142,8 @@ def matmul(x: Any, w: Any) -> Any:
 
 
 class Linear(Function):
+    crosswise = True
+
     def __init__(self, activation: str | None) -> None:
         if activation not in _ACTIVATIONS:
             raise ValueError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..function import Function
-from .arithmetic import NamedKernel, div, mul, neg, unbroadcast
-from .elementwise import floor, trunc
+from .arithmetic import NamedKernel, div, mul, neg, sub, unbroadcast
+from .elementwise import astype, round
 
 __all__ = ["floor_divide", "fmod", "remainder"]
 
@@ -19,7 +19,6 @@ class Remainder(NamedKernel):
     """x - y n: the whole n is a constant to the gradient."""
 
     takes_numbers = True
-    rounding: Any = staticmethod(floor)
 
     def forward(self, x: Any, y: Any) -> Any:
         self.saved = (x, y)
@@ -28,8 +27,12 @@ class Remainder(NamedKernel):
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
         need_x, need_y = self.needs_input_grad
-        g_y = unbroadcast(neg(mul(gy, self.rounding(div(x, y)))), self.inputs[1]) if need_y else None
+        g_y = unbroadcast(neg(mul(gy, self.times(x, y))), self.inputs[1]) if need_y else None
         return (unbroadcast(gy, self.inputs[0]) if need_x else None), g_y
+
+    def times(self, x: Any, y: Any) -> Any:
+        """n."""
+        return floor_divide(x, y)
 
 
 def remainder(x: Any, y: Any) -> Any:
@@ -44,7 +47,9 @@ def remainder(x: Any, y: Any) -> Any:
 
 
 class Fmod(Remainder):
-    rounding = staticmethod(trunc)
+    def times(self, x: Any, y: Any) -> Any:
+        left = fmod(x, y)
+        return round(div(sub(astype(x, left.dtype) if hasattr(x, "dtype") else x, left), y))
 
 
 def fmod(x: Any, y: Any) -> Any:

@@ -27,7 +27,9 @@ _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 def axis_of(op: str, dim: int, ndim: int) -> Any:
     """dim counted from the front, checked."""
     if not -ndim <= dim < ndim:
-        raise IndexError(f"{op}: dim {dim} does not exist, x has {ndim} dimensions")
+        if ndim or dim not in (0, -1):  # which a number may be said to have, as in PyTorch
+            raise IndexError(f"{op}: dim {dim} does not exist, x has {ndim} dimensions")
+        return 0
     return dim % ndim
 
 
@@ -140,10 +142,10 @@ def permute(x: Any, dims: Any) -> Any:
 
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """Swap two dims, as a view."""
-    dims = list(range(x.ndim))
+    dims = list(range(x.ndim or 1))
     a, b = axis_of("transpose", dim0, x.ndim), axis_of("transpose", dim1, x.ndim)
     dims[a], dims[b] = b, a
-    return Permute(tuple(dims))(x)
+    return Permute(tuple(dims[: x.ndim]))(x)
 
 
 swapaxes = transpose
@@ -157,7 +159,7 @@ def movedim(x: Any, source: Any, destination: Any) -> Any:
     order = [d for d in range(x.ndim) if d not in source]
     for to, dim in sorted(zip(destination, source)):
         order.insert(to, dim)
-    return Permute(tuple(order))(x)
+    return Permute(tuple(order[: x.ndim]))(x)
 
 
 class BroadcastTo(Function):

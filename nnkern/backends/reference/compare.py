@@ -41,8 +41,10 @@ def logical_not_forward(x):
 
 
 def where_forward(c, x, y):
-    x, y = alike(x, y)
-    return np.where(c, x, y)
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return np.where(c, *alike(x, y))
+    z = np.where(c, x, y)
+    return z.astype(np.float32) if z.dtype.kind == "f" else z
 
 
 def clamp_forward(x, low, high, out=None):
