@@ -9,6 +9,7 @@
 #include "../ops.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
+#include "axis.h"
 #include "copy.h"
 
 namespace nn::cpu {
@@ -20,10 +21,7 @@ constexpr int64_t kTile = 1 << 12, kGrain = 1 << 14;  // elements of a half
 struct Halves {
   int64_t outer = 1, half = 1, shape[kMaxDims];
   Halves(const char* op, const View& x, int64_t axis) {
-    if (axis < -x.ndim || axis >= x.ndim)
-      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
-                              " does not exist (x.shape=" + text(x) + ")");
-    if (axis < 0) axis += x.ndim;
+    axis = axis_of(op, x, axis, x.ndim);
     if (x.shape[axis] % 2)
       fail(op,
            "dim " + std::to_string(axis) + " has " + std::to_string(x.shape[axis]) +
@@ -85,10 +83,7 @@ Array gate_backward(const char* op, Gate which, const View& gy, const View& x, i
 struct Pieces {
   int64_t groups = 1, pieces, inner = 1, shape[kMaxDims];
   Pieces(const char* op, const View& x, int64_t count, int64_t axis) : pieces(count) {
-    if (axis < -x.ndim || axis >= x.ndim)
-      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
-                              " does not exist (x.shape=" + text(x) + ")");
-    if (axis < 0) axis += x.ndim;
+    axis = axis_of(op, x, axis, x.ndim);
     if (pieces < 1 || x.shape[axis] % pieces)
       fail(op, std::to_string(pieces) + " pieces do not divide dim " + std::to_string(axis), {{"x", x}});
     for (int i = 0; i < x.ndim; ++i) {

@@ -13,6 +13,7 @@
 #include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
+#include "axis.h"
 #include "copy.h"
 
 namespace nn::cpu {
@@ -21,16 +22,8 @@ namespace {
 constexpr int64_t kGrain = 1 << 14;  // elements worth a thread
 constexpr int kRows = 4, kColumns = 128;
 
-struct Axis {
-  int64_t outer = 1, n = 1, inner = 1;
-  Axis(const char* op, const View& x, int64_t axis) {
-    if (x.ndim == 0 && (axis == 0 || axis == -1)) return;
-    if (axis < -x.ndim || axis >= x.ndim)
-      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
-                              " does not exist (x.shape=" + text(x) + ")");
-    if (axis < 0) axis += x.ndim;
-    for (int i = 0; i < x.ndim; ++i) (i < axis ? outer : i == axis ? n : inner) *= x.shape[i];
-  }
+struct Axis : AboutAxis {
+  using AboutAxis::AboutAxis;
 
   // f(first element, lanes, lane step, element step along the axis) for all lanes
   template <class F> void each(F&& f) const {

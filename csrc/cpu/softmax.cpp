@@ -10,6 +10,7 @@
 #include "../ops.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
+#include "axis.h"
 #include "copy.h"
 
 namespace nn::cpu {
@@ -18,23 +19,11 @@ namespace {
 constexpr int64_t kGrain = 1 << 14;     // elements: some 20 us of exp
 constexpr int64_t kStreamed = 8 << 20;  // bytes: with x or gy more than caches hold
 
-struct Fold {
-  int64_t outer = 1, n = 1, inner = 1;
-  Fold(const char* op, const View& x, int64_t axis) {
-    if (x.ndim == 0 && (axis == 0 || axis == -1)) return;
-    if (axis < -x.ndim || axis >= x.ndim)
-      throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
-                              " does not exist (x.shape=" + text(x) + ")");
-    if (axis < 0) axis += x.ndim;
-    for (int i = 0; i < x.ndim; ++i) (i < axis ? outer : i == axis ? n : inner) *= x.shape[i];
-  }
-};
-
 constexpr int64_t kColumnTile = 1024;
 
 // rows(first element, count) if the axis is the last one, else columns(first element, count) of each (n,
 // inner) matrix.
-template <class R, class C> void each(const Fold& f, R&& rows, C&& columns) {
+template <class R, class C> void each(const AboutAxis& f, R&& rows, C&& columns) {
   if (f.outer * f.n * f.inner == 0) return;
   const int64_t tiles = (f.inner + kColumnTile - 1) / kColumnTile;
   const int64_t size = f.n * std::min(f.inner, kColumnTile);
@@ -52,7 +41,7 @@ template <class R, class C> void each(const Fold& f, R&& rows, C&& columns) {
 Array softmax_forward(const View& x, int64_t axis, bool log) {
   const char* op = log ? "log_softmax" : "softmax";
   const Dtype dt = common_dtype(op, {{"x", x}});
-  const Fold f(op, x, axis);
+  const AboutAxis f(op, x, axis);
   Array y = output(op, dt, x.ndim, x.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
@@ -76,7 +65,7 @@ Array softmax_backward(const View& gy, const View& y, int64_t axis, bool log) {
   const Dtype dt = common_dtype(op, {{"gy", gy}, {"y", y}});
   if (gy.ndim != y.ndim || !std::equal(y.shape, y.shape + y.ndim, gy.shape))
     fail(op, "gy must have the shape of y", {{"gy", gy}, {"y", y}});
-  const Fold f(op, y, axis);
+  const AboutAxis f(op, y, axis);
   Array gx = output(op, dt, y.ndim, y.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);

@@ -16,6 +16,7 @@
 #include "../ops.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
+#include "axis.h"
 #include "copy.h"
 #include "reduce.h"
 
@@ -202,11 +203,7 @@ void first_keys(const T* x, int64_t step, int64_t n, int64_t k, bool descending,
 }
 
 Array2 first_of(const char* op, const View& x, int64_t k, int64_t axis, bool descending) {
-  const int64_t dims = std::max(1, x.ndim);
-  if (axis < -dims || axis >= dims)
-    throw std::out_of_range(std::string(op) + ": dim " + std::to_string(axis) +
-                            " does not exist (x.shape=" + text(x) + ")");
-  if (axis < 0) axis += dims;
+  axis = axis_of(op, x, axis, std::max(1, x.ndim));
   int64_t shape[kMaxDims], outer = 1, inner = 1;
   for (int i = 0; i < x.ndim; ++i) {
     shape[i] = i == axis ? k : x.shape[i];

@@ -289,11 +289,13 @@ def _roofs(at: Callable, corner: tuple, limits: dict) -> list[str]:
     body, peak = [], limits["float32"]
     for level, dash in (("memory", "8 0"), ("L3", "2 4"), ("L2", "7 4"), ("L1", "1 3")):
         bandwidth = limits[f"read {level}"]
+        if peak / bandwidth <= corner[0]:  # it ends left of the picture
+            continue
         start = max(corner[0], corner[1] / bandwidth)
         (xa, ya), (xb, yb) = at(start, start * bandwidth), at(peak / bandwidth, peak)
         body.append(_line(xa, ya, xb, yb, "var(--soft)", f'stroke-width="1.3" stroke-dasharray="{dash}"'))
         body.append(_text(xb, yb - 7, level, "middle", "soft"))
-    (xa, ya), (xb, yb) = at(peak / limits["read L1"], peak), at(corner[2], peak)
+    (xa, ya), (xb, yb) = at(max(corner[0], peak / limits["read L1"]), peak), at(corner[2], peak)
     body.append(_line(xa, ya, xb, yb, "var(--soft)", 'stroke-width="1.3"'))
     body.append(_text(xb, yb - 7, f"peak {peak:.0f} GFLOP/s", "end", "soft"))
     return body

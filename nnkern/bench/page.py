@@ -204,7 +204,8 @@ def page(rows: list[dict], machine: dict) -> str:
     shared = (
         f'<p class="warn">{_e(note)}</p>' if note.startswith("A shared") else f"<p class=soft>{_e(note)}</p>"
     )
-    rivals = charts.legend([(charts.COLOURS[x], f"against {charts.NAMES[x]}") for x in RATIOS])
+    shown = [x for x in RATIOS if any(x in r["ratios"] for r in rows)]
+    rivals = charts.legend([(charts.COLOURS[x], f"against {charts.NAMES[x]}") for x in shown])
     libraries = charts.legend([(charts.COLOURS[x], charts.NAMES[x]) for x in ("nnkern", "torch", "numpy")])
     defeats = [r for r in rows if lost(r)]
     body = [
