@@ -105,18 +105,27 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
   if (t.last) activate(g.activation, t.c, t.c_row, m, t.n);
 }
 
-// With `next` >= 0 memory is asked for the columns from there on at depth next_p, that are packed next.
+// With `next` >= 0 memory is asked for the columns from there on at depth next_p, that are packed next. With
+// `keep` (b itself) that was done for these columns, and they are not yet packed from depth p on: straight
+// panels are, by the first of their tiles.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
-                                       int64_t next = -1, int64_t next_p = 0) {
+                                       int64_t next = -1, int64_t next_p = 0, T* keep = nullptr,
+                                       int64_t p = 0) {
   const int64_t line = 64 / sizeof(T);
   for (int64_t j = 0; j < columns; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, columns - j);
     if (j0 + j < g.own) t.n = std::min(t.n, g.own - (j0 + j));
     const int nv = t.n <= s.width ? 1 : s.vectors;
-    t.b = b + j * t.k;
+    Matrix<T> lies;
+    const bool on_the_way =
+        keep && t.n == s.nr && g.b->straight(j0 + j, s.nr, p, t.k, &lies) && lies.row == 1;
+    if (keep && !on_the_way)
+      g.b->pack(j0 + j, int(std::min<int64_t>(s.nr, columns - j)), s.nr, p, t.k, keep + j * t.k);
     for (int64_t i = 0, l = 0; i < rows; i += s.mr, l += line) {
       t.a = a + i * t.k;
+      t.b = b + j * t.k, t.keep = nullptr;
+      if (on_the_way && i == 0) t.keep = keep + j * t.k, t.b = lies.p, t.b_k = lies.col;
       Matrix<T> coming;
       t.ahead = nullptr;
       if (next >= 0 && l < s.nr && g.b->straight(next + j, s.nr, next_p, t.k, &coming) && coming.row == 1)
@@ -163,6 +172,9 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   const int64_t fitting = std::max<int64_t>(1, kOwnedBytes / (kb * s.nr * int64_t(sizeof(T))));
   const int64_t part = ceil_div(panels, threads ? 6 * num_threads() : 1);
   const int64_t wide = s.nr * ceil_div(part, ceil_div(part, fitting));
+  // Whether a tile can read B in place: rows of some powers of two all fall on the same lines of the caches.
+  Matrix<T> first;
+  const bool apart = g.b->straight(0, 1, 0, 1, &first) && first.row == 1 && first.col * sizeof(T) % 2048 != 0;
   parallel_for(panels, part, [&](int64_t begin, int64_t end) {
     Workspace<T> b(size_t(wide * kb));
     for (int64_t j = begin * s.nr, last = std::min(g.n, end * s.nr); j < last; j += wide) {
@@ -170,10 +182,11 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
       int64_t p = 0;
       do {  // once even for depth 0: the result is then the epilogue of zeros
         const int64_t depth = std::min(kb, g.k - p), next = p + depth < g.k ? j : j + wide;
-        pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b);
+        const bool fresh = apart && (j > begin * s.nr || p > 0);
+        if (!fresh) pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b);
         const GemmTile<T> t = tile_at(g, p, depth);
         multiply_block<T>(g, s, t, a + p * rows, b, 0, g.m, j, columns, next < last ? next : -1,
-                          p + depth < g.k ? p + depth : 0);
+                          p + depth < g.k ? p + depth : 0, fresh ? static_cast<T*>(b) : nullptr, p);
         p += depth;
       } while (p < g.k);
     }

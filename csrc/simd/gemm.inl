@@ -33,23 +33,26 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 3;
 #endif
 
-// Where a tile finds its operands: strides the compiler then knows.
-enum class Operands { in_place, panel, packed };
+// Where a tile finds its operands: strides the compiler then knows. kept: A is packed, B gets packed on the
+// way.
+enum class Operands { in_place, panel, packed, kept };
 
 // MR rows by NV vectors.
 template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t) {
   constexpr int W = vec<T>::width;
-  constexpr bool Packed = From == Operands::packed, Panels = From != Operands::in_place;
+  constexpr bool Keep = From == Operands::kept, Packed = From == Operands::packed || Keep,
+                 Panels = From != Operands::in_place;
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
   const int64_t a_row = Packed ? 1 : t.a_row, a_k = Packed   ? TileLimit<T>::rows[kTileVectors]
                                                     : Panels ? 1
                                                              : t.a_k;
-  const int64_t b_k = Panels ? kTileVectors * W : t.b_k;
+  const int64_t b_k = Panels && !Keep ? kTileVectors * W : t.b_k;
   vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+  T* keep = t.keep;
   const T *a = t.a, *b = t.b, *ahead = t.ahead ? t.ahead : b + 8 * b_k;
   const int64_t ahead_step = t.ahead ? t.ahead_step : b_k;
   if (Packed)
@@ -59,6 +62,11 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     vec<T> bv[NV];
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) bv[j] = Panels || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
+    if (Keep) {
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
+      keep += kTileVectors * W;
+    }
     if (Packed) __builtin_prefetch(ahead), ahead += ahead_step;
     if (Panels && !Packed)
 #pragma GCC unroll 4
@@ -101,6 +109,7 @@ template <class T, int NV, Operands From, int MR> void tile_rows(int m, const Ge
 template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   typedef TileLimit<T> L;
   if (t.packed) {
+    if (t.keep) return tile_rows<T, kTileVectors, Operands::kept, L::rows[kTileVectors]>(m, t);
     if (nv == kTileVectors) return tile_rows<T, kTileVectors, Operands::packed, L::rows[kTileVectors]>(m, t);
     return tile_rows<T, 1, Operands::packed, L::rows[kTileVectors]>(m, t);
   }
