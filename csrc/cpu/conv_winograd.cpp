@@ -88,7 +88,11 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
     else
       for (int64_t i = 0; i < some; ++i)
         kern.pack(from + i * f.c_step, f.k_step, 1, lanes, int(nr), taps, w + i * taps * nr, nr);
-    for (int64_t i = 0; i < some; ++i)
+    for (int64_t i = 0; i < some; ++i) {
+      // the filters of the channels after these, a channel's or a filter's numbers side by side
+      const T* soon = f.c_step == taps ? from + std::min<int64_t>(i, lanes - 1) * f.k_step + some * taps
+                                       : from + (some + i) * f.c_step;
+      for (int64_t j = 0; j < kSome * taps; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(soon + j);
       for (int64_t r = residue; r < residue + residues; ++r) {
         // the first tap, or the last one
         const int64_t tap =
@@ -98,6 +102,7 @@ template <class T> void transform_filters(const Plan<T>& p, int64_t k0, int64_t 
                              u + ((at - part) * residues + r * kResidueChannels * (residues > 1) + part) * nr,
                              u_step);
       }
+    }
   }
 }
 
