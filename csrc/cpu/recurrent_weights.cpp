@@ -84,7 +84,8 @@ void weight_grad(const Backward<T>& f, int64_t first, int64_t m, const Seen<T>& 
 // The sums of d's columns over the chunk, added to those of later chunks.
 template <class T> void bias_gradients(const Backward<T>& f, T* gb_ih, T* gb_hh) {
   const int64_t h = f.s.units, columns = f.columns();
-  const int64_t grain = round_up((int64_t(256) << 10) / std::max<int64_t>(f.rows(), 1) + 1, 64);
+  const int64_t grain = std::max(round_up((int64_t(256) << 10) / std::max<int64_t>(f.rows(), 1) + 1, 64),
+                                 round_up(ceil_div(columns, num_threads()), 64));  // long rows
   const T one = 1;
   Workspace<T> sums(static_cast<size_t>(columns));
   parallel_for(columns, grain, [&](int64_t begin, int64_t end) {

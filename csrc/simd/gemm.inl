@@ -152,6 +152,14 @@ template <class T> void pack(const T* x, int64_t lane_step, int64_t depth_step, 
                              int64_t depth, T* out, int64_t out_step) {
   constexpr int W = vec<T>::width;
   int64_t k = 0;
+  if (lane_step == 1 && width <= W) {
+    for (; k < depth; ++k, x += depth_step, out += out_step) {
+      __builtin_prefetch(x + 16 * depth_step);
+      __builtin_prefetch(x + 16 * depth_step + width - 1);
+      store(out, load(x, lanes), width);
+    }
+    return;
+  }
   if (lane_step == 1 || lane_step == 2) {
     for (; k < depth; ++k, x += depth_step, out += out_step) {
       __builtin_prefetch(x + 16 * depth_step);  // rows far apart: no hardware sees them coming

@@ -35,9 +35,16 @@ template <class T> NN_INLINE void put(T* p, int64_t offset, vec<T> v, int k) {
   if (p) store(p + offset, v, k);
 }
 
+// Asks memory for the same units of the row behind: rows are pages apart, no hardware sees them coming.
+template <class T> NN_INLINE void ask_next(const T* p, int64_t row, int64_t gate, int gates) {
+  if (p)
+    for (int i = 0; i < gates; ++i) __builtin_prefetch(p + row + i * gate);
+}
+
 template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
   const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
   const int64_t ag = t.a_gate, sg = t.s_gate, p = t.peephole_gate;
+  ask_next(a, t.a_row, ag, 4);
   const vec<T> c0 = load(t.c + r * t.c_row + j, k);
   vec<T> i = load(a, k) + load(s, k), f = load(a + ag, k) + load(s + sg, k);
   vec<T> o = load(a + 3 * ag, k) + load(s + 3 * sg, k);
@@ -56,6 +63,7 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
   put(t.cells, r * t.cells_row + j, c, k);
   if (t.gates) {
     T* out = t.gates + r * t.gates_row + j;
+    ask_next(out, t.gates_row, t.gates_gate, 4);
     store(out, i, k), store(out + t.gates_gate, f, k);
     store(out + 2 * t.gates_gate, g, k), store(out + 3 * t.gates_gate, o, k);
   }
@@ -146,6 +154,10 @@ template <class T> NN_INLINE void lstm_grad_unit(const RecurrentGrad<T>& t, int6
   const int64_t p = t.peephole_gate, gg = t.gates_gate;
   const vec<T> i = load(gate, k), f = load(gate + gg, k), g = load(gate + 2 * gg, k),
                o = load(gate + 3 * gg, k), one = set1(T(1));
+  ask_next(gate, t.gates_row, gg, 4);
+  ask_next(t.d + r * t.d_row + j, t.d_row, t.d_gate, 4);
+  ask_next(t.c_before, (r + 1) * t.c_before_row + j, 0, 1);
+  ask_next(t.gy, (r + 1) * t.gy_row + j, 0, 1);
   const vec<T> tc = gate_tanh(load(t.c + r * t.c_row + j, k)),
                before = at(t.c_before, r * t.c_before_row + j, k);
   const vec<T> dh = t.projected ? load(t.s + r * t.s_row + j, k) : state_grad(t, r, j, k);
