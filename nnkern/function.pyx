@@ -99,6 +99,7 @@ cdef class Function:
     # tensor another one later), the tensor itself if it is a leaf, None if it needs no gradient.
     cdef list targets
     cdef list target_index  # which output of that Function
+    cdef tuple useful_inputs  # during a walk that looks for some tensors only: whose gradients lead to them
     cdef public object saved  # what backward needs; freed after backward unless retain_graph
     cdef public long long sequence
     cdef public int outputs
@@ -129,7 +130,7 @@ cdef class Function:
     @property
     def needs_input_grad(self):
         """For each input, whether backward should compute its gradient."""
-        return tuple([t is not None for t in self.targets])
+        return tuple([t is not None for t in self.targets]) if self.useful_inputs is None else self.useful_inputs
 
     def __call__(self, *inputs):
         cdef bint any_tensor = False, taped = False
@@ -423,6 +424,10 @@ cdef _as_gradient(g, Function fn, bint create_graph):
     return (<TensorBase>g).data if isinstance(g, TensorBase) else _as_array(g, fn, "backward")
 
 
+def _sequence_of(Function fn):
+    return fn.sequence
+
+
 cdef class Walk:
     """One backward pass over the tape, newest op first (a heap ordered by sequence), without recursion.
 
@@ -437,7 +442,9 @@ cdef class Walk:
     # hand it on to several inputs or keep it: from then on nobody adds into it.
     cdef dict owned
     cdef dict wanted_at  # (function, index) -> wanted non-leaf tensors
+    cdef set wanted_functions
     cdef set wanted_leaves
+    cdef set useful  # the Functions whose backward leads to a wanted tensor, once the walk runs
     cdef public dict found  # id(tensor) -> (tensor, gradient)
     # The walk ends at what is no younger than this; hooks there are left to the walk that goes on from it.
     cdef public long long since
@@ -483,6 +490,29 @@ cdef class Walk:
                 heappush(self.heap, (-fn.sequence, fn))
             slots[index] = g if slots[index] is None else self.combine(slots[index], g)
 
+    cdef bint leads_on(self, target):
+        """Whether a gradient that arrives at this Function or leaf is of use."""
+        if isinstance(target, Function):
+            return target in self.useful or target in self.wanted_functions
+        return target is not None and id(target) in self.wanted_leaves
+
+    cdef find_useful(self):
+        cdef Function fn
+        cdef list todo = [entry[1] for entry in self.heap]
+        cdef set seen = set(todo)
+        self.wanted_functions = {key[0] for key in self.wanted_at}
+        self.useful = set()
+        while todo:
+            fn = <Function>todo.pop()
+            for target in fn.targets:
+                if isinstance(target, Function) and target not in seen:
+                    seen.add(target)
+                    if (<Function>target).sequence > self.since:
+                        todo.append(target)
+        for fn in sorted(seen, key=_sequence_of):
+            if fn.sequence > self.since and any([self.leads_on(target) for target in fn.targets]):
+                self.useful.add(fn)
+
     cdef combine(self, a, b):
         if self.create_graph:
             return a + b
@@ -510,6 +540,8 @@ cdef class Walk:
         cdef TensorBase t
         cdef list targets
         cdef int i
+        if self.wanted_at is not None:
+            self.find_useful()
         while self.heap:
             fn = <Function>heappop(self.heap)[1]
             gys = self.pending.pop(fn)
@@ -518,9 +550,16 @@ cdef class Walk:
                     self.owned.pop(id(g), None)
             if fn._hooks is not None or self.wanted_at is not None:
                 gys = self.at_output(fn, gys)
-            if fn.sequence <= self.since:
+            if fn.sequence <= self.since or (self.useful is not None and fn not in self.useful):
                 continue
-            gxs = call_backward(fn, gys, self.create_graph)
+            if self.useful is None:
+                gxs = call_backward(fn, gys, self.create_graph)
+            else:
+                fn.useful_inputs = tuple([self.leads_on(target) for target in fn.targets])
+                try:
+                    gxs = call_backward(fn, gys, self.create_graph)
+                finally:
+                    fn.useful_inputs = None
             if not retain_graph and fn.saved is not _NOTHING:
                 fn.saved = None
             targets, i = fn.targets, 0
@@ -528,7 +567,7 @@ cdef class Walk:
                 raise RuntimeError(f"backward of {fn.name} gave {len(gxs)} gradients for {len(targets)} inputs")
             for g in gxs:
                 target = targets[i]
-                if g is not None and target is not None:
+                if g is not None and target is not None and (self.useful is None or self.leads_on(target)):
                     if type(g) is not ndarray:
                         g = _as_gradient(g, fn, self.create_graph)
                     shape = (<TensorBase>fn.inputs[i]).data.shape

@@ -12,6 +12,35 @@ def leaf(*shape, seed=0, dtype=np.float64):
     return Tensor(randn(*shape, seed=seed).astype(dtype), requires_grad=True)
 
 
+def test_grad_computes_only_what_leads_to_the_inputs():
+    calls = []
+
+    class Spy(Function):
+        def forward(self, x, w):
+            self.saved = (x, w)
+            return x * w
+
+        def backward(self, gy):
+            calls.append(self.needs_input_grad)
+            x, w = self.saved
+            return tuple(gy * v if need else None for v, need in zip((w, x), self.needs_input_grad))
+
+    x, w, v = (Tensor(np.full(2, n), requires_grad=True) for n in (2.0, 3.0, 5.0))
+    h = Spy()(x, w)
+    y = Spy()(h, v)
+    assert nnkern.grad(y.sum(), [x], retain_graph=True)[0].tolist() == [15, 15]
+    assert calls == [(True, False), (True, False)]
+    calls.clear()
+    assert nnkern.grad(y.sum(), [h], retain_graph=True)[0].tolist() == [5, 5] and calls == [(True, False)]
+    calls.clear()
+    gv, gh, gw = nnkern.grad(y.sum(), [v, h, w], retain_graph=True)
+    assert (gv.tolist(), gh.tolist(), gw.tolist()) == ([6, 6], [5, 5], [10, 10])
+    assert calls == [(True, True), (False, True)]
+    calls.clear()
+    y.sum().backward()
+    assert calls == [(True, True)] * 2 and x.grad.tolist() == [15, 15]
+
+
 def test_second_derivatives_tell_a_tensor_from_what_shares_its_array():
     a = np.array([1.0, 2.0, 3.0])
     for other in (lambda x: x.detach(), lambda x: Tensor(x.data), lambda x: x.data):
