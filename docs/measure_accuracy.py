@@ -85,7 +85,7 @@ def conv_table() -> str:
     names = {
         (3, 1): {"gemm": "products", "winograd2": "F(2, 3)", "winograd": "F(4, 3)"},
         (5, 1): {"gemm": "products", "winograd": "F(2, 5)"},
-        (4, 2): {"gemm": "products", "winograd": "F(3, 2)"},
+        (4, 2): {"gemm": "products", "winograd": "F(4, 2)"},
         (3, 2): {"gemm": "products", "winograd": "F(4, 2)"},
         (7, 2): {"gemm": "products", "winograd": "F(3, 4)"},
     }

@@ -64,15 +64,18 @@ def _way(
         m, pieces = {2: 4, 3: 4, 4: 3, 5: 2}.get(r, 3) if algorithm == "winograd" else 2, 1
         if len(out) == 1:  # filters in pieces of three taps
             m, r, pieces = 3, 3, -(-taps // 3)
-        elif w.shape[-1] == 4 and options.stride[-1] == 2 and c % 32 == 0:
-            m = 3
         if residues > 1 and direction == 1:
             written = [
                 _positions(*axis, r)
                 for axis in zip(written, options.padding[::2], w.shape[2:], options.stride, strict=True)
             ]
         tiles, planes = n * math.prod(written[:-2]), (m + r - 1) ** min(2, len(out))
-        tiles *= math.prod(-(-size // m) for size in written[-2:])
+        fields = math.prod(-(-size // m) for size in written[-2:])
+        if direction == 1 and w.shape[-1] == 4 and options.stride[-1] == 2 and c % 32 == 0:
+            # tiles that begin with the pixels of each residue
+            own = math.prod(-(-size // (2 * m)) for size in x.shape[2:])
+            fields = own if 5 * own < 4 * fields else fields
+        tiles *= fields
         depth = c * residues * pieces * math.prod(w.shape[2:-2])
         multiplications = tiles * planes * depth * k
         detail = f"F({m}, {r}): {tiles} tiles, {planes} products of {k} x {depth} x {tiles}"

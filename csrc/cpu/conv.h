@@ -102,7 +102,7 @@ template <class T> void conv_direct(const ConvWeightGrad<T>& p);
 
 // Filters of 3 x 3 or 5 x 5 taps, or of several such frames, with stride and dilation 1; of images with any
 // stride if 2 to 5 taps of each axis are of one residue (conv_winograd.cpp). winograd: F(4, 3), F(2, 5),
-// F(4, 2), F(3, 4) or F(3, 2); winograd2: F(2, 3).
+// F(4, 2) or F(3, 4); winograd2: F(2, 3).
 bool winograd_serves(const ConvShape& s, ConvAlgorithm a);
 WinogradForm winograd_form(const ConvShape& s, ConvAlgorithm a);
 double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction);  // comparable with flops()

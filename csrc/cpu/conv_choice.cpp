@@ -76,10 +76,9 @@ double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction) {
   // In operations of the products, as measured: what a transformed number of an image costs, and one of a
   // filter; those of volumes come back from L3 for every frame.
   const WinogradSizes sizes(winograd_form(s, a));
-  const auto results = [&](const ConvAxis& x) {
-    return direction == 1 ? PixelGrid(x, sizes.taps).count : x.out;
-  };
-  const Tiles g(sizes.form, s.n * s.axis[0].out, results(s.axis[1]), results(s.axis[2]));
+  const GridTiles grid(sizes.form, s, sizes.taps);
+  const Tiles g = direction == 1 ? grid.tiles : Tiles(sizes.form, s.n, s.axis[1].out, s.axis[2].out);
+  const double sets = direction == 1 && grid.own ? 4 : 1;
   const bool volume = s.axes == 3;
   const bool strided = g.form == WinogradForm::strided;
   const double number = g.taps == 5   ? 36
@@ -95,10 +94,12 @@ double winograd_cost(const ConvShape& s, ConvAlgorithm a, int direction) {
   const int64_t width = kernels<float>().gemm_shape().width, k = round_up(s.k, width);
   const int64_t joined = !strided && s.c <= kResidueChannels ? stride : 1,
                 c = round_up(s.c * joined, width) * (residues / joined);
-  const double tiles = double(g.count), filters = double(residues * s.c * s.k * s.axis[0].kernel);
+  const double tiles = double(g.count * s.axis[0].out),
+               filters = double(residues * s.c * s.k * s.axis[0].kernel);
   // of the products, beside those with taps at infinity that are none
   const double needed = 1 - double(g.taps * stride - s.axis[2].kernel) / double(g.reach * stride);
-  return g.planes() * ((2 * needed * needed * tiles + filter) * filters + number * tiles * double(c + k));
+  return g.planes() *
+         ((2 * needed * needed * tiles + filter) * filters + number * tiles * (double(c) + sets * double(k)));
 }
 
 ConvAlgorithm choose(const char* op, const ConvShape& s, Dtype dt, int64_t wanted, int direction) {

@@ -1,5 +1,5 @@
 // Winograd convolution for stride and dilation 1: F(4 x 4, 3 x 3), F(2 x 2, 3 x 3) and F(2 x 2, 5 x 5); for a
-// stride of 2 and 4 x 4 filters: F(3 x 3, 2 x 2); for any other stride by the taps that filters have per
+// stride of 2 and 4 x 4 filters: F(4 x 4, 2 x 2); for any other stride by the taps that filters have per
 // residue, F(4 x 4, 2 x 2) and F(3 x 3, 4 x 4) among them. Forward and input gradient (the weight gradient:
 // conv_winograd_grad.cpp).
 //
@@ -35,8 +35,11 @@ template <class T> struct Plan {
   T floor;
   // of y: tiles make pixels i * stride + residue - y_low
   int64_t stride = 1, y_low_h = 0, y_low_w = 0, height = tiles.height, width = tiles.width;
-  int64_t depth() const { return x.depth() * filters.frames; }  // of the products
-  bool apart() const { return tiles.stride == 1; }              // filters of all residues lie side by side
+  // or pixels i * stride + (residue - own) modulo the stride: from V of each residue's own
+  int64_t own_h = 0, own_w = 0;
+  int64_t sets() const { return own_h || own_w ? stride * stride : 1; }  // of V
+  int64_t depth() const { return x.depth() * filters.frames; }           // of the products
+  bool apart() const { return tiles.stride == 1; }  // filters of all residues lie side by side
   int64_t result_columns() const { return apart() ? k : round_up(k, kernels<T>().gemm_shape().nr); }
   int64_t columns() const {
     return round_up(stride * stride * result_columns(), kernels<T>().gemm_shape().nr);
@@ -55,6 +58,10 @@ template <class T> struct Plan {
   // f(begin, end, whether product e isn't 0) of parts of all columns. Turned filters have their first tap
   // last.
   template <class F> void each_columns(int64_t e, F f) const {
+    if (sets() > 1) {
+      for (int64_t u = 0; u < sets(); ++u) f(u * result_columns(), (u + 1) * result_columns(), true);
+      return;
+    }
     if (stride == 1 || !apart() || k % kernels<T>().gemm_shape().nr)
       return f(0, stride == 1 ? k : columns(), true);
     const auto wanted = [&](const ResidueTaps& t, int64_t r, int64_t at) {
@@ -133,6 +140,7 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, in
   Workspace<T> strip(last ? 1 : size_t(side * g.cols * side * kStripChannels));
   // the residues of a row lie side by side if a pixel has these channels only
   const int64_t joined = p.apart() && count == p.k && count <= kStripChannels ? stride : 1;
+  const auto place = [&](int64_t residue, int64_t own) { return (residue - own + stride) % stride; };
   Workspace<T> biases(size_t(joined * count));
   for (int64_t i = 0; p.bias && joined > 1 && i < joined * count; ++i) biases[i] = p.bias[i % count];
   for (int64_t t = t0; t < t1;) {
@@ -155,10 +163,11 @@ template <class T> void results(const Plan<T>& p, const T* s, int64_t s_step, in
       const int64_t some = std::min(kStripChannels, count - k), cols = run.length * side;
       for (int64_t u = 0; u < stride * stride; u += joined)
         for (int64_t r = 0; r < run.length; ++r)
-          kern.winograd_output(g.form, from + u * p.result_columns() + r * columns + k, s_step, some * joined,
-                               bias ? bias + k : nullptr, p.floor,
-                               strip + (u / stride * cols + r * side + u % stride) * some,
-                               stride * cols * some, stride * some, g.m, g.m);
+          kern.winograd_output(
+              g.form, from + u * p.result_columns() + r * columns + k, s_step, some * joined,
+              bias ? bias + k : nullptr, p.floor,
+              strip + (place(u / stride, p.own_h) * cols + r * side + place(u % stride, p.own_w)) * some,
+              stride * cols * some, stride * some, g.m, g.m);
       store_strip<T>(p, strip, some, side, cols, h0, w0, y + k * p.y.c);
     }
   }
@@ -171,10 +180,12 @@ int64_t tiles_grain(const Tiles& g, int64_t channels) {
 
 template <class T> void transform_block(const Plan<T>& p, const Frames& frames, int64_t t0, int64_t channels,
                                         const TileStore<T>& v) {
+  const int64_t sets = p.sets();
   parallel_for(v.tiles, tiles_grain(p.tiles, channels), [&](int64_t i, int64_t j) {
-    for (int64_t d = frames.first; d < frames.last; ++d)
-      transform_tiles(p.tiles, p.x, d, t0 + i, t0 + j, p.tiles.reach, p.low_h, p.low_w,
-                      kernels<T>().winograd_input, v, i, (d - frames.first) * p.x.channels);
+    for (int64_t d = frames.first * sets; d < frames.last * sets; ++d)
+      transform_tiles(p.tiles, p.x, d / sets, t0 + i, t0 + j, p.tiles.reach,
+                      p.low_h - (d % sets / p.stride < p.own_h), p.low_w - (d % p.stride < p.own_w),
+                      kernels<T>().winograd_input, v, i, (d - frames.first * sets) * p.x.channels);
   });
 }
 
@@ -218,8 +229,9 @@ template <class T> void run_frame(const Plan<T>& p, const KeptFilters<T>& f, con
           for (int64_t i = 0; i < v.tiles; ++i) std::fill_n(to + i * columns, k1 - k0, T(0));
         else
           p.each_depth(e, depth, [&](int64_t d0, int64_t d1) {
-            product<T>(from + e * v.plane() + d0, v.deep, u + e * f.plane + k0 / nr * f.panel + d0 * nr,
-                       f.panel, d1 - d0, v.tiles, k1 - k0, d0 > 0, to, columns);
+            product<T>(from + e * v.plane() + (p.sets() > 1 ? k0 / p.result_columns() * c : 0) + d0, v.deep,
+                       u + e * f.plane + k0 / nr * f.panel + d0 * nr, f.panel, d1 - d0, v.tiles, k1 - k0,
+                       d0 > 0, to, columns);
           });
       });
   });
@@ -237,18 +249,19 @@ template <class T> void run_blocks(const Plan<T>& p) {
   // Of a volume a few frames at a time: V of the fewest tiles that reuse U well takes 2 MB.
   const int64_t number = planes * int64_t(sizeof(T)), fewest = 2 * shape.max_rows[shape.vectors];
   const int64_t group = std::min(p.frames, std::max((int64_t(2) << 20) / (number * c * fewest), int64_t(8)));
-  const int64_t window = std::min(p.x.frames, group + p.filters.frames - 1), deep = c * window;
-  // V and S of a block stay in L2 if that leaves enough tiles to reuse U, else in L3.
+  const int64_t window = std::min(p.x.frames, group + p.filters.frames - 1), deep = c * window * p.sets();
+  // V and S of a block stay in L2 if that leaves enough tiles to reuse U.
   int64_t block = (int64_t(640) << 10) / (number * (deep + columns));
-  if (block < fewest && p.x.frames == 1) block = (int64_t(6) << 20) / (number * (deep + columns));
   block = std::min(std::max(2 * block / fewest, int64_t(2)) * fewest / 2, g.count);
   int64_t blocks = ceil_div(g.count, block);
   // threads that meet after every stage of a block wait for each other: rather smaller blocks, two for each
   const int64_t shares = round_up(blocks, 2 * num_threads()), least = ceil_div(g.count, shares);
   const double flops = 2.0 * double(planes * least) * double(c * columns);
-  if (num_threads() > 1 && p.x.frames == 1 && blocks < shares && least >= fewest && flops > 4e6)
+  if (num_threads() > 1 && p.x.frames == 1 && blocks < shares && 2 * least >= fewest && flops > 4e6)
     blocks = shares;
   block = ceil_div(g.count, blocks);
+  const int64_t whole = round_up(block, fewest / 2);  // of products' rows
+  if (ceil_div(g.count, whole) == blocks) block = whole;
   parallel_for(blocks, blocks >= 2 * num_threads() ? 1 : blocks, [&](int64_t begin, int64_t end) {
     Workspace<T> v(TileStore<T>::size(planes, block, deep, deep)),
         s(size_t(planes * plane_step<T>(block * columns)));
@@ -334,9 +347,10 @@ template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm fo
   if (s.axes == 1) return conv_winograd_line(p);
   const ConvAxis& d = s.axis[0];
   const WinogradSizes sizes(form);
-  const PixelGrid h(s.axis[1], sizes.taps), w(s.axis[2], sizes.taps);
+  const GridTiles g(form, s, sizes.taps);
+  const PixelGrid &h = g.h, &w = g.w;
   const DenseFilters<T> filters(s, p.w, sizes, h.front, w.front);
-  run(Plan<T>{Tiles(form, s.n, h.count, w.count),
+  run(Plan<T>{g.tiles,
               {p.gy, s.k, d.out, s.axis[1].out, s.axis[2].out, 1},
               d.kernel - 1 - d.low,
               sizes.taps - 1 - h.first,
@@ -348,10 +362,12 @@ template <class T> void conv_winograd(const ConvInputGrad<T>& p, WinogradForm fo
               p.b,
               -std::numeric_limits<T>::infinity(),
               s.axis[2].stride,
-              h.low,
-              w.low,
+              g.own ? 0 : h.low,
+              g.own ? 0 : w.low,
               s.axis[1].in,
-              s.axis[2].in});
+              s.axis[2].in,
+              g.own ? h.low : 0,
+              g.own ? w.low : 0});
 }
 
 #define NN_INSTANTIATE(T)                                           \

@@ -18,9 +18,9 @@ struct WinogradSizes {
   int m, taps, stride, reach;
   explicit WinogradSizes(WinogradForm f)
       : form(f),
-        m(f == WinogradForm::f43 || f == WinogradForm::f42       ? 4
-          : f == WinogradForm::strided || f == WinogradForm::f34 ? 3
-                                                                 : 2),
+        m(f == WinogradForm::f43 || f == WinogradForm::f42 || f == WinogradForm::strided ? 4
+          : f == WinogradForm::f34                                                       ? 3
+                                                                                         : 2),
         taps(f == WinogradForm::f25                                 ? 5
              : f == WinogradForm::f34                               ? 4
              : f == WinogradForm::strided || f == WinogradForm::f42 ? 2
@@ -56,6 +56,21 @@ struct PixelGrid {
                     positions = (a.in - 1 + before) / a.stride - from + 1;
       if (positions < count) front = f, first = from, count = positions, low = before - from * a.stride;
     }
+  }
+};
+
+// The tiles of an input gradient's grid. own: those of a residue begin with its own first pixel, and so need
+// V of their own; it pays if there are a fifth fewer.
+struct GridTiles {
+  PixelGrid h, w;
+  Tiles tiles;
+  bool own = false;
+  GridTiles(WinogradForm form, const ConvShape& s, int64_t taps)
+      : h(s.axis[1], taps), w(s.axis[2], taps), tiles(form, s.n, h.count, w.count) {
+    const Tiles fewer(form, s.n, ceil_div(s.axis[1].in, s.axis[1].stride),
+                      ceil_div(s.axis[2].in, s.axis[2].stride));
+    own = form == WinogradForm::strided && 5 * fewer.count < 4 * tiles.count;
+    if (own) tiles = fewer;
   }
 };
 

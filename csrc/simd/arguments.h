@@ -32,7 +32,7 @@ template <class T> struct GemmTile {
   int64_t residual_row;
 };
 
-// Winograd's F(results, taps) of one axis. strided: F(3, 2) of one residue of 4 x 4 filters with a stride
+// Winograd's F(results, taps) of one axis. strided: F(4, 2) of one residue of 4 x 4 filters with a stride
 // of 2.
 enum class WinogradForm : int { f43, f23, f25, f42, f34, strided };
 

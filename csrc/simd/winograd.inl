@@ -52,7 +52,7 @@ template <class F> NN_INLINE void with_form(WinogradForm form, F f) {
     case WinogradForm::f34:
       return f(Form<3, 4>());
     case WinogradForm::strided:
-      return f(Form<3, 2, 2>());
+      return f(Form<4, 2, 2>());
   }
 }
 

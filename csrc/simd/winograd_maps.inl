@@ -2,8 +2,8 @@
 // the image (B^T), of the filter (G) or of products (A^T) is transformed, and the adjoints for gradients.
 //
 // F(4, 3), F(3, 4) and F(2, 5) share the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, hence B: half the error
-// of 0, +-1, +-2. F(4, 2) and F(3, 3) have 0, +-1/sqrt 2, 2 and infinity; F(2, 3) and F(3, 2) 0, +-1 and
-// infinity. Sources: Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
+// of 0, +-1, +-2. F(4, 2) and F(3, 3) have 0, +-1/sqrt 2, 2 and infinity; F(2, 3) 0, +-1 and infinity.
+// Sources: Lavin & Gray 2015 (1509.09308); Barabasz et al. 2018 (1803.10986: the choice of points).
 namespace nn {
 namespace {
 
@@ -55,13 +55,6 @@ template <class T> struct OutputMap<T, 2, 3> {
   static constexpr int in = 4, out = 2;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     t[0] = (x[0] + x[1]) + x[2], t[1] = (x[1] - x[2]) - x[3];
-  }
-};
-template <class T> struct OutputMap<T, 3, 2> {
-  static constexpr int in = 4, out = 3;
-  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> s = x[1] + x[2];
-    t[0] = x[0] + s, t[1] = x[1] - x[2], t[2] = s - x[3];
   }
 };
 template <class T> struct OutputMap<T, 2, 5> {
@@ -118,13 +111,6 @@ template <class T> struct FilterMap<T, 2, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s = x[0] + x[2], half = set1(T(0.5));
     t[0] = x[0], t[1] = half * (s + x[1]), t[2] = half * (s - x[1]), t[3] = x[2];
-  }
-};
-template <class T> struct FilterMap<T, 3, 2> {
-  static constexpr int in = 2, out = 4;
-  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> half = set1(T(0.5));
-    t[0] = x[0], t[1] = half * (x[0] + x[1]), t[2] = half * (x[0] - x[1]), t[3] = x[1];
   }
 };
 template <class T> struct FilterMap<T, 2, 5> {
@@ -187,13 +173,6 @@ template <class T> struct OutputGradMap<T, 2, 3> {
     t[0] = x[0], t[1] = x[0] + x[1], t[2] = x[0] - x[1], t[3] = -x[1];
   }
 };
-template <class T> struct OutputGradMap<T, 3, 2> {
-  static constexpr int in = 3, out = 4;
-  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> s = x[0] + x[2];
-    t[0] = x[0], t[1] = s + x[1], t[2] = s - x[1], t[3] = -x[2];
-  }
-};
 template <class T> struct OutputGradMap<T, 2, 5> {
   static constexpr int in = 2, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
@@ -247,13 +226,6 @@ template <class T> struct FilterGradMap<T, 2, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> half = set1(T(0.5));
     t[0] = fma(half, x[1] + x[2], x[0]), t[1] = half * (x[1] - x[2]), t[2] = fma(half, x[1] + x[2], x[3]);
-  }
-};
-template <class T> struct FilterGradMap<T, 3, 2> {
-  static constexpr int in = 4, out = 2;
-  static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> half = set1(T(0.5));
-    t[0] = fma(half, x[1] + x[2], x[0]), t[1] = fma(half, x[1] - x[2], x[3]);
   }
 };
 template <class T> struct FilterGradMap<T, 2, 5> {

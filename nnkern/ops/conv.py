@@ -165,7 +165,7 @@ def conv2d(
     (ceil(size / stride) results, TensorFlow's rule), 'same_lower' or 'full'. groups: channel groups that don't mix.
     Beyond PyTorch: padding_mode 'zeros', 'reflect', 'replicate' or 'circular' (no padded copy is made), activation as
     in linear, residual of the result's shape, and algorithm: None chooses; 'gemm', 'winograd' (F(4, 3), of 5x5
-    filters F(2, 5), of 4x4 filters with stride 2 F(3, 2); of other strides by the taps in every stride-th row and
+    filters F(2, 5), of 4x4 filters with stride 2 F(4, 2); of other strides by the taps in every stride-th row and
     column; along one axis with stride 1 F(3, 3), by pieces of three taps), 'winograd2' (F(2, 3)), 'direct' or
     'depthwise' forces one and raises ValueError where it can't serve, in whichever direction. In float32 these filters
     may take Winograd's algorithm by themselves: see
