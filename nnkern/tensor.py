@@ -7,6 +7,7 @@ Methods and operators that compute are the public functions of nnkern.ops, attac
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -299,12 +300,11 @@ class Tensor(TensorBase):
 
     def retain_grad(self) -> None:
         """Keeps .grad of this non-leaf tensor, too."""
-        if self._fn is not None:
-
-            def keep(g: Tensor) -> None:
-                self.grad = g.detach() if self.grad is None else self.grad + g.detach()
-
-            self.register_hook(keep)
+        if self._fn is None:
+            return
+        hooks = (self._fn._hooks or {}).get(self._index, {}).values()
+        if not any(isinstance(h, _KeepGrad) and h.tensor() is self for h in hooks):
+            self.register_hook(_KeepGrad(self))
 
     # --- in place --------------------------------------------------------------------------------------------------
 
@@ -384,6 +384,18 @@ class Tensor(TensorBase):
     __imul__ = mul_
     __itruediv__ = div_
     __ipow__ = pow_
+
+
+class _KeepGrad:
+    """The hook of retain_grad: the tensor's Function holds it, so it must not hold the tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        t = self.tensor()
+        if t is not None:
+            t.grad = g.detach() if t.grad is None else t.grad + g.detach()
 
 
 class RemovableHandle:

@@ -1,5 +1,8 @@
 """The tape and its walk: order, accumulation, freeing, hooks, higher derivatives, in-place changes, checkpoints."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from support import randn
@@ -206,6 +209,22 @@ def test_higher_derivatives():
     nnkern.gradgradcheck(
         lambda a, b: nnkern.matmul(a, b).tanh() / (1 + a.exp().sum()), [leaf(3, 4), leaf(4, 2, seed=1)]
     )
+
+
+def test_retain_grad_counts_once_and_holds_nothing():
+    x = leaf(3)
+    y = x * 2
+    y.retain_grad()
+    y.retain_grad()
+    (y * 3).sum().backward(retain_graph=True)
+    np.testing.assert_array_equal(y.grad.numpy(), np.full(3, 3.0))
+    gone = weakref.ref(y)
+    gc.disable()
+    try:
+        del y
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_hooks():

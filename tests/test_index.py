@@ -293,6 +293,9 @@ def test_masked_select_and_repeat_interleave_equal_torch():
         nn.masked_select(x, x)
     with pytest.raises(ValueError, match="one for each of the 3 elements along dim 0"):
         nn.repeat_interleave(x, [1, 2], 0)
+    for repeats in (2**62, [2**62] * 4):  # their sums wrap around to 0
+        with pytest.raises(ValueError, match="repeat_interleave: the result is too large"):
+            nn.repeat_interleave(np.ones(4, np.float32), repeats)
 
 
 def test_index_add_scales_its_source():

@@ -213,6 +213,9 @@ def repeat_interleave(x: Any, repeats: Any, dim: Any = None) -> Any:
         raise ValueError(
             f"repeat_interleave: repeats must be a count, or one for each of the {n} elements along dim {dim}, got {repeats}"
         )
+    total = counts.sum(dtype=np.float64) * (n if counts.size == 1 else 1)
+    if total > 2**46:  # np.repeat does not see an overflow, and crashes
+        raise ValueError(f"repeat_interleave: the result is too large to allocate, repeats={repeats}")
     return index_select(
         x, dim, np.repeat(np.arange(n), counts.ravel() if counts.size == n else int(counts.flat[0]))
     )
