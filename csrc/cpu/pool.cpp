@@ -182,7 +182,9 @@ template <class T, class F> void each_block(const Job& j, const T* divisor, F&& 
   const Meetings<T> meetings(slotted && j.gradient ? a : PoolAxis());
   Lists<T> all(shared ? rows : 0, most);
   if (shared) list_rows(j, 0, rows, all);
-  parallel_for(s.n * s.c * rows, std::max<int64_t>(1, kGrain / cost), [&](int64_t begin, int64_t end) {
+  int64_t grain = std::max<int64_t>(1, kGrain / cost);
+  if (shared && grain > rows) grain -= grain % rows;  // whole planes
+  parallel_for(s.n * s.c * rows, grain, [&](int64_t begin, int64_t end) {
     Lists<T> own(shared ? 0 : size, most);
     Lists<T>& l = shared ? all : own;
     Workspace<T> scratch(size_t(slotted ? slots * slot_step : s.last ? 0 : a.in + a.out));
@@ -193,10 +195,13 @@ template <class T, class F> void each_block(const Job& j, const T* divisor, F&& 
     p.divisor = divisor, p.scratch = scratch, p.wide = j.wide;
     p.in = a.in, p.out = a.out, p.kernel = a.kernel, p.stride = a.stride, p.dilation = a.dilation;
     p.low = a.low, p.windows = a.windows.data();
-    for (int64_t row = begin; row < end; row += p.rows) {
+    p.x_plane = j.x.c / int64_t(sizeof(T)), p.winner_plane = j.winner ? j.winner->c : 0;
+    p.y_plane = rows * (j.gradient ? a.in : a.out);
+    for (int64_t row = begin; row < end; row += p.rows * p.planes) {
       const int64_t plane = row / rows, from = row % rows, n = plane / s.c, c = plane % s.c;
       p.rows = std::min(std::min(size, end - row), rows - from);
-      if (!shared) list_rows(j, from, from + p.rows, l);
+      p.planes = p.rows == rows ? std::min((end - row) / rows, s.c - c) : 1;
+      if (!shared) list_rows(j, from, from + p.rows, l), p.planes = 1;
       const int64_t skipped = shared ? from : 0;
       p.begin = l.begin.data() + skipped;
       p.scale = l.scale.data() + (j.gradient ? 0 : skipped);
@@ -254,17 +259,17 @@ Array2 max_pool_forward(const View& x, const Ints& kernel_size, const Ints& stri
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
     const int64_t width = sight.inner->out;
-    each_block<T>(Job{sight, links, from, nullptr, nullptr, false, wide}, nullptr,
-                  [&](int64_t row, PoolRows<T>& p) {
-                    p.y = y.as<T>() + row * width;
-                    if (!index && !ignore_nan) return kernels<T>().pool_extreme(smallest, p);
-                    if (index == kTaps) p.y_winner = at.as<char>() + row * width * itemsize(kind);
-                    if (index != kPlaces) return kernels<T>().pool_winner(smallest, ignore_nan, p);
-                    Workspace<int32_t> taps(size_t(p.rows * width));
-                    p.y_winner = static_cast<int32_t*>(taps);
-                    kernels<T>().pool_winner(smallest, ignore_nan, p);
-                    flat_places(s, last, row, p.rows, p.y_winner, wide, at.as<int64_t>() + row * width);
-                  });
+    each_block<T>(
+        Job{sight, links, from, nullptr, nullptr, false, wide}, nullptr, [&](int64_t row, PoolRows<T>& p) {
+          p.y = y.as<T>() + row * width;
+          if (!index && !ignore_nan) return kernels<T>().pool_extreme(smallest, p);
+          if (index == kTaps) p.y_winner = at.as<char>() + row * width * itemsize(kind);
+          if (index != kPlaces) return kernels<T>().pool_winner(smallest, ignore_nan, p);
+          Workspace<int32_t> taps(size_t(p.rows * p.planes * width));
+          p.y_winner = static_cast<int32_t*>(taps);
+          kernels<T>().pool_winner(smallest, ignore_nan, p);
+          flat_places(s, last, row, p.rows * p.planes, p.y_winner, wide, at.as<int64_t>() + row * width);
+        });
   });
   return {std::move(y), std::move(at)};
 }

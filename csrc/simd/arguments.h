@@ -244,7 +244,8 @@ template <class T> struct PoolMeets {
 // begin[i + 1], each one tap of the outer axes. Within a row, windows are `kernel` wide and `stride` apart;
 // stride 0: anywhere. Channels-last arrays have the channels in the row, and windows of one element.
 template <class T> struct PoolRows {
-  int64_t rows;
+  int64_t rows, planes;  // of each plane; the planes' lists are the same
+  int64_t x_plane, winner_plane, y_plane;
   const int* begin;
   const T* x;
   const int64_t* offset;

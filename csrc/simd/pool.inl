@@ -150,6 +150,15 @@ template <int op, int stride, class T> NN_INLINE void fold_rows(const PoolRows<T
   });
 }
 
+// Windows of one element.
+template <int op, class T> NN_INLINE void fold_plain(const PoolRows<T>& p) {
+  for (int64_t i = 0; i < p.rows; ++i) {
+    fetch_rows(p, i);
+    fold_columns<op, T>(p.x, p.offset + p.begin[i], p.begin[i + 1] - p.begin[i], p.in,
+                        [&](int64_t j, vec<T> a, int m) { put_pooled<op, T>(p, i, j, a, m); });
+  }
+}
+
 // Windows that lie anywhere.
 template <int op, class T> NN_INLINE void fold_anywhere(const PoolRows<T>& p) {
   T *v = p.scratch, *r = v + p.in;

@@ -56,66 +56,94 @@ NN_INLINE void scaled_columns(const PoolRows<T>& p, int64_t i, int64_t at, int64
   });
 }
 
-// Pooled rows of one register (pool_parts.inl), from the nearest window that an element meets.
-template <class T> NN_INLINE bool is_narrow(const PoolRows<T>& p) {
-  constexpr int w = vec<T>::width;
-  return w > 1 && p.farthest - p.nearest <= 2 && p.out - p.nearest <= w && p.in <= p.stride * w;
-}
-// What lies 0 to 2 windows behind the nearest one.
-template <class T> struct Meeting {
-  vec<T> v[3];
-  NN_INLINE Meeting(const Parts<T>& parts, vec<T> a)
-      : v{a, permute(a, set1(T(0)), parts.next), permute(a, set1(T(0)), parts.after)} {}
-  NN_INLINE vec<T> at(int64_t k) const { return k == 0 ? v[0] : k == 1 ? v[1] : v[2]; }
-};
-template <int stride, class T> NN_INLINE void store_phases(T* y, int64_t n, const vec<T> (&sum)[2]) {
-  if constexpr (stride == 2)
-    store_pairs(y, 0, n, sum[0], sum[1]);
-  else
-    store(y, sum[0], int(n));
-}
+// How a row is put together from what pooled rows, N registers long (0: any number), send it.
+template <int stride, int K, int N, class T> struct Meetings {
+  static constexpr int W = vec<T>::width, kMost = N ? N : kMaxParts;
+  Parts<T> row, pooled;
+  int64_t to[kMaxParts];
+  Pick<T> tap[kMaxParts][K];
 
-template <int stride, class T> NN_INLINE void average_grad_narrow(const PoolRows<T>& p) {
-  const Parts<T> parts(p.nearest, p.out);
-  for (int64_t i = 0; i < p.rows; ++i) {
-    T* y = p.y + i * p.in;
-    fetch<1>(y, p.in);
-    vec<T> a = set1(T(0)), sum[2] = {a, a};
-    for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
-      a = fma(parts.get(p.x + p.offset[e], 0), set1(p.scale[e]), a);
-    if (p.divisor) a = a * parts.get(p.divisor, 0);
-    const Meeting<T> met(parts, a);
-#pragma GCC unroll 2
-    for (int phase = 0; phase < stride; ++phase)
-      for (int k = 0; k < p.meets[phase].count; ++k)
-        sum[phase] = sum[phase] + met.at(p.meets[phase].shift[k] - p.nearest);
-    store_phases<stride>(y, p.in, sum);
-  }
-}
-
-template <int stride, class T> NN_INLINE void winner_grad_narrow(const PoolRows<T>& p) {
-  const Parts<T> parts(p.nearest, p.out);
-  for (int64_t i = 0; i < p.rows; ++i) {
-    T* y = p.y + i * p.in;
-    fetch<1>(y, p.in);
-    vec<T> sum[2] = {set1(T(0)), set1(T(0))};
-    for (int e = p.begin[i]; e < p.begin[i + 1]; ++e) {
-      const vec<T> won = load_u8<T>(p.winner + p.offset[e] + parts.at, int(-parts.at), int(p.out - parts.at));
-      const Meeting<T> taps(parts, won - set1(T(p.tap[e]))), met(parts, parts.get(p.x + p.offset[e], 0));
-#pragma GCC unroll 2
-      for (int phase = 0; phase < stride; ++phase)
-        for (int k = 0; k < p.meets[phase].count; ++k) {
-          const int64_t away = p.meets[phase].shift[k] - p.nearest;
-          const mask<T> here = eq(taps.at(away), set1(p.meets[phase].tap[k]));
-          sum[phase] = select(here, sum[phase] + met.at(away), sum[phase]);
-        }
+  explicit Meetings(const PoolRows<T>& p) : row(p.in), pooled(p.out) {
+    for (int q = 0; q < row.count; ++q) {
+      to[q] = row.at(q * W);
+      for (int t = 0; t < K; ++t) {
+        const auto where = [&](int l) {
+          const int64_t away = to[q] + l + p.low - t;
+          return away >= 0 && away % stride == 0 ? away / stride : -1;
+        };
+        N ? tap[q][t].set(pooled, false, 0, pooled.at(W), where) : tap[q][t].set(pooled, false, where);
+      }
     }
-    store_phases<stride>(y, p.in, sum);
   }
+  // send[t]: what the windows of each register send by tap t (by all taps the same, if K1 is 1)
+  template <int K1> NN_INLINE void put(T* y, const vec<T> (&send)[K1][kMost]) const {
+    for (int q = 0; q < row.count; ++q) {
+      vec<T> sum;
+#pragma GCC unroll 3
+      for (int t = 0; t < K; ++t) {
+        const Pick<T>& pick = tap[q][t];
+        const vec<T>* of_tap = send[t % K1];
+        const vec<T> a = N ? permute(of_tap[0], of_tap[kMost - 1], pick.lanes) : pick.get(of_tap, pick.lanes);
+        sum = t ? sum + a : a;
+      }
+      fetch_far<1>(y + to[q]);
+      row.put(y + to[q], sum);
+    }
+  }
+};
+
+template <int stride, int K, int N, class T> NN_INLINE void average_grad_parts(const PoolRows<T>& p) {
+  const Meetings<stride, K, N, T> meetings(p);
+  const Parts<T> pooled = meetings.pooled;
+  each_plane(p, [&](const PoolRows<T>& plane) {
+    for (int64_t i = 0; i < plane.rows; ++i) {
+      vec<T> send[1][N ? N : kMaxParts];
+#pragma GCC unroll 2
+      for (int q = 0; q < (N ? N : pooled.count); ++q) {
+        const int64_t at = pooled.at(q * vec<T>::width);
+        vec<T> a = set1(T(0));
+        for (int e = plane.begin[i]; e < plane.begin[i + 1]; ++e)
+          a = fma(pooled.get(plane.x + plane.offset[e] + at), set1(plane.scale[e]), a);
+        send[0][q] = plane.divisor ? a * pooled.get(plane.divisor + at) : a;
+      }
+      meetings.put(plane.y + i * plane.in, send);
+    }
+  });
+}
+
+template <int stride, int K, int N, class T> NN_INLINE void winner_grad_parts(const PoolRows<T>& p) {
+  constexpr int W = vec<T>::width;
+  const Meetings<stride, K, N, T> meetings(p);
+  const Parts<T> pooled = meetings.pooled;
+  each_plane(p, [&](const PoolRows<T>& plane) {
+    for (int64_t i = 0; i < plane.rows; ++i) {
+      vec<T> send[K][N ? N : kMaxParts];
+#pragma GCC unroll 2
+      for (int q = 0; q < (N ? N : pooled.count); ++q) {
+        const int64_t at = pooled.at(q * W);
+        vec<T> sum[K];
+#pragma GCC unroll 3
+        for (int t = 0; t < K; ++t) sum[t] = set1(T(0));
+        for (int e = plane.begin[i]; e < plane.begin[i + 1]; ++e) {
+          const vec<T> g = pooled.get(plane.x + plane.offset[e] + at);
+          const uint8_t* won = plane.winner + plane.offset[e] + at;
+#pragma GCC unroll 3
+          for (int t = 0; t < K; ++t) {
+            const uint8_t number = uint8_t(plane.tap[e] + t);
+            const mask<T> here =
+                pooled.n < W ? eq_u8<T>(won, number, int(pooled.n)) : eq_u8<T>(won, number, W);
+            sum[t] = select(here, sum[t] + g, sum[t]);
+          }
+        }
+#pragma GCC unroll 3
+        for (int t = 0; t < K; ++t) send[t][q] = sum[t];
+      }
+      meetings.put(plane.y + i * plane.in, send);
+    }
+  });
 }
 
 template <int stride, class T> NN_INLINE void average_grad_rows(const PoolRows<T>& p) {
-  if (is_narrow(p)) return average_grad_narrow<stride>(p);
   each_meeting<stride>(p, [&](const Span& s) {
     blank(p, s, p.rows, meeting_reach(p, s), T(0));
     each_rows(p, true, p.slots / 2, [&](int64_t from, int64_t to) {
@@ -136,11 +164,8 @@ template <int stride, class T> NN_INLINE void average_grad_rows(const PoolRows<T
   });
 }
 
-template <class T> void pool_average_grad(const PoolRows<T>& given) {
-  const PoolRows<T> p = given;  // its fields in registers
+template <class T> NN_INLINE void average_grad_anywhere(const PoolRows<T>& p) {
   const bool plain = is_plain(p);
-  if (!plain && p.stride == 1) return average_grad_rows<1>(p);
-  if (!plain && p.stride == 2) return average_grad_rows<2>(p);
   T* q = p.scratch;
   for (int64_t i = 0; i < p.rows; ++i) {
     T *y = p.y + i * p.in, *to = plain ? y : q;
@@ -154,10 +179,24 @@ template <class T> void pool_average_grad(const PoolRows<T>& given) {
   }
 }
 
+template <class T> void pool_average_grad(const PoolRows<T>& p) {
+  const auto fast = [&](auto stride) {
+    constexpr int s = decltype(stride)::value;
+    const auto parts = [&](auto k, auto n) {
+      average_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
+    };
+    if (!by_parts(p, p.out, parts))
+      each_plane(p, [](const PoolRows<T>& plane) { average_grad_rows<s, T>(plane); });
+  };
+  const bool plain = is_plain(p);
+  if (!plain && p.stride == 1) return fast(count_of<1>());
+  if (!plain && p.stride == 2) return fast(count_of<2>());
+  each_plane(p, [](const PoolRows<T>& plane) { average_grad_anywhere(plane); });
+}
+
 // Each source has two slots: its numbers, and by how many taps the winners lie behind the source's first one.
 template <int stride, class T> NN_INLINE void winner_grad_rows(const PoolRows<T>& p) {
   constexpr int w = vec<T>::width;
-  if (is_narrow(p)) return winner_grad_narrow<stride>(p);
   each_meeting<stride>(p, [&](const Span& s) {
     blank(p, s, 2 * (p.begin[p.rows] - p.begin[0]), meeting_reach(p, s), T(0));
     each_rows(p, false, p.slots / 2, [&](int64_t from, int64_t to) {
@@ -221,13 +260,24 @@ template <class T> NN_INLINE void winner_grad_scalar(const PoolRows<T>& p, int64
     }
 }
 
-template <class T> void pool_winner_grad(const PoolRows<T>& given) {
-  const PoolRows<T> p = given;
+template <class T> void pool_winner_grad(const PoolRows<T>& p) {
+  const auto fast = [&](auto stride) {
+    constexpr int s = decltype(stride)::value;
+    const auto parts = [&](auto k, auto n) {
+      winner_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
+    };
+    if (!by_parts(p, p.out, parts))
+      each_plane(p, [](const PoolRows<T>& plane) { winner_grad_rows<s, T>(plane); });
+  };
   const bool plain = is_plain(p);
-  if (!p.wide && !plain && p.stride == 1) return winner_grad_rows<1>(p);
-  if (!p.wide && !plain && p.stride == 2) return winner_grad_rows<2>(p);
-  for (int64_t i = 0; i < p.rows; ++i)
-    p.wide || !plain ? winner_grad_scalar(p, i, p.y + i * p.in) : winner_grad_plain(p, i, p.y + i * p.in);
+  if (!p.wide && !plain && p.stride == 1) return fast(count_of<1>());
+  if (!p.wide && !plain && p.stride == 2) return fast(count_of<2>());
+  each_plane(p, [&](const PoolRows<T>& plane) {
+    for (int64_t i = 0; i < plane.rows; ++i) {
+      T* y = plane.y + i * plane.in;
+      p.wide || !plain ? winner_grad_scalar(plane, i, y) : winner_grad_plain(plane, i, y);
+    }
+  });
 }
 
 }  // namespace

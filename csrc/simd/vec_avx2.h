@@ -96,6 +96,7 @@ template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
   const __m256i pairs = _mm256_add_epi32(_mm256_shuffle_epi32(twice, 0xa0), _mm256_set1_epi64x(1ll << 32));
   return {pairs, _mm256_slli_epi64(i, 61), _mm256_cvtepi32_epi64(_mm_srai_epi32(t, 31))};
 }
+template <class T> NN_INLINE places<T> whole(places<T> p) { return {p.i, p.from_b, _mm256_setzero_si256()}; }
 NN_INLINE vf permute(vf a, vf b, places<float> p) {
   const __m256 t = _mm256_blendv_ps(_mm256_permutevar8x32_ps(a.v, p.i), _mm256_permutevar8x32_ps(b.v, p.i),
                                     _mm256_castsi256_ps(p.from_b));
@@ -243,6 +244,8 @@ NN_INLINE mask<float> ne(vf a, vf b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_
 NN_INLINE mask<double> ne(vd a, vd b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NEQ_UQ)}; }
 NN_INLINE mask<float> is_nan(vf a) { return {_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)}; }
 NN_INLINE mask<double> is_nan(vd a) { return {_mm256_cmp_pd(a.v, a.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<float> unordered(vf a, vf b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<double> unordered(vd a, vd b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_UNORD_Q)}; }
 NN_INLINE mask<float> operator&(mask<float> a, mask<float> b) { return {_mm256_and_ps(a.m, b.m)}; }
 NN_INLINE mask<double> operator&(mask<double> a, mask<double> b) { return {_mm256_and_pd(a.m, b.m)}; }
 NN_INLINE mask<float> operator|(mask<float> a, mask<float> b) { return {_mm256_or_ps(a.m, b.m)}; }
@@ -262,6 +265,17 @@ NN_INLINE vd select(mask<double> m, vd a, vd b) { return {_mm256_blendv_pd(b.v, 
 template <class T> NN_INLINE mask<T> first(int n);
 template <> NN_INLINE mask<float> first<float>(int n) { return {_mm256_castsi256_ps(lanes8(n))}; }
 template <> NN_INLINE mask<double> first<double>(int n) { return {_mm256_castsi256_pd(lanes4(n))}; }
+template <class T> NN_INLINE mask<T> eq_u8(const uint8_t* p, uint8_t x, int n);
+template <> NN_INLINE mask<float> eq_u8<float>(const uint8_t* p, uint8_t x, int n) {
+  const __m128i same =
+      _mm_cmpeq_epi8(_mm_cvtsi64_si128(int64_t(bytes_between(p, 8, 0, n))), _mm_set1_epi8(char(x)));
+  return mask<float>{_mm256_castsi256_ps(_mm256_cvtepi8_epi32(same))} & first<float>(n);
+}
+template <> NN_INLINE mask<double> eq_u8<double>(const uint8_t* p, uint8_t x, int n) {
+  const __m128i same =
+      _mm_cmpeq_epi8(_mm_cvtsi64_si128(int64_t(bytes_between(p, 4, 0, n))), _mm_set1_epi8(char(x)));
+  return mask<double>{_mm256_castsi256_pd(_mm256_cvtepi8_epi64(same))} & first<double>(n);
+}
 NN_INLINE vf load_where(mask<float> m, const float* p) {
   return {_mm256_maskload_ps(p, _mm256_castps_si256(m.m))};
 }

@@ -112,6 +112,8 @@ template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
   const __m512i i = _mm512_cvtepi32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)));
   return {i, _mm512_cmpge_epi64_mask(i, _mm512_setzero_si512())};
 }
+NN_INLINE places<float> whole(places<float> p) { return {p.i, 0xffff}; }
+NN_INLINE places<double> whole(places<double> p) { return {p.i, 0xff}; }
 NN_INLINE vf permute(vf a, vf b, places<float> p) {
   return {_mm512_maskz_permutex2var_ps(p.m, a.v, p.i, b.v)};
 }
@@ -186,6 +188,14 @@ template <> NN_INLINE vd load_u8<double>(const uint8_t* p, int from, int to) {
   const __m128i b = _mm_maskz_loadu_epi8(lanes8(to) & __mmask8(~lanes8(from)), p);
   return {_mm512_cvtepi64_pd(_mm512_cvtepu8_epi64(b))};
 }
+template <class T> NN_INLINE mask<T> eq_u8(const uint8_t* p, uint8_t x, int n);
+template <> NN_INLINE mask<float> eq_u8<float>(const uint8_t* p, uint8_t x, int n) {
+  return {_mm_mask_cmpeq_epi8_mask(lanes16(n), _mm_maskz_loadu_epi8(lanes16(n), p), _mm_set1_epi8(char(x)))};
+}
+template <> NN_INLINE mask<double> eq_u8<double>(const uint8_t* p, uint8_t x, int n) {
+  const __m128i b = _mm_maskz_loadu_epi8(lanes8(n), p);
+  return {__mmask8(_mm_mask_cmpeq_epi8_mask(lanes8(n), b, _mm_set1_epi8(char(x))))};
+}
 NN_INLINE void store_u8(uint8_t* p, vf a, int n) {
   _mm_mask_storeu_epi8(p, lanes16(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }
@@ -256,6 +266,8 @@ NN_INLINE mask<float> ne(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP
 NN_INLINE mask<double> ne(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
 NN_INLINE mask<float> is_nan(vf a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 NN_INLINE mask<double> is_nan(vd a) { return {_mm512_cmp_pd_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<float> unordered(vf a, vf b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_UNORD_Q)}; }
+NN_INLINE mask<double> unordered(vd a, vd b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_UNORD_Q)}; }
 NN_INLINE mask<float> operator&(mask<float> a, mask<float> b) { return {__mmask16(a.m & b.m)}; }
 NN_INLINE mask<double> operator&(mask<double> a, mask<double> b) { return {__mmask8(a.m & b.m)}; }
 NN_INLINE mask<float> operator|(mask<float> a, mask<float> b) { return {__mmask16(a.m | b.m)}; }

@@ -85,6 +85,7 @@ template <> NN_INLINE places<double> load_places<double>(const int32_t* index) {
                              uint64_t(int64_t(index[1])) * step + first};
   return {vreinterpretq_u8_u64(vld1q_u64(bytes))};
 }
+template <class T> NN_INLINE places<T> whole(places<T> p) { return p; }
 NN_INLINE vf permute(vf a, vf b, places<float> p) {
   const uint8x16x2_t t = {{vreinterpretq_u8_f32(a.v), vreinterpretq_u8_f32(b.v)}};
   return {vreinterpretq_f32_u8(vqtbl2q_u8(t, p.bytes))};
@@ -182,6 +183,13 @@ NN_INLINE mask<float> ne(vf a, vf b) { return ~eq(a, b); }
 NN_INLINE mask<double> ne(vd a, vd b) { return ~eq(a, b); }
 NN_INLINE mask<float> is_nan(vf a) { return ~eq(a, a); }
 NN_INLINE mask<double> is_nan(vd a) { return ~eq(a, a); }
+NN_INLINE mask<float> unordered(vf a, vf b) { return is_nan(a) | is_nan(b); }
+NN_INLINE mask<double> unordered(vd a, vd b) { return is_nan(a) | is_nan(b); }
+template <class T> NN_INLINE mask<T> eq_u8(const uint8_t* p, uint8_t x, int n) {
+  T t[vec<T>::width];
+  for (int i = 0; i < vec<T>::width; ++i) t[i] = T(i < n && p[i] == x);
+  return ne(load(t), set1(T(0)));
+}
 NN_INLINE bool any(mask<float> a) { return vmaxvq_u32(a.m) != 0; }
 NN_INLINE bool any(mask<double> a) { return (vgetq_lane_u64(a.m, 0) | vgetq_lane_u64(a.m, 1)) != 0; }
 NN_INLINE bool all(mask<float> a) { return vminvq_u32(a.m) != 0; }

@@ -8,13 +8,14 @@
 //   set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   stream_fence()  after the last stream
 //   gather(p, step, n)          lane i = p[i * step], i < n, else 0
 //   lookup(p, index, n)         lane i = p[index[i]] if i < n and index[i] >= 0, else 0; index int32_t, nothing else is read
-//   load_places<T>(index)       width int32_t; permute(a, b, places): lane i = lane index[i] of a, then b; 0 if index[i] < 0
+//   load_places<T>(index)       width int32_t; permute(a, b, places): lane i = lane index[i] of a, then b; 0 if index[i] < 0;
+//                               whole(places): the same, of which none is below 0
 //   store_range(p, a, from, to)    lanes from <= i < to go to p[i]; nothing else is written
 //   load_range(p, step, from, to)  lane i = p[i * step], from <= i < to, else 0; nothing else is read
 //   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
 //   abs sqrt floor ceil trunc   round: to nearest, ties to even          copysign(magnitude, sign)
-//   lt le gt ge eq ne           IEEE compares (ne is true for NaN)       is_nan(a)
+//   lt le gt ge eq ne           IEEE compares (ne is true for NaN)       is_nan(a)  unordered(a, b): either
 //   m & n  m | n  ~m  any(m)  all(m)  select(m, a, b) = m ? a : b        first<T>(n): true in lanes < n
 //   load_where(m, p)            lane i = p[i] where m is true, else 0; nothing else is read
 //   store_bool(p, m, n)         one byte 0/1 per lane        load_bool<T>(p, n): p[i] != 0
@@ -26,7 +27,7 @@
 //   transpose(r)                r[width] as rows of a square matrix
 //   even(a, b)  odd(a, b)       every other lane of a, then of b; interleave(a, b, low, high) is the way back
 //   load_u8<T>(p, from, to)     lane i = p[i], from <= i < to, else 0
-//   store_u8(p, a, n)           integral lanes in 0..255
+//   store_u8(p, a, n)           integral lanes in 0..255    eq_u8<T>(p, x, n): p[i] == x, false beyond n
 // clang-format on
 //
 // Kernel bodies are written once over vec<T>. Everything is in an anonymous namespace: see simd/kernels.h for
@@ -68,6 +69,7 @@ template <class T> struct places {
   int32_t i;
 };
 template <class T> NN_INLINE places<T> load_places(const int32_t* index) { return {*index}; }
+template <class T> NN_INLINE places<T> whole(places<T> p) { return p; }
 template <class T> NN_INLINE vec<T> permute(vec<T> a, vec<T> b, places<T> p) {
   return {p.i < 0 ? T(0) : p.i == 0 ? a.v : b.v};
 }
@@ -87,6 +89,7 @@ template <class T> NN_INLINE void interleave(vec<T> a, vec<T> b, vec<T>& low, ve
 template <class T> NN_INLINE vec<T> load_u8(const uint8_t* p, int from, int to) {
   return {from <= 0 && to > 0 ? T(*p) : T(0)};
 }
+template <class T> NN_INLINE mask<T> eq_u8(const uint8_t* p, uint8_t x, int n) { return {n > 0 && *p == x}; }
 template <class T> NN_INLINE void store_u8(uint8_t* p, vec<T> a, int n) {
   if (n > 0) *p = uint8_t(a.v);
 }
@@ -126,6 +129,7 @@ template <class T> NN_INLINE mask<T> ge(vec<T> a, vec<T> b) { return {a.v >= b.v
 template <class T> NN_INLINE mask<T> eq(vec<T> a, vec<T> b) { return {a.v == b.v}; }
 template <class T> NN_INLINE mask<T> ne(vec<T> a, vec<T> b) { return {a.v != b.v}; }
 template <class T> NN_INLINE mask<T> is_nan(vec<T> a) { return {a.v != a.v}; }
+template <class T> NN_INLINE mask<T> unordered(vec<T> a, vec<T> b) { return {a.v != a.v || b.v != b.v}; }
 template <class T> NN_INLINE mask<T> operator&(mask<T> a, mask<T> b) { return {a.m && b.m}; }
 template <class T> NN_INLINE mask<T> operator|(mask<T> a, mask<T> b) { return {a.m || b.m}; }
 template <class T> NN_INLINE mask<T> operator~(mask<T> a) { return {!a.m}; }

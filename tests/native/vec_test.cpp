@@ -294,6 +294,8 @@ template <class T> struct Test {
     binary<bool>("ne", [](V a, V b) { return ne(a, b); }, [](T a, T b) { return a != b; });
     binary<bool>("is_nan", [](V a, V) { return is_nan(a); }, [](T a, T) { return a != a; });
     binary<bool>(
+        "unordered", [](V a, V b) { return unordered(a, b); }, [](T a, T b) { return a != a || b != b; });
+    binary<bool>(
         "&", [](V a, V b) { return lt(a, b) & ge(b, set1(T(0))); }, [](T a, T b) { return a < b && b >= 0; });
     binary<bool>(
         "|", [](V a, V b) { return lt(a, b) | is_nan(b); }, [](T a, T b) { return a < b || b != b; });
@@ -461,6 +463,13 @@ template <class T> struct Test {
         for (int i = 0; i < W; ++i) want[i] = i >= from && i < to ? T(p[i]) : T(0);
         expect("load_u8", load_u8<T>(p, from, to), want);
       }
+    for (int n = -1; n <= W + 2; ++n) {
+      uint8_t p[W];
+      T want[W];
+      for (int i = 0; i < W; ++i) p[i] = uint8_t(i % 2 ? 200 : 7);
+      for (int i = 0; i < W; ++i) want[i] = T(i < n && i % 2);
+      expect("eq_u8", select(eq_u8<T>(p, 200, n), set1(T(1)), set1(T(0))), want);
+    }
     for (int n = -1; n <= W + 2; ++n) {
       uint8_t p[W + 1];
       for (uint8_t& x : p) x = 77;
