@@ -32,7 +32,7 @@ CASES = [
     ((1, 2, 23, 20), (9, 2), (1, 2), (4, 4, 1, 0), (1, 1), False),  # fewer rows in scratch than in a window
     ((2, 18, 5, 6, 33), (2, 3, 2), (1, 2, 2), (1, 0, 1, 1, 0, 1), (1, 1, 1), True),
     ((3, 4, 9, 28), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False),  # two registers of floats, several planes
-    ((2, 3, 6, 16), (3, 3), (1, 1), (0, 0, 2, 1), (1, 1), False),  # more results than elements
+    ((2, 3, 6, 16), (3, 2), (1, 1), (0, 0, 1, 1), (1, 1), False),  # more results than elements
     ((2, 3, 8, 33), (3, 3), (2, 2), (0, 0, 1, 1), (1, 1), False),  # a window across three registers
     ((2, 2, 9, 64), (4, 3), (1, 2), (1, 2, 0, 0), (1, 1), False),
     ((2, 2, 4, 64), (2, 3), (1, 1), (0, 1, 1, 1), (1, 1), False),
