@@ -272,6 +272,14 @@ def test_getitem_errors(index, message):
         nn.getitem(randn(3, 4), index)
 
 
+def test_indices_without_rows_change_nothing():
+    """A sanitizer sees what they divided by: the length of the empty dim."""
+    x, index, source = randn(3, 4), np.zeros((0, 4), np.int64), randn(0, 4)
+    for f in (nn.scatter, nn.scatter_add):
+        np.testing.assert_array_equal(f(x, 0, index, source), x)
+    assert nn.gather(x, 0, index).shape == (0, 4)
+
+
 def test_masked_select_and_repeat_interleave_equal_torch():
     torch = pytest.importorskip("torch")
     x, mask = randn(3, 4), randn(4, seed=1) > 0

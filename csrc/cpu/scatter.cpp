@@ -40,6 +40,7 @@ struct Line {
 
 template <class F> void each_line(const View& index, const View& x, const View& other, int64_t axis,
                                   int64_t begin, int64_t end, F&& f) {
+  if (begin >= end) return;  // an empty dim has no places to tell apart
   const int last = index.ndim - 1;
   int64_t place[kMaxDims], rest = begin;
   Line line{begin * index.shape[last], 0, 0, index.as<const char>()};
