@@ -201,12 +201,15 @@ NN_ACTIVATION(threshold, (select(le(x, a), b, x)), (select(le(x, a), zero, g)))
 template <template <class> class A, class T> NN_INLINE A<T> with_numbers(T a, T b, T c) {
   return {set1(a), set1(b), set1(c), set1(T(0)), set1(T(1)), set1(T(3))};
 }
-template <class A, class T> void activate_loop(const A f, const T* x, T* y, int64_t n, bool past) {
-  write_each(y, n, past, [=](int64_t i, int k) { return f.y(load_part(x + i, k)); });
+template <class A, class T> NN_TURNS void activate_loop(const A f, const T* x, T* y, int64_t n, bool past) {
+  write_each(y, n, past,
+             [=](int64_t i, int k) __attribute__((always_inline)) { return f.y(load_part(x + i, k)); });
 }
 template <class A, class T>
-void activate_grad_loop(const A f, const T* gy, const T* x, T* gx, int64_t n, bool past) {
-  write_each(gx, n, past, [=](int64_t i, int k) { return f.gx(load_part(gy + i, k), load_part(x + i, k)); });
+NN_TURNS void activate_grad_loop(const A f, const T* gy, const T* x, T* gx, int64_t n, bool past) {
+  write_each(gx, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
+    return f.gx(load_part(gy + i, k), load_part(x + i, k));
+  });
 }
 
 // softplus as nearly all call it: beta is 1, and beyond its threshold log(1 + e^x) is x anyway, in floats

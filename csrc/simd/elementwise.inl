@@ -60,8 +60,9 @@ NN_BINARY(silu_grad, x* silu_slope(y))
 NN_BINARY(prelu, (select(gt(x, set1(T(0))), x, x* y)))
 #undef NN_BINARY
 
-template <class Op, class T> void unary_loop(const T* x, T* y, int64_t n, bool past) {
-  write_each(y, n, past, [=](int64_t i, int k) { return Op::f(load_part(x + i, k)); });
+template <class Op, class T> NN_TURNS void unary_loop(const T* x, T* y, int64_t n, bool past) {
+  write_each(y, n, past,
+             [=](int64_t i, int k) __attribute__((always_inline)) { return Op::f(load_part(x + i, k)); });
 }
 
 template <class T> void unary(int op, const T* x, T* y, int64_t n, bool past) {
@@ -76,9 +77,9 @@ template <class T> void unary(int op, const T* x, T* y, int64_t n, bool past) {
 
 // X, Y: step 1, or 0 for a single number.
 template <class Op, int X, int Y, class T>
-void binary_loop(const T* x, const T* y, T* z, int64_t n, bool past) {
+NN_TURNS void binary_loop(const T* x, const T* y, T* z, int64_t n, bool past) {
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
-  write_each(z, n, past, [=](int64_t i, int k) {
+  write_each(z, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
     return Op::f(X ? load_part(x + i, k) : x0, Y ? load_part(y + i, k) : y0);
   });
 }
@@ -163,7 +164,9 @@ void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* 
 // y = min(max(x, low), high); NaN stays
 template <class T> void clamp(const T* x, T low, T high, T* y, int64_t n, bool past) {
   const vec<T> lo = set1(low), hi = set1(high);
-  write_each(y, n, past, [=](int64_t i, int k) { return min(hi, max(lo, load_part(x + i, k))); });
+  write_each(y, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
+    return min(hi, max(lo, load_part(x + i, k)));
+  });
 }
 
 }  // namespace
