@@ -16,10 +16,15 @@ namespace {
 
 enum class Part { remainder, fmod, floor_divide };
 
-double exact_fmod(double x, double y) { return std::fmod(x, y); }
+// By itself, or the compiler computes it for all before it chooses.
+template <class T> [[gnu::noinline]] T slow_fmod(T x, T y) { return std::fmod(x, y); }
+
+constexpr double kLargestQuotient = 1 << 28;
+
+double exact_fmod(double x, double y) { return slow_fmod(x, y); }
 float exact_fmod(float x, float y) {
   const double q = std::trunc(double(x) / double(y));
-  if (!(std::abs(q) < double(1 << 28))) return std::fmod(x, y);
+  if (!(std::abs(q) < kLargestQuotient)) return slow_fmod(x, y);
   if (q == 0) return x;  // also beside an infinite y
   return std::copysign(float(double(x) - q * double(y)), x);
 }
@@ -42,6 +47,38 @@ template <class T> T part_of(Part which, T x, T y) {
     const bool below = left != 0 && (y < 0) != (left < 0);
     if (which == Part::floor_divide) return T(x / y - below);
     return which == Part::remainder && below ? T(left + y) : left;
+  }
+}
+
+// A block of floats without a branch, so that the compiler makes vectors of it; false if a quotient is too
+// large.
+template <bool kFloor, int kStepX, int kStepY>
+bool quick_block(const float* x, const float* y, float* z, int64_t n) {
+  int64_t large = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double a = double(x[i * kStepX]), b = double(y[i * kStepY]);
+    const double q = std::trunc(a / b);
+    large += !(std::abs(q) < kLargestQuotient);
+    const double left = std::copysign(q == 0 ? a : a - q * b, a);
+    const double more = kFloor && left * b < 0 ? b : 0 * left;
+    z[i] = float(left) + float(more);
+  }
+  return large == 0;
+}
+
+template <bool kFloor> void float_row(const float* x, int xs, const float* y, int ys, float* z, int64_t n) {
+  float block[kWalkBlock];
+  const auto quick = xs && ys ? quick_block<kFloor, 1, 1>
+                     : xs     ? quick_block<kFloor, 1, 0>
+                              : quick_block<kFloor, 0, 1>;
+  for (int64_t i = 0; i < n; i += kWalkBlock) {
+    const int64_t m = std::min<int64_t>(kWalkBlock, n - i);
+    if (quick(x + i * xs, y + i * ys, block, m)) {
+      std::copy(block, block + m, z + i);
+      continue;
+    }
+    for (int64_t j = i; j < i + m; ++j)
+      z[j] = part_of(kFloor ? Part::remainder : Part::fmod, x[j * xs], y[j * ys]);
   }
 }
 
@@ -85,6 +122,10 @@ Array divided(const char* op, Part which, const View& x, const View& y, const Op
       T x0, y0;
       const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
       run_loop(w, xp, yp, z.as<T>(), [=](const T* a, int as, const T* b, int bs, T* c, int64_t n) {
+        if constexpr (std::is_same_v<T, float>)
+          if (which != Part::floor_divide && (as || bs))
+            return which == Part::fmod ? float_row<false>(a, as, b, bs, c, n)
+                                       : float_row<true>(a, as, b, bs, c, n);
         for (int64_t i = 0; i < n; ++i) c[i] = part_of(which, a[i * as], b[i * bs]);
       });
     });
