@@ -185,7 +185,7 @@ template <class T> void pool_average_grad(const PoolRows<T>& p) {
     const auto parts = [&](auto k, auto n) {
       average_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
     };
-    if (!by_parts(p, p.out, parts))
+    if (Parts<T>(p.out).count > 2 || !by_parts(p, p.out, parts))
       each_plane(p, [](const PoolRows<T>& plane) { average_grad_rows<s, T>(plane); });
   };
   const bool plain = is_plain(p);
@@ -266,7 +266,7 @@ template <class T> void pool_winner_grad(const PoolRows<T>& p) {
     const auto parts = [&](auto k, auto n) {
       winner_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
     };
-    if (!by_parts(p, p.out, parts))
+    if (Parts<T>(p.out).count > 2 || !by_parts(p, p.out, parts))
       each_plane(p, [](const PoolRows<T>& plane) { winner_grad_rows<s, T>(plane); });
   };
   const bool plain = is_plain(p);
