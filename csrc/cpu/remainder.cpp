@@ -8,6 +8,7 @@
 // long as q has no more than 28 bits; larger quotients and doubles go through the C library, slowly.
 #include <atomic>
 #include <cmath>
+#include <cstring>
 
 #include "elementwise_walk.h"
 
@@ -50,20 +51,32 @@ template <class T> T part_of(Part which, T x, T y) {
   }
 }
 
-// A block of floats without a branch, so that the compiler makes vectors of it; false if a quotient is too
-// large.
+// x, or 0: by its bits, since the compiler would branch, which no predictor would foresee.
+float kept(float x, bool keep) {
+  int32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits &= -int32_t(keep);
+  std::memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+
+// A block of floats without a branch; false if a quotient is too large, or a y infinite.
 template <bool kFloor, int kStepX, int kStepY>
 bool quick_block(const float* x, const float* y, float* z, int64_t n) {
-  int64_t large = 0;
+  bool small = true;
   for (int64_t i = 0; i < n; ++i) {
     const double a = double(x[i * kStepX]), b = double(y[i * kStepY]);
-    const double q = std::trunc(a / b);
-    large += !(std::abs(q) < kLargestQuotient);
-    const double left = std::copysign(q == 0 ? a : a - q * b, a);
-    const double more = kFloor && left * b < 0 ? b : 0 * left;
-    z[i] = float(left) + float(more);
+    const double q = std::trunc(a / b), rest = a - q * b;
+    small &= (std::abs(q) < kLargestQuotient) & (b - b == 0);
+    z[i] = float(std::copysign(rest, a));
   }
-  return large == 0;
+  if (kFloor)
+    for (int64_t i = 0; i < n; ++i) {
+      const float left = z[i], b = y[i * kStepY];
+      const bool below = (left != 0) & ((b < 0) != (left < 0));
+      z[i] = std::copysign(left + kept(b, below), kept(b, below) + kept(left, !below));
+    }
+  return small;
 }
 
 template <bool kFloor> void float_row(const float* x, int xs, const float* y, int ys, float* z, int64_t n) {
