@@ -46,7 +46,6 @@ template <class T> int check_matmul(int64_t m, int64_t n, int64_t k, bool ta, bo
       worst = fmax(worst, fabs(s - double(c.as<T>()[i * n + j])));
       scale = fmax(scale, fabs(s));
     }
-  release(c.data);
   const double eps = sizeof(T) == 4 ? 1.2e-7 : 2.2e-16;
   if (worst <= 4 * eps * scale * sqrt(double(k))) return 0;
   fprintf(stderr, "matmul %ldx%ldx%ld %d%d: error %g\n", long(m), long(n), long(k), ta, tb, worst);
@@ -65,7 +64,6 @@ template <class T> int check_unary(const char* name, Array (*f)(const View&, con
     if (!(error <= 4 * (sizeof(T) == 4 ? 6e-8 : 1.1e-16) * fmax(fabs(t), 1e-3))) bad = 1;
   }
   if (bad) fprintf(stderr, "%s is wrong\n", name);
-  release(y.data);
   return bad;
 }
 
