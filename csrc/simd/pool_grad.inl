@@ -97,9 +97,9 @@ template <int stride, int K, int N, class T> NN_INLINE void average_grad_parts(c
   const Parts<T> pooled = meetings.pooled;
   each_plane(p, [&](const PoolRows<T>& plane) {
     for (int64_t i = 0; i < plane.rows; ++i) {
-      vec<T> send[1][N ? N : kMaxParts];
+      vec<T> send[1][N];
 #pragma GCC unroll 2
-      for (int q = 0; q < (N ? N : pooled.count); ++q) {
+      for (int q = 0; q < N; ++q) {
         const int64_t at = pooled.at(q * vec<T>::width);
         vec<T> a = set1(T(0));
         for (int e = plane.begin[i]; e < plane.begin[i + 1]; ++e)
@@ -117,9 +117,9 @@ template <int stride, int K, int N, class T> NN_INLINE void winner_grad_parts(co
   const Parts<T> pooled = meetings.pooled;
   each_plane(p, [&](const PoolRows<T>& plane) {
     for (int64_t i = 0; i < plane.rows; ++i) {
-      vec<T> send[K][N ? N : kMaxParts];
+      vec<T> send[K][N];
 #pragma GCC unroll 2
-      for (int q = 0; q < (N ? N : pooled.count); ++q) {
+      for (int q = 0; q < N; ++q) {
         const int64_t at = pooled.at(q * W);
         vec<T> sum[K];
 #pragma GCC unroll 3
@@ -183,7 +183,8 @@ template <class T> void pool_average_grad(const PoolRows<T>& p) {
   const auto fast = [&](auto stride) {
     constexpr int s = decltype(stride)::value;
     const auto parts = [&](auto k, auto n) {
-      average_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
+      constexpr int registers = decltype(n)::value;  // more than two never come here
+      if constexpr (registers > 0) average_grad_parts<s, decltype(k)::value, registers, T>(p);
     };
     if (Parts<T>(p.out).count > 2 || !by_parts(p, p.out, parts))
       each_plane(p, [](const PoolRows<T>& plane) { average_grad_rows<s, T>(plane); });
@@ -264,7 +265,8 @@ template <class T> void pool_winner_grad(const PoolRows<T>& p) {
   const auto fast = [&](auto stride) {
     constexpr int s = decltype(stride)::value;
     const auto parts = [&](auto k, auto n) {
-      winner_grad_parts<s, decltype(k)::value, decltype(n)::value, T>(p);
+      constexpr int registers = decltype(n)::value;  // more than two never come here
+      if constexpr (registers > 0) winner_grad_parts<s, decltype(k)::value, registers, T>(p);
     };
     if (Parts<T>(p.out).count > 2 || !by_parts(p, p.out, parts))
       each_plane(p, [](const PoolRows<T>& plane) { winner_grad_rows<s, T>(plane); });

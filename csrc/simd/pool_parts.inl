@@ -375,11 +375,12 @@ template <int op, int stride, int K, int N, class T> NN_INLINE void fold_parts(c
 template <int op, class T> NN_INLINE void pool_rows(const PoolRows<T>& p) {
   const auto fast = [&](auto stride) {
     constexpr int s = decltype(stride)::value;
-    const auto parts = [&](auto k, auto n) {
-      fold_parts<op, s, decltype(k)::value, decltype(n)::value, T>(p);
-    };
-    if (!by_parts(p, s == 1 && p.in > p.out ? p.in : p.out, parts))
-      each_plane(p, [](const PoolRows<T>& plane) { fold_rows<op, s, T>(plane); });
+    bool done = false;
+    if constexpr (op != kMin)  // few ask for the smallest, and this is much code
+      done = by_parts(p, s == 1 && p.in > p.out ? p.in : p.out, [&](auto k, auto n) {
+        fold_parts<op, s, decltype(k)::value, decltype(n)::value, T>(p);
+      });
+    if (!done) each_plane(p, [](const PoolRows<T>& plane) { fold_rows<op, s, T>(plane); });
   };
   if (is_plain(p))
     each_plane(p, [](const PoolRows<T>& plane) { fold_plain<op, T>(plane); });
@@ -395,10 +396,11 @@ template <class T> void pool_extreme(bool smallest, const PoolRows<T>& p) {
   smallest ? pool_rows<kMin, T>(p) : pool_rows<kMax, T>(p);
 }
 
-template <bool smallest, bool ignore, int stride, int K, int N, class T>
-NN_INLINE void winner_parts(const PoolRows<T>& p) {
+// again: of rows that have a NaN
+template <int stride, int K, int N, class T>
+NN_INLINE void winner_parts(const PoolRows<T>& p, void (*again)(const PoolRows<T>&)) {
   constexpr int W = vec<T>::width;
-  using Rows = Windows<smallest ? kMin : kMax, true, stride, K, N, T>;
+  using Rows = Windows<kMax, true, stride, K, N, T>;
   const Rows windows(p);
   typename Rows::Lines lines;
   const Parts<T> results = windows.results;
@@ -414,9 +416,15 @@ NN_INLINE void winner_parts(const PoolRows<T>& p) {
       const bool three = plane.begin[i + 1] - plane.begin[i] <= 3;
       const vec<T> seen = three ? windows.template each<true>(plane, i, lines, put)
                                 : windows.template each<false>(plane, i, lines, put);
-      if (any(is_nan(seen)))
-        row_again(plane, i, [](const PoolRows<T>& one) { winner_rows<smallest, ignore, stride, T>(one); });
+      if (any(is_nan(seen))) row_again(plane, i, again);
     }
+  });
+}
+
+template <int stride, class T>
+__attribute__((noinline)) bool largest_by_parts(const PoolRows<T>& p, void (*again)(const PoolRows<T>&)) {
+  return by_parts(p, stride == 1 && p.in > p.out ? p.in : p.out, [&](auto k, auto n) {
+    winner_parts<stride, decltype(k)::value, decltype(n)::value, T>(p, again);
   });
 }
 
@@ -430,11 +438,8 @@ template <bool smallest, bool ignore, class T> NN_INLINE void winner_anywhere(co
 template <bool smallest, bool ignore, class T> NN_INLINE void pool_winner_of(const PoolRows<T>& p) {
   const auto fast = [&](auto stride) {
     constexpr int s = decltype(stride)::value;
-    const auto parts = [&](auto k, auto n) {
-      winner_parts<smallest, ignore, s, decltype(k)::value, decltype(n)::value, T>(p);
-    };
-    if (!by_parts(p, s == 1 && p.in > p.out ? p.in : p.out, parts))
-      each_plane(p, [](const PoolRows<T>& plane) { winner_rows<smallest, ignore, s, T>(plane); });
+    const auto rows = [](const PoolRows<T>& plane) { winner_rows<smallest, ignore, s, T>(plane); };
+    if (smallest || !largest_by_parts<s, T>(p, rows)) each_plane(p, rows);
   };
   if (p.stride == 1 && !is_plain(p))
     fast(count_of<1>());
