@@ -132,6 +132,7 @@ def test_chunks_of_nothing():
 
 
 def test_mixed_dtypes_as_in_torch():
+    torch = pytest.importorskip("torch")
     kinds = ("float32", "float64", "int64", "int32", "uint8", "bool")
     for a, b in [(a, b) for a in kinds for b in kinds if {a, b} != {"float32", "float64"}]:
         x, y = np.array([[1, 0]], a), np.array([[1, 2]], b)
