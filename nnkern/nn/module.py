@@ -240,8 +240,9 @@ class Module:
     ) -> LoadResult:
         """Copies arrays (or Tensors, or torch tensors) into the parameters and buffers of the same names.
 
-        With assign the arrays themselves take the place of the old ones, in their own dtypes: no copy is made. Nothing is changed if a shape differs or, when strict, a name is missing or unexpected: the
-        RuntimeError lists them all. Other float dtypes are converted.
+        With assign the arrays themselves take the place of the old ones, in their own dtypes: no copy is made; without
+        it other float dtypes are converted. Nothing is changed if a shape differs or, when strict, a name is missing or
+        unexpected: the RuntimeError lists them all.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: a dict of arrays is needed, got {type(state_dict).__name__}")

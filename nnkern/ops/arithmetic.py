@@ -36,6 +36,16 @@ class NamedKernel(Function):
         cls.kernel = f"{cls.__name__.lower()}_forward"
 
 
+class BinaryKernel(NamedKernel):
+    """Of two arrays or numbers, both of which the gradient needs."""
+
+    takes_numbers = True
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.saved = (x, y)
+        return getattr(self.kernels, self.kernel)(x, y)
+
+
 class Neg(Function):
     def forward(self, x: Any) -> Any:
         return self.kernels.neg_forward(x)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
-from .arithmetic import NamedKernel, mul, unbroadcast
+from .arithmetic import BinaryKernel, mul, unbroadcast
 
 __all__ = [
     "clamp", "eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not",
@@ -136,15 +136,10 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     return where(mask, value, x)
 
 
-class Extremum(NamedKernel):
+class Extremum(BinaryKernel):
     """The gradient goes to the larger (smaller) operand; equal ones share it, and NaN gives it to both."""
 
-    takes_numbers = True
     beats = ""
-
-    def forward(self, x: Any, y: Any) -> Any:
-        self.saved = (x, y)
-        return getattr(self.kernels, self.kernel)(x, y)
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved

@@ -383,8 +383,8 @@ def var(
 ) -> Any:
     """The variance of x over dim: sum((x - mean)^2) / (n - correction).
 
-    correction=1 is PyTorch's default, 0 is NumPy's; unbiased=True or False is another name of them. Two passes, so that a large mean costs no digits. NaN if there are
-    no more elements than `correction`.
+    correction=1 is PyTorch's default, 0 is NumPy's; unbiased=True or False is another name of them. Two passes, so that
+    a large mean costs no digits. NaN if there are no more elements than `correction`.
     """
     correction = correction if unbiased is None else unbiased
     return VarMean(dim, correction, keepdim, axis, keepdims)(x)[0]

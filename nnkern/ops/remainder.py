@@ -9,20 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..function import Function
-from .arithmetic import NamedKernel, div, mul, neg, sub, unbroadcast
+from .arithmetic import BinaryKernel, div, mul, neg, sub, unbroadcast
 from .elementwise import astype, round
 
 __all__ = ["floor_divide", "fmod", "remainder"]
 
 
-class Remainder(NamedKernel):
+class Remainder(BinaryKernel):
     """x - y n: the whole n is a constant to the gradient."""
-
-    takes_numbers = True
-
-    def forward(self, x: Any, y: Any) -> Any:
-        self.saved = (x, y)
-        return getattr(self.kernels, self.kernel)(x, y)
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
