@@ -5,11 +5,14 @@
 3. Does every ISA equal it?  `check_kernels`: each ISA of this CPU, float32 and float64, with outputs poisoned by NaN
 """
 
+import os
+
 import numpy as np
 
 from nnkern import _cpu, backends
 
-ISAS = _cpu.available_isas().split()
+# The sanitized run names the best one: see .ci/run.
+ISAS = (os.environ.get("NNKERN_TEST_ISAS") or _cpu.available_isas()).split()
 DTYPES = (np.float32, np.float64)
 # One element below and above each vector width (1, 2, 4, 8, 16), and a few unrolled blocks.
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 130, 1000)

@@ -121,11 +121,6 @@ def bench(
         neighbours = machine.Neighbours()
         seconds = (2.5 if full else 0.8) * len(cases) * len(counts)
 
-        def done(row: dict[str, Any]) -> None:
-            progress.advance(task)
-            if progress.tasks[0].completed % 25 == 0:
-                machine.sharpen(facts)
-
         rows, failures = run(
             cases, counts, min(seconds, 900 if full else 140), lambda row: progress.advance(task)
         )
