@@ -55,9 +55,9 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
   T* keep = t.keep;
   const T *a = t.a, *b = t.b, *ahead = t.ahead ? t.ahead : b + 8 * b_k;
   const int64_t ahead_step = t.ahead ? t.ahead_step : b_k;
-  if (Packed)
-    for (int i = 0; i < MR; ++i)  // c is wanted when the sums are done: ask for it now
-      for (int j = 0; j < NV; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
+  // c is wanted when the sums are done: asked for line by line, or all else would wait.
+  const T* c_line = t.c;
+  int lines = Packed ? MR * NV : 0;
   for (int64_t k = 0; k < t.k; ++k) {
     vec<T> bv[NV];
 #pragma GCC unroll 4
@@ -68,6 +68,10 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       keep += kTileVectors * W;
     }
     if (Packed) __builtin_prefetch(ahead), ahead += ahead_step;
+    if (Packed && lines > 0) {
+      __builtin_prefetch(c_line, 1);
+      c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
+    }
     if (Panels && !Packed)
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) __builtin_prefetch(b + 64 * b_k + j * W);
