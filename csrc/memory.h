@@ -25,6 +25,10 @@ void empty_cache();  // free blocks go back to the system (other threads keep a 
 void set_memory_cap(uint64_t);  // bytes that may wait in free lists
 void set_poison(bool);  // tests: fill every new block with 0xFF (NaN), so that a skipped element shows
 
+// From how many bytes on a result should be stored past the caches: no cache will keep it, so that reading
+// the lines it overwrites costs more than it would save to find them there.
+size_t past_caches_from();
+
 // Scratch for the length of a scope: Workspace<float> panel(n); panel[i] = ...
 template <class T> class Workspace {
  public:

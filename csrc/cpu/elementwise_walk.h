@@ -16,7 +16,6 @@ namespace nn::cpu {
 
 constexpr int64_t kWalkChunk = 1 << 15;  // elements worth a thread (about 10 us at least)
 constexpr int kWalkBlock = 512;  // elements gathered at a time when an inner stride is neither 0 nor 1
-constexpr int64_t kWalkStreamed = 16 << 20;  // bytes of a result that, beside its inputs, no cache will hold
 
 // Up to three inputs and a result over common axes; steps in elements, 0 where an input is broadcast.
 struct ElementWalk {
@@ -161,7 +160,7 @@ void run_repeated(const ElementWalk& w, const X* x, const Y* y, Z* z, L&& loop) 
 template <class X, class Y, class Z> bool streams(const ElementWalk& w, const X* x, const Y* y, const Z* z) {
   const void *to = z, *a = x, *b = y;
   const auto direct = [&](int p) { return w.inner_step(p) == 0 || w.inner_step(p) == 1; };
-  return w.size() * int64_t(sizeof(Z)) >= kWalkStreamed && w.shape[w.ndim - 1] >= kWalkBlock &&
+  return size_t(w.size()) * sizeof(Z) >= past_caches_from() && w.shape[w.ndim - 1] >= kWalkBlock &&
          w.inner_step(0) == 1 && direct(1) && (w.operands < 3 || direct(2)) && to != a && to != b;
 }
 

@@ -18,7 +18,6 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kWork = 1 << 15;            // numbers: some 20 us
-constexpr int64_t kStreamed = 16 << 20;       // bytes: more than caches hold
 constexpr int64_t kFewest = 32, kMost = 256;  // rows of a chunk of gw
 
 struct Rows {
@@ -99,7 +98,7 @@ Array3 layer_norm_forward(const View& x, const OptView& residual, const OptView&
       p.rows = end - begin, p.n = size.n, p.x = dense_x.as<T>() + at, p.w = weight, p.b = bias;
       if (residual) p.residual = dense_residual.as<T>() + at, p.h = h.as<T>() + at;
       p.y = y.as<T>() + at, p.mean = moments + begin, p.rstd = moments + size.rows + begin;
-      p.eps = eps, p.rms = rms, p.stream = x.bytes() >= kStreamed;
+      p.eps = eps, p.rms = rms, p.stream = size_t(x.bytes()) >= past_caches_from();
       kernels<T>().layer_norm(p);
     });
   });
@@ -142,7 +141,7 @@ Array3 layer_norm_backward(const View& gy, const View& x, const OptView& w, cons
         if (gh) p.extra = dense_gh.as<T>() + at;
         p.centre = moments.as<T>() + row, p.scale = p.centre + size.rows;
         p.gw = parts + c * width, p.gb = p.gw + size.n;
-        p.rms = rms, p.stream = x.bytes() >= kStreamed;
+        p.rms = rms, p.stream = size_t(x.bytes()) >= past_caches_from();
         kernels<T>().layer_norm_grad(p);
       }
     });

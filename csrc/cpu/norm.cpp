@@ -57,7 +57,7 @@ template <class T> struct Coefficients {
   void give(NormTile<T>& t, const NormTiles& g, int64_t first) const {
     t.mean = mean + first, t.scale = scale + first, t.shift = shift + first, t.slope = slope + first;
     t.coefficient_step = g.batch ? 0 : 1;
-    t.stream = g.size * int64_t(sizeof(T)) >= NormTiles::kStreamed;
+    t.stream = size_t(g.size) * sizeof(T) >= past_caches_from();
   }
 };
 

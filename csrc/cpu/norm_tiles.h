@@ -111,7 +111,6 @@ struct NormTiles {
 
   static constexpr int64_t kShared = 8, kLongestSum = 256;                          // sets; terms in one lane
   static constexpr int64_t kRowTile = 8192, kColumnTile = 16384, kGrain = 1 << 16;  // elements
-  static constexpr int64_t kStreamed = 16 << 20;                                    // bytes
 
   // max_planes: 1 where a sum of each plane is wanted
   void cut(int64_t max_planes) {

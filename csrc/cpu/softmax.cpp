@@ -16,8 +16,10 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;     // elements: some 20 us of exp
-constexpr int64_t kStreamed = 8 << 20;  // bytes: with x or gy more than caches hold
+constexpr int64_t kGrain = 1 << 14;  // elements: some 20 us of exp
+
+// A row is read twice and more, which leaves less of the caches to results.
+bool goes_past_caches(const View& x) { return 2 * size_t(x.bytes()) >= past_caches_from(); }
 
 constexpr int64_t kColumnTile = 1024;
 
@@ -48,10 +50,11 @@ Array softmax_forward(const View& x, int64_t axis, bool log) {
     const Dense dense(x);
     const T* from = dense.as<T>();
     T* to = y.as<T>();
+    const bool past = goes_past_caches(x);
     each(
         f,
         [&](int64_t at, int64_t rows) {
-          kernels<T>().softmax_rows(log, x.bytes() >= kStreamed, from + at, rows, f.n, to + at);
+          kernels<T>().softmax_rows(log, past, from + at, rows, f.n, to + at);
         },
         [&](int64_t at, int64_t cols) {
           kernels<T>().softmax_cols(log, from + at, f.inner, f.n, cols, to + at);
@@ -72,10 +75,11 @@ Array softmax_backward(const View& gy, const View& y, int64_t axis, bool log) {
     const Dense dense_gy(gy), dense_y(y);
     const T *g = dense_gy.as<T>(), *p = dense_y.as<T>();
     T* to = gx.as<T>();
+    const bool past = goes_past_caches(y);
     each(
         f,
         [&](int64_t at, int64_t rows) {
-          kernels<T>().softmax_backward_rows(log, y.bytes() >= kStreamed, g + at, p + at, rows, f.n, to + at);
+          kernels<T>().softmax_backward_rows(log, past, g + at, p + at, rows, f.n, to + at);
         },
         [&](int64_t at, int64_t cols) {
           kernels<T>().softmax_backward_cols(log, g + at, p + at, f.inner, f.n, cols, to + at);

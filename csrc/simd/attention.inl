@@ -28,7 +28,7 @@ template <class T> void attention_bias(T* s, int64_t keys, int lanes, const T* b
   for (int64_t j = 0; j < keys; ++j, s += kScoreRow, bias += step)
     each_vector<vec<T>::width>(lanes, [&](int64_t i, int k) {
       const vec<T> b = step == 1 ? set1(*bias) : load(bias + i, k);
-      store(s + i, select(eq(b, hidden), hidden, fma(b, unit, load(s + i, k))), k);
+      store(s + i, select(eq(b, hidden), hidden, mul_add(b, unit, load(s + i, k))), k);
     });
 }
 
@@ -73,7 +73,7 @@ void attention_softmax(T* s, int64_t keys, int lanes, T* top, T* total, T* y, in
     }
     const vec<T> shrink = exp2_down(old - base);
     store(top + i, now);
-    store(total + i, fma(load(total + i), shrink, a0 + a1));
+    store(total + i, mul_add(load(total + i), shrink, a0 + a1));
     if (any(ne(old, now)))
       for (int64_t r = 0; r < rows; ++r) store(y + r * kScoreRow + i, load(y + r * kScoreRow + i) * shrink);
   }
@@ -88,7 +88,7 @@ void attention_finish(T* y, int64_t rows, int lanes, const T* top, const T* tota
     const mask<T> none = eq(t, set1(T(0)));
     const vec<T> inverse = select(none, t, set1(T(1)) / t);
     for (int64_t r = 0; r < rows; ++r) store(y + r * kScoreRow + i, load(y + r * kScoreRow + i) * inverse);
-    const vec<T> l = fma(load(top + i), set1(T(0.6931471805599453)), log(t));
+    const vec<T> l = mul_add(load(top + i), set1(T(0.6931471805599453)), log(t));
     store(statistics + i, select(none, set1(-Limits<T>::inf), l));
   }
 }
@@ -114,8 +114,9 @@ template <class T>
 void row_dots(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t rows, int64_t n, T* out) {
   for (int64_t r = 0; r < rows; ++r) {
     vec<T> a = set1(T(0));
-    each_vector<vec<T>::width>(
-        n, [&](int64_t i, int k) { a = fma(load(x + r * x_step + i, k), load(y + r * y_step + i, k), a); });
+    each_vector<vec<T>::width>(n, [&](int64_t i, int k) {
+      a = mul_add(load(x + r * x_step + i, k), load(y + r * y_step + i, k), a);
+    });
     out[r] = sum(a);
   }
 }
@@ -126,8 +127,8 @@ template <class T> bool all_finite(const T* x, int64_t n) {
   constexpr int w = vec<T>::width;
   int64_t i = 0;
   for (; i + 2 * w <= n; i += 2 * w)
-    a = fma(load(x + i), set1(T(0)), a), b = fma(load(x + i + w), set1(T(0)), b);
-  for (; i < n; i += w) a = fma(load(x + i, int(n - i < w ? n - i : w)), set1(T(0)), a);
+    a = mul_add(load(x + i), set1(T(0)), a), b = mul_add(load(x + i + w), set1(T(0)), b);
+  for (; i < n; i += w) a = mul_add(load(x + i, int(n - i < w ? n - i : w)), set1(T(0)), a);
   return all(eq(a + b, set1(T(0))));
 }
 

@@ -18,7 +18,7 @@ template <class T> void query_scores(const T* q, const T* k, int64_t step, int64
 #pragma GCC unroll 16
       for (int i = 0; i < w; ++i) {
         __builtin_prefetch(k + (i + kRowsAhead) * step + d);
-        a[i] = fma(x, load(k + i * step + d, m), a[i]);
+        a[i] = mul_add(x, load(k + i * step + d, m), a[i]);
       }
     });
 #pragma GCC unroll 4
@@ -29,7 +29,7 @@ template <class T> void query_scores(const T* q, const T* k, int64_t step, int64
   }
   for (; j < keys; ++j, k += step) {
     vec<T> a = set1(T(0));
-    each_vector<w>(n, [&](int64_t d, int m) { a = fma(load(q + d, m), load(k + d, m), a); });
+    each_vector<w>(n, [&](int64_t d, int m) { a = mul_add(load(q + d, m), load(k + d, m), a); });
     s[j] = sum(a);
   }
 }
@@ -60,11 +60,11 @@ void query_values(const T* s, const T* v, int64_t step, int64_t keys, int64_t n,
 #pragma GCC unroll 4
         for (int u = 0; u < 4; ++u) {
           __builtin_prefetch(p + (i + kRowsAhead) * step + u * w);
-          a[i][u] = fma(x, load(p + i * step + u * w, lanes[u]), a[i][u]);
+          a[i][u] = mul_add(x, load(p + i * step + u * w, lanes[u]), a[i][u]);
         }
       }
     for (int u = 0; u < 4; ++u) {
-      if (j < keys) a[0][u] = fma(set1(s[j]), load(p + u * w, lanes[u]), a[0][u]);
+      if (j < keys) a[0][u] = mul_add(set1(s[j]), load(p + u * w, lanes[u]), a[0][u]);
       store(y + c + u * w, (a[0][u] + a[1][u]) * set1(scale), lanes[u]);
     }
   });

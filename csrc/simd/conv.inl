@@ -90,7 +90,7 @@ NN_INLINE void conv_sums(const ConvTile<T>& t, vec<T> (&acc)[MR][NV]) {
     for (int i = 0; i < MR; ++i) {
       const vec<T> xv = set1(STEP ? x[i * STEP] : *beyond(x, t.pixel[i]));
 #pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, wv[j], acc[i][j]);
+      for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(xv, wv[j], acc[i][j]);
     }
   }
 }
@@ -212,7 +212,7 @@ NN_INLINE void conv_line_tile(const ConvLine<T>& l, int64_t i, int64_t& row, int
     for (int f = 0; f < F; ++f) {
       const vec<T> wv = set1(w[f]);
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) acc[f][j] = fma(wv, xv[j], acc[f][j]);
+      for (int j = 0; j < NV; ++j) acc[f][j] = mul_add(wv, xv[j], acc[f][j]);
     }
   }
   const vec<T> floor = set1(l.floor);
@@ -272,7 +272,7 @@ template <class T, int MR, int NV> void conv_weight_body(const T* x, const int32
       for (int i = 0; i < MR; ++i) {
         const vec<T> xv = set1(at[i][o]);
 #pragma GCC unroll 2
-        for (int j = 0; j < NV; ++j) acc[i][j] = fma(xv, g[j], acc[i][j]);
+        for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(xv, g[j], acc[i][j]);
       }
     }
 #pragma GCC unroll 16
@@ -323,7 +323,7 @@ template <class T, int F> void conv_weight_line_body(const ConvWeightLine<T>& l)
         for (int f = 0; f < F; ++f) {
           const vec<T> g = load(from[f] + q + p, m);
 #pragma GCC unroll 4
-          for (int t = 0; t < N; ++t) acc[f][t] = fma(g, x[t], acc[f][t]);
+          for (int t = 0; t < N; ++t) acc[f][t] = mul_add(g, x[t], acc[f][t]);
         }
       }
     }

@@ -180,8 +180,8 @@ template <class T> void add_scaled(T a, const T* x, T* y, int64_t n) {
   constexpr int w = vec<T>::width;
   const vec<T> scale = set1(a);
   int64_t i = 0;
-  for (; i + w <= n; i += w) store(y + i, fma(scale, load(x + i), load(y + i)));
-  if (i < n) store(y + i, fma(scale, load(x + i, int(n - i)), load(y + i, int(n - i))), int(n - i));
+  for (; i + w <= n; i += w) store(y + i, mul_add(scale, load(x + i), load(y + i)));
+  if (i < n) store(y + i, mul_add(scale, load(x + i, int(n - i)), load(y + i, int(n - i))), int(n - i));
 }
 
 // y = sum over i < count of share (times factor[i]) x[at[i] * n ...], four registers of it at a time; at[i]
@@ -199,10 +199,10 @@ template <class T> void sum_rows(const T* x, int64_t n, const int64_t* at, const
       const T* from = x + at[i] * n + j;
       const vec<T> scale = set1(factor ? factor[i] * share : share);
       if (left == wide * w)
-        for (int k = 0; k < wide; ++k) a[k] = fma(scale, load(from + k * w), a[k]);
+        for (int k = 0; k < wide; ++k) a[k] = mul_add(scale, load(from + k * w), a[k]);
       else
         for (int k = 0; k < wide; ++k)
-          if (left > k * w) a[k] = fma(scale, load(from + k * w, left - k * w), a[k]);
+          if (left > k * w) a[k] = mul_add(scale, load(from + k * w, left - k * w), a[k]);
     }
     for (int k = 0; k < wide; ++k)
       if (left > k * w) store(y + j + k * w, a[k], left - k * w);

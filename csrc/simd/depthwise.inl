@@ -25,7 +25,7 @@ NN_INLINE void depthwise_some(const T* x, int64_t x_row, const int32_t* offset, 
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int i = 0; i < NV; ++i) a[r][i] = fma(wv, load(from + r * x_row + i * W), a[r][i]);
+      for (int i = 0; i < NV; ++i) a[r][i] = mul_add(wv, load(from + r * x_row + i * W), a[r][i]);
   }
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r, y += y_row) {
@@ -79,7 +79,7 @@ template <class T, int B> NN_INLINE void depthwise_taps(const T* x, const int32_
       const int m = int(n - p < W ? n - p : W);
       const vec<T> g = load(gy + p, m);
 #pragma GCC unroll 9
-      for (int i = 0; i < B; ++i) a[i] = fma(g, load(x + offset[i] + p, m), a[i]);
+      for (int i = 0; i < B; ++i) a[i] = mul_add(g, load(x + offset[i] + p, m), a[i]);
     }
 #pragma GCC unroll 9
   for (int i = 0; i < B; ++i) gw[i] += sum(a[i]);
@@ -160,7 +160,7 @@ template <class T, class F> NN_INLINE void each_strip(const DepthwisePlane<T>& p
 
 // a + the products of row k of the filter
 template <class T> NN_INLINE vec<T> add_taps(const vec<T> (&w)[9], int k, const vec<T> (&v)[3], vec<T> a) {
-  return fma(w[3 * k + 2], v[2], fma(w[3 * k + 1], v[1], fma(w[3 * k], v[0], a)));
+  return mul_add(w[3 * k + 2], v[2], mul_add(w[3 * k + 1], v[1], mul_add(w[3 * k], v[0], a)));
 }
 
 template <int S, class T>
@@ -240,9 +240,9 @@ template <bool odd_w, class T> NN_INLINE void depthwise3_spread_of(const Depthwi
       get(h + nearest_h, a1, b1);
       const vec<T> c0 = odd_w ? b0 : a0, c1 = odd_w ? b1 : a1;
       const vec<T> a = odd_h ? a0 : a1, b = odd_h ? b0 : b1, c = odd_h ? c0 : c1;
-      put(2 * h + odd_h, j, fma(w[8], b0, fma(w[6], a0, fma(w[2], b1, fma(w[0], a1, bias)))),
-          fma(w[7], c0, fma(w[1], c1, bias)));
-      put(2 * h + !odd_h, j, fma(w[5], b, fma(w[3], a, bias)), fma(w[4], c, bias));
+      put(2 * h + odd_h, j, mul_add(w[8], b0, mul_add(w[6], a0, mul_add(w[2], b1, mul_add(w[0], a1, bias)))),
+          mul_add(w[7], c0, mul_add(w[1], c1, bias)));
+      put(2 * h + !odd_h, j, mul_add(w[5], b, mul_add(w[3], a, bias)), mul_add(w[4], c, bias));
     }
   }
 }
@@ -272,7 +272,7 @@ template <int S, class T> NN_INLINE void depthwise3_products(const DepthwisePlan
   };
   const auto add = [&](vec<T> g, int k) {
 #pragma GCC unroll 3
-    for (int t = 0; t < 3; ++t) sums[3 * k + t] = fma(g, v[t], sums[3 * k + t]);
+    for (int t = 0; t < 3; ++t) sums[3 * k + t] = mul_add(g, v[t], sums[3 * k + t]);
   };
   gy += row * p.y_row + j;
   next();

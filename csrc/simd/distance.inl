@@ -12,7 +12,7 @@ template <int kind, class T> NN_INLINE T distance_of(T p, const T* x, const T* y
     const vec<T> d = abs(load(x + i, k) - load(y + i, k));
     if constexpr (kind == 0) a[s] = a[s] + select(eq(d, zero), zero, one);
     if constexpr (kind == 1) a[s] = a[s] + d;
-    if constexpr (kind == 2) a[s] = fma(d, d, a[s]);
+    if constexpr (kind == 2) a[s] = mul_add(d, d, a[s]);
     if constexpr (kind == 3) a[s] = combine<kMax, T>(d, a[s]);
     if constexpr (kind == 4) a[s] = a[s] + only(pow(d, set1(p)), k);
   });
@@ -52,7 +52,7 @@ template <class T> void row_distances(const T* x, const T* y, T eps, int64_t row
     vec<T> a[4] = {zero, zero, zero, zero};
     each_slot<vec<T>::width>(n, [&](int64_t i, int s, int k) {
       const vec<T> d = only(load(x + i, k) - load(y + i, k) + shift, k);
-      a[s] = fma(d, d, a[s]);
+      a[s] = mul_add(d, d, a[s]);
     });
     store(out + r, sqrt(set1(sum4(a))), 1);
   }
@@ -65,7 +65,7 @@ template <class T> void row_cosines(const T* x, const T* y, T eps, int64_t rows,
            yy[4] = {zero, zero, zero, zero};
     each_slot<vec<T>::width>(n, [&](int64_t i, int s, int k) {
       const vec<T> a = load(x + i, k), b = load(y + i, k);
-      xy[s] = fma(a, b, xy[s]), xx[s] = fma(a, a, xx[s]), yy[s] = fma(b, b, yy[s]);
+      xy[s] = mul_add(a, b, xy[s]), xx[s] = mul_add(a, a, xx[s]), yy[s] = mul_add(b, b, yy[s]);
     });
     const vec<T> lengths = max(least, sqrt(set1(sum4(xx)))) * max(least, sqrt(set1(sum4(yy))));
     store(out + r, set1(sum4(xy)) / lengths, 1);

@@ -79,7 +79,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     for (int i = 0; i < MR; ++i) {
       const vec<T> av = set1(a[i * a_row]);
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+      for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
     }
     a += a_k;
     b += b_k;
@@ -94,7 +94,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       if (t.accumulate) v = v + load(c + j * W, n);
       if (t.last) {
         v = v * set1(t.alpha);
-        if (t.residual) v = fma(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
+        if (t.residual) v = mul_add(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
         if (t.bias) v = v + load(t.bias + j * W, n);
         if (t.row_bias) v = v + set1(t.row_bias[i]);
         v = max(set1(t.floor), v);  // relu is floor 0; a NaN in v passes
@@ -215,7 +215,7 @@ template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, i
     for (int j = 0; j < 4; ++j) {
       const vec<T> xv = load(p[j] + k);
 #pragma GCC unroll 4
-      for (int i = 0; i < M; ++i) acc[i][j] = fma(load(a + i * a_row + k), xv, acc[i][j]);
+      for (int i = 0; i < M; ++i) acc[i][j] = mul_add(load(a + i * a_row + k), xv, acc[i][j]);
     }
   }
   if (k < depth) {
@@ -224,7 +224,7 @@ template <class T, int M> void dot_tile(const T* a, int64_t a_row, const T* x, i
     for (int j = 0; j < 4; ++j) {
       const vec<T> xv = load(p[j] + k, n);
 #pragma GCC unroll 4
-      for (int i = 0; i < M; ++i) acc[i][j] = fma(load(a + i * a_row + k, n), xv, acc[i][j]);
+      for (int i = 0; i < M; ++i) acc[i][j] = mul_add(load(a + i * a_row + k, n), xv, acc[i][j]);
     }
   }
 #pragma GCC unroll 4
@@ -244,11 +244,11 @@ template <class T> NN_INLINE T dot(const T* a, const T* x, int64_t depth) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       __builtin_prefetch(x + k + i * W + ahead);
-      acc[i] = fma(load(a + k + i * W), load(x + k + i * W), acc[i]);
+      acc[i] = mul_add(load(a + k + i * W), load(x + k + i * W), acc[i]);
     }
   for (int i = 0; k < depth; k += W, ++i) {
     const int n = int(depth - k < W ? depth - k : W);
-    acc[i] = fma(load(a + k, n), load(x + k, n), acc[i]);
+    acc[i] = mul_add(load(a + k, n), load(x + k, n), acc[i]);
   }
   return sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
@@ -285,11 +285,11 @@ void gemv_axpy(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t de
     for (int64_t end = n - ahead;; end = n, soon = x + x_row + ahead - n) {
       for (; j + W <= end; j += W) {
         __builtin_prefetch(soon + j);
-        store(y + j, fma(s, load(x + j), load(y + j)));
+        store(y + j, mul_add(s, load(x + j), load(y + j)));
       }
       if (end == n) break;
     }
-    if (j < n) store(y + j, fma(s, load(x + j, int(n - j)), load(y + j, int(n - j))), int(n - j));
+    if (j < n) store(y + j, mul_add(s, load(x + j, int(n - j)), load(y + j, int(n - j))), int(n - j));
   }
 }
 

@@ -128,7 +128,7 @@ void pixel_dot(const T* x, const int32_t* index, const T* gy, int64_t n, int64_t
     vec<T> a = set1(T(0));
     for (int64_t c = 0; c < inner; c += w) {
       const int m = inner - c < w ? int(inner - c) : w;
-      a = fma(load(gy + c, m), load(from + c, m), a);
+      a = mul_add(load(gy + c, m), load(from + c, m), a);
     }
     sums[o] = sum(a);
   }
@@ -144,7 +144,7 @@ template <class T> void scatter_pixels(const T* gy, const int32_t* index, const 
     const vec<T> f = set1(weight[o]);
     for (int64_t c = 0; c < inner; c += w) {
       const int m = inner - c < w ? int(inner - c) : w;
-      store(to + c, fma(f, load(gy + c, m), load(to + c, m)), m);
+      store(to + c, mul_add(f, load(gy + c, m), load(to + c, m)), m);
     }
   }
 }
@@ -158,7 +158,7 @@ template <class T> NN_INLINE vec<T> grid_inside(const GridAxis& a, vec<T> at, ve
     if (a.align_corners && a.size == 1) return slope = zero, zero;
     at = at - low;
     slope = select(lt(at, zero), -slope, slope), at = abs(at);
-    at = fnma(floor(at / (span + span)), span + span, at);
+    at = neg_mul_add(floor(at / (span + span)), span + span, at);
     slope = select(ge(at, span), -slope, slope), at = min(at, span + span - at) + low;
   }
   if (a.padding != 0) {
@@ -182,19 +182,19 @@ template <class T> NN_INLINE void grid_store(vec<T> at, int64_t size, int32_t* p
 
 template <class T> NN_INLINE vec<T> cubic_near(vec<T> u) {
   constexpr T a = T(-0.75);
-  return fma(fma(set1(a + 2), u, set1(-(a + 3))) * u, u, set1(T(1)));
+  return mul_add(mul_add(set1(a + 2), u, set1(-(a + 3))) * u, u, set1(T(1)));
 }
 template <class T> NN_INLINE vec<T> cubic_far(vec<T> u) {
   constexpr T a = T(-0.75);
-  return fma(fma(fma(set1(a), u, set1(-5 * a)), u, set1(8 * a)), u, set1(-4 * a));
+  return mul_add(mul_add(mul_add(set1(a), u, set1(-5 * a)), u, set1(8 * a)), u, set1(-4 * a));
 }
 template <class T> NN_INLINE vec<T> cubic_near_slope(vec<T> u) {
   constexpr T a = T(-0.75);
-  return fma(set1(3 * (a + 2)), u, set1(-2 * (a + 3))) * u;
+  return mul_add(set1(3 * (a + 2)), u, set1(-2 * (a + 3))) * u;
 }
 template <class T> NN_INLINE vec<T> cubic_far_slope(vec<T> u) {
   constexpr T a = T(-0.75);
-  return fma(fma(set1(3 * a), u, set1(-10 * a)), u, set1(8 * a));
+  return mul_add(mul_add(set1(3 * a), u, set1(-10 * a)), u, set1(8 * a));
 }
 
 // The taps of one axis: tap k of pixel p at [k * n + p]; their places (-1: outside), weights, and the

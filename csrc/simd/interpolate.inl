@@ -19,7 +19,7 @@ NN_INLINE void combine(const T* const* x, const T* weight, int64_t count, int64_
     const vec<T> f = set1(weight[k]);
     for (int j = 0; j < V; ++j) {
       const T* p = x[k] + i + j * w;
-      a[j] = fma(f, j < V - 1 ? load(p) : load(p, m), a[j]);
+      a[j] = mul_add(f, j < V - 1 ? load(p) : load(p, m), a[j]);
     }
   }
   for (int j = 0; j < V - 1; ++j) store(y + i + j * w, a[j]);
@@ -52,9 +52,9 @@ NN_INLINE void combine_pairs(const T* const* x, const T* weight, int64_t rows, i
   const mask<T> last = first<T>(m);
   for (int64_t r = 0; r < rows; ++r, x += 2, weight += 2, y += n) {
     const vec<T> f = set1(weight[0]), g = set1(weight[1]);
-    for (int j = 0; j < V - 1; ++j) store(y + j * w, fma(g, load(x[1] + j * w), f * load(x[0] + j * w)));
+    for (int j = 0; j < V - 1; ++j) store(y + j * w, mul_add(g, load(x[1] + j * w), f * load(x[0] + j * w)));
     constexpr int at = (V - 1) * w;
-    store(y + at, fma(g, load_where(last, x[1] + at), f * load_where(last, x[0] + at)), m);
+    store(y + at, mul_add(g, load_where(last, x[1] + at), f * load_where(last, x[0] + at)), m);
   }
 }
 
@@ -86,7 +86,7 @@ template <class T, int K> void resample_near(const int32_t* index, const T* weig
   for (int64_t r = 0; r < rows; ++r, x += x_step, y += y_step) {
     const vec<T> low = load(x, left), high = load(x + w, left - w);
     vec<T> a = f[0] * permute(low, high, p[0]);
-    for (int k = 1; k < K; ++k) a = fma(f[k], permute(low, high, p[k]), a);
+    for (int k = 1; k < K; ++k) a = mul_add(f[k], permute(low, high, p[k]), a);
     store(y, a, m);
   }
 }
@@ -104,7 +104,7 @@ NN_INLINE vec<T> sum_entries(const ResampleTable<T>& t, int64_t first, int64_t e
       const int left = int(t.in - base < 2 * w ? t.in - base : 2 * w);
       v = permute(load(x + base, left), load(x + base + w, left - w), load_places<T>(t.index + e * w));
     }
-    a = fma(load(t.weight + e * w), v, a);
+    a = mul_add(load(t.weight + e * w), v, a);
   }
   return a;
 }
@@ -240,13 +240,13 @@ template <class T, int N> NN_INLINE void combine_few(const T* const* x, const T*
   int64_t i = 0;
   for (; i + w <= n; i += w) {
     vec<T> a = f[0] * load(x[0] + i);
-    for (int k = 1; k < N; ++k) a = fma(f[k], load(x[k] + i), a);
+    for (int k = 1; k < N; ++k) a = mul_add(f[k], load(x[k] + i), a);
     store(y + i, a);
   }
   if (i == n) return;
   const int m = int(n - i);
   vec<T> a = f[0] * load(x[0] + i, m);
-  for (int k = 1; k < N; ++k) a = fma(f[k], load(x[k] + i, m), a);
+  for (int k = 1; k < N; ++k) a = mul_add(f[k], load(x[k] + i, m), a);
   store(y + i, a, m);
 }
 

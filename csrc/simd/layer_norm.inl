@@ -33,7 +33,7 @@ template <class T> NN_INLINE RowMoments<T> moments_about(T centre, const T* x, i
   const vec<T> c = set1(centre);
   const RowSums s = sum_row<T>(n, [&](int64_t i, int k, vec<T>& a, vec<T>& b) {
     const vec<T> d = only(load(x + i, k) - c, k);
-    a = a + d, b = fma(d, d, b);
+    a = a + d, b = mul_add(d, d, b);
   });
   const double rest = s.a / double(n);
   return {centre, rest, s.b / double(n) - rest * rest};
@@ -41,7 +41,7 @@ template <class T> NN_INLINE RowMoments<T> moments_about(T centre, const T* x, i
 template <class T> NN_INLINE RowMoments<T> square_mean(const T* x, int64_t n) {
   const RowSums s = sum_row<T>(n, [&](int64_t i, int k, vec<T>& a, vec<T>&) {
     const vec<T> v = load(x + i, k);
-    a = fma(v, v, a);
+    a = mul_add(v, v, a);
   });
   return {T(0), 0, s.a / double(n)};
 }
@@ -70,7 +70,7 @@ template <bool rms, class T> NN_INLINE void layer_norm_row(const LayerNormRows<T
     const vec<T> v = load(x + i, k);
     put(streamed, y + i,
         rms ? v * scale * load(p.w + i, k)
-            : fma(fma(v - c, scale, shift), load(p.w + i, k), load(p.b + i, k)),
+            : mul_add(mul_add(v - c, scale, shift), load(p.w + i, k), load(p.b + i, k)),
         k);
   });
 }
@@ -88,7 +88,7 @@ template <bool rms, class T> NN_INLINE void layer_norm_grad_row(const LayerNormR
   const RowSums s = sum_row<T>(p.n, [&](int64_t i, int k, vec<T>& a, vec<T>& b) {
     const vec<T> g = load(gy + i, k) * load(p.w + i, k);
     if (!rms) a = a + g;
-    b = fma(g, load(x + i, k) - mean, b);
+    b = mul_add(g, load(x + i, k) - mean, b);
   });
   const double scale = double(p.scale[r]) / double(p.n);
   const vec<T> shift = set1(T(s.a * scale)), slope = set1(T(s.b * scale * double(p.scale[r])));
@@ -96,9 +96,9 @@ template <bool rms, class T> NN_INLINE void layer_norm_grad_row(const LayerNormR
   const bool streamed = p.stream && reinterpret_cast<uintptr_t>(gx) % sizeof(vec<T>) == 0;
   each_vector<w>(p.n, [&](int64_t i, int k) {
     const vec<T> g = load(gy + i, k), hat = (load(x + i, k) - mean) * rstd;
-    store(p.gw + i, fma(g, hat, load(p.gw + i, k)), k);
+    store(p.gw + i, mul_add(g, hat, load(p.gw + i, k)), k);
     if (!rms) store(p.gb + i, load(p.gb + i, k) + g, k);
-    vec<T> v = fnma(hat, slope, g * load(p.w + i, k) * rstd);
+    vec<T> v = neg_mul_add(hat, slope, g * load(p.w + i, k) * rstd);
     if (!rms) v = v - shift;
     if (extra) v = v + load(extra + i, k);
     put(streamed, gx + i, v, k);

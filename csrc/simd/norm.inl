@@ -72,7 +72,7 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
       each_slot<w>(some, [&](int64_t i, int s, int k) {
         if (rows == 1) fetch_behind<0, 16384>(x + i0 + i);  // of the next tile
         const vec<T> d = only(load(x + r * step + i0 + i, k) - c, k);
-        p[s] = p[s] + d, q[s] = fma(d, d, q[s]);
+        p[s] = p[s] + d, q[s] = mul_add(d, d, q[s]);
       });
       since += some;
       if (since < piece && (r < rows - 1 || i0 + some < n)) continue;
@@ -95,11 +95,11 @@ template <class T> NN_INLINE void more_moments(const T* x, int64_t step, int n, 
   const vec<T> m = ((a[0] + a[1]) + (a[2] + a[3])) * set1(T(1) / T(n));
   for (vec<T>& sum : a) sum = set1(T(0));
 #pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) v[i] = v[i] - m, a[i % 4] = fma(v[i], v[i], a[i % 4]);
+  for (int i = 0; i < n; ++i) v[i] = v[i] - m, a[i % 4] = mul_add(v[i], v[i], a[i % 4]);
   const T share = T(n) / T(before + n);
   const vec<T> delta = m - mean;
-  mean = fma(delta, set1(share), mean);
-  square = square + fma(delta * delta, set1(share * T(before)), (a[0] + a[1]) + (a[2] + a[3]));
+  mean = mul_add(delta, set1(share), mean);
+  square = square + mul_add(delta * delta, set1(share * T(before)), (a[0] + a[1]) + (a[2] + a[3]));
 }
 
 // The same of each column. Rows are read once: in a block, deviations are taken about its mean in registers,
@@ -158,7 +158,7 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
     each_aligned<w>(out, t.n, [&](int64_t i, int k) {
       if (!columns && residual) fetch_behind(extra + i);
       if (!columns && !streamed) fetch_behind<1>(out + i);
-      vec<T> v = fma(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
+      vec<T> v = mul_add(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
       if (residual) v = v + load(extra + i, k);
       put(streamed, out + i, relu ? max(set1(T(0)), v) : v, k);
     });
@@ -188,7 +188,7 @@ template <bool relu, class T> NN_INLINE void norm_sums_rows_of(const NormTile<T>
       fetch_behind(x + i), fetch_behind(gy + i);
       if (relu) fetch_behind(y + i);
       const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
-      a[s] = a[s] + g, b[s] = fma(g, load(x + i, k) - mean, b[s]);
+      a[s] = a[s] + g, b[s] = mul_add(g, load(x + i, k) - mean, b[s]);
     });
   }
   out[0] = double(sum4(a)), out[1] = double(sum4(b));
@@ -209,7 +209,7 @@ NN_INLINE void norm_sums_cols_of(const NormTile<T>& t, double* g_sum, double* gx
       for (int i = 0; i < k; ++i) {
         const int64_t at = j + i * w;
         const vec<T> g = masked(t.gy.p + r * t.gy.step + at, relu ? t.y.p + r * t.y.step + at : nullptr, m);
-        a[i] = a[i] + g, b[i] = fma(g, load(t.x.p + r * t.x.step + at, m) - mean[i], b[i]);
+        a[i] = a[i] + g, b[i] = mul_add(g, load(t.x.p + r * t.x.step + at, m) - mean[i], b[i]);
       }
     T g[k * w], gx[k * w];
     for (int i = 0; i < k; ++i) store(g + i * w, a[i]), store(gx + i * w, b[i]);
@@ -233,8 +233,8 @@ template <bool columns, bool relu, class T> NN_INLINE void norm_grad_of(const No
     each_aligned<w>(out, t.n, [&](int64_t i, int k) {
       const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
       if (gz) store(gz + i, g, k);
-      const vec<T> rest = fma(load(x + i, k) - mean.at(i, k), slope.at(i, k), shift.at(i, k));
-      put(streamed, out + i, fma(g, scale.at(i, k), rest), k);
+      const vec<T> rest = mul_add(load(x + i, k) - mean.at(i, k), slope.at(i, k), shift.at(i, k));
+      put(streamed, out + i, mul_add(g, scale.at(i, k), rest), k);
     });
   }
   if (t.stream) stream_fence();

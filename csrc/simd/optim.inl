@@ -13,13 +13,13 @@ template <class T> void sgd_update(T* p, const T* g, T* b, int64_t n, T lr, T mo
   for (int64_t i = 0; i < n; i += w) {
     const int k = n - i < w ? int(n - i) : w;
     const vec<T> x = load(p + i, k);
-    vec<T> step = fma(d, x, s * load(g + i, k));
+    vec<T> step = mul_add(d, x, s * load(g + i, k));
     if (b) {
-      const vec<T> m = first_step ? step : fma(mu, load(b + i, k), keep * step);
+      const vec<T> m = first_step ? step : mul_add(mu, load(b + i, k), keep * step);
       store(b + i, m, k);
-      step = nesterov ? fma(mu, m, step) : m;
+      step = nesterov ? mul_add(mu, m, step) : m;
     }
-    store(p + i, fnma(rate, step, x), k);
+    store(p + i, neg_mul_add(rate, step, x), k);
   }
 }
 
@@ -34,13 +34,13 @@ template <class T> void adam_update(T* p, const T* g, T* m, T* v, T* top, int64_
   for (int64_t i = 0; i < n; i += w) {
     const int k = n - i < w ? int(n - i) : w;
     const vec<T> x = load(p + i, k), old = load(m + i, k);
-    const vec<T> step = fma(d, x, s * load(g + i, k));
-    const vec<T> m1 = fma(b1, step - old, old), v1 = fma(b2, load(v + i, k), c2 * step * step);
+    const vec<T> step = mul_add(d, x, s * load(g + i, k));
+    const vec<T> m1 = mul_add(b1, step - old, old), v1 = mul_add(b2, load(v + i, k), c2 * step * step);
     store(m + i, m1, k), store(v + i, v1, k);
     vec<T> largest = v1;
     if (top) store(top + i, largest = max(load(top + i, k), v1), k);
-    const vec<T> scale = fma(sqrt(largest), inverse_root, e);
-    store(p + i, fnma(r, m1 / scale, sh * x), k);
+    const vec<T> scale = mul_add(sqrt(largest), inverse_root, e);
+    store(p + i, neg_mul_add(r, m1 / scale, sh * x), k);
   }
 }
 

@@ -48,7 +48,7 @@ NN_INLINE void scaled_columns(const PoolRows<T>& p, int64_t i, int64_t at, int64
     vec<T> a[k];
     for (int l = 0; l < k; ++l) a[l] = set1(T(0));
     for (int e = p.begin[i]; e < p.begin[i + 1]; ++e)
-      for (int l = 0; l < k; ++l) a[l] = fma(load(x + p.offset[e] + l * w, m), set1(p.scale[e]), a[l]);
+      for (int l = 0; l < k; ++l) a[l] = mul_add(load(x + p.offset[e] + l * w, m), set1(p.scale[e]), a[l]);
     for (int l = 0; l < k; ++l) {
       if (p.divisor) a[l] = a[l] * load(p.divisor + at + j + l * w, m);
       put(j + l * w, a[l], m);
@@ -103,7 +103,7 @@ template <int stride, int K, int N, class T> NN_INLINE void average_grad_parts(c
         const int64_t at = pooled.at(q * vec<T>::width);
         vec<T> a = set1(T(0));
         for (int e = plane.begin[i]; e < plane.begin[i + 1]; ++e)
-          a = fma(pooled.get(plane.x + plane.offset[e] + at), set1(plane.scale[e]), a);
+          a = mul_add(pooled.get(plane.x + plane.offset[e] + at), set1(plane.scale[e]), a);
         send[0][q] = plane.divisor ? a * pooled.get(plane.divisor + at) : a;
       }
       meetings.put(plane.y + i * plane.in, send);

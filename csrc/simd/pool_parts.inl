@@ -313,8 +313,8 @@ template <class T> struct Divisors {
     }
   }
   NN_INLINE vec<T> divide(vec<T> a, int64_t q) const {
-    const vec<T> first = a * inverse[q], rest = fnma(first, by[q], a);
-    return select(eq(rest, rest), fma(rest, inverse[q], first), first);
+    const vec<T> first = a * inverse[q], rest = neg_mul_add(first, by[q], a);
+    return select(eq(rest, rest), mul_add(rest, inverse[q], first), first);
   }
 };
 

@@ -9,7 +9,7 @@ template <class T> T probe_fma(int64_t rounds) {
   const vec<T> a = set1(T(0.999)), b = set1(T(0.001));
   for (int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) acc[i] = fma(acc[i], a, b);
+    for (int i = 0; i < 12; ++i) acc[i] = mul_add(acc[i], a, b);
   }
   for (int i = 1; i < 12; ++i) acc[0] = acc[0] + acc[i];
   return sum(acc[0]);

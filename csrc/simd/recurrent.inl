@@ -49,12 +49,12 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
   vec<T> i = load(a, k) + load(s, k), f = load(a + ag, k) + load(s + sg, k);
   vec<T> o = load(a + 3 * ag, k) + load(s + 3 * sg, k);
   if (t.peephole) {
-    i = fma(load(t.peephole + j, k), c0, i);
-    f = fma(load(t.peephole + p + j, k), c0, f);
+    i = mul_add(load(t.peephole + j, k), c0, i);
+    f = mul_add(load(t.peephole + p + j, k), c0, f);
   }
   i = gate_sigmoid(i), f = gate_sigmoid(f);
-  const vec<T> g = gate_tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = fma(f, c0, i * g);
-  if (t.peephole) o = fma(load(t.peephole + 2 * p + j, k), c, o);
+  const vec<T> g = gate_tanh(load(a + 2 * ag, k) + load(s + 2 * sg, k)), c = mul_add(f, c0, i * g);
+  if (t.peephole) o = mul_add(load(t.peephole + 2 * p + j, k), c, o);
   o = gate_sigmoid(o);
   const vec<T> h = o * gate_tanh(c);
   store(t.c + r * t.c_row + j, c, k);
@@ -74,8 +74,8 @@ template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r,
   const vec<T> reset = gate_sigmoid(load(a, k) + load(s, k));
   const vec<T> z = gate_sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
   const vec<T> hn = load(s + 2 * t.s_gate, k) + at(t.bias, j, k);
-  const vec<T> n = gate_tanh(fma(reset, hn, load(a + 2 * t.a_gate, k)));
-  const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
+  const vec<T> n = gate_tanh(mul_add(reset, hn, load(a + 2 * t.a_gate, k)));
+  const vec<T> h = mul_add(z, load(t.h + r * t.h_row + j, k) - n, n);
   store(t.next + r * t.next_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
   if (t.gates) {
@@ -98,7 +98,7 @@ template <class T> NN_INLINE void gru_last_unit(const RecurrentStep<T>& t, int64
   T* out = t.gates + r * t.gates_row + j;
   const vec<T> z = load(out + t.gates_gate, k);
   const vec<T> n = gate_tanh(load(t.a + r * t.a_row + 2 * t.a_gate + j, k) + load(t.s + r * t.s_row + j, k));
-  const vec<T> h = fma(z, load(t.h + r * t.h_row + j, k) - n, n);
+  const vec<T> h = mul_add(z, load(t.h + r * t.h_row + j, k) - n, n);
   store(out + 2 * t.gates_gate, n, k);
   store(t.next + r * t.next_row + j, h, k);
   put(t.y, r * t.y_row + j, h, k);
@@ -144,7 +144,7 @@ template <class T> NN_INLINE vec<T> state_grad(const RecurrentGrad<T>& t, int64_
   vec<T> dh = load(t.dh + r * t.dh_row + j, k);
   if (t.s) {
     const vec<T> s = load(t.s + r * t.s_row + j, k);
-    dh = t.mask ? fma(s, load(t.mask + r * t.mask_row + j, k), dh) : dh + s;
+    dh = t.mask ? mul_add(s, load(t.mask + r * t.mask_row + j, k), dh) : dh + s;
   }
   return t.gy ? dh + load(t.gy + r * t.gy_row + j, k) : dh;
 }
@@ -162,12 +162,13 @@ template <class T> NN_INLINE void lstm_grad_unit(const RecurrentGrad<T>& t, int6
                before = at(t.c_before, r * t.c_before_row + j, k);
   const vec<T> dh = t.projected ? load(t.s + r * t.s_row + j, k) : state_grad(t, r, j, k);
   const vec<T> dho = dh * o, d_o = dho * tc * (one - o);
-  vec<T> dc = fma(dho, fnma(tc, tc, one), load(t.dc + r * t.dc_row + j, k));
+  vec<T> dc = mul_add(dho, neg_mul_add(tc, tc, one), load(t.dc + r * t.dc_row + j, k));
   if (t.gcells) dc = dc + load(t.gcells + r * t.gcells_row + j, k);
-  if (t.peephole) dc = fma(d_o, load(t.peephole + 2 * p + j, k), dc);
-  const vec<T> di = dc * g * i * (one - i), df = dc * before * f * (one - f), dg = dc * i * fnma(g, g, one);
+  if (t.peephole) dc = mul_add(d_o, load(t.peephole + 2 * p + j, k), dc);
+  const vec<T> di = dc * g * i * (one - i), df = dc * before * f * (one - f),
+               dg = dc * i * neg_mul_add(g, g, one);
   vec<T> down = dc * f;
-  if (t.peephole) down = fma(di, load(t.peephole + j, k), fma(df, load(t.peephole + p + j, k), down));
+  if (t.peephole) down = mul_add(di, load(t.peephole + j, k), mul_add(df, load(t.peephole + p + j, k), down));
   store(t.dc + r * t.dc_row + j, down, k);
   if (!t.projected) store(t.dh + r * t.dh_row + j, set1(T(0)), k);
   T* d = t.d + r * t.d_row + j;
@@ -180,7 +181,7 @@ template <class T> NN_INLINE void gru_grad_unit(const RecurrentGrad<T>& t, int64
   const vec<T> reset = load(gate, k), z = load(gate + t.gates_gate, k), n = load(gate + 2 * t.gates_gate, k),
                one = set1(T(1));
   const vec<T> before = at(t.h_before, r * t.h_before_row + j, k), dh = state_grad(t, r, j, k);
-  const vec<T> dz = dh * (before - n) * z * (one - z), dn = dh * (one - z) * fnma(n, n, one);
+  const vec<T> dz = dh * (before - n) * z * (one - z), dn = dh * (one - z) * neg_mul_add(n, n, one);
   T* d = t.d + r * t.d_row + j;
   store(d + t.d_gate, dz, k), store(d + 2 * t.d_gate, dn, k);
   store(t.dh + r * t.dh_row + j, dh * z, k);
@@ -197,14 +198,14 @@ template <class T> NN_INLINE void reset_grad_unit(const RecurrentGrad<T>& t, int
   const vec<T> used = at(t.h_before, r * t.h_before_row + j, k) * mask;
   store(t.d + r * t.d_row + j, du * used * reset * (set1(T(1)) - reset), k);
   T* dh = t.dh + r * t.dh_row + j;
-  store(dh, fma(du * reset, mask, load(dh, k)), k);
+  store(dh, mul_add(du * reset, mask, load(dh, k)), k);
 }
 
 template <class T, bool Relu>
 NN_INLINE void rnn_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
   const vec<T> h = load(t.y + r * t.y_row + j, k), dh = state_grad(t, r, j, k);
-  store(t.d + r * t.d_row + j, Relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * fnma(h, h, set1(T(1))),
-        k);
+  store(t.d + r * t.d_row + j,
+        Relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * neg_mul_add(h, h, set1(T(1))), k);
   store(t.dh + r * t.dh_row + j, set1(T(0)), k);
 }
 

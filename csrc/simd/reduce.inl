@@ -26,7 +26,7 @@ template <int op, class T> NN_INLINE vec<T> combine(vec<T> a, vec<T> b) {
 // a, folded with one more element x.
 template <int op, class T> NN_INLINE vec<T> fold(vec<T> a, vec<T> x) {
   if constexpr (op == kSquares)
-    return fma(x, x, a);
+    return mul_add(x, x, a);
   else
     return combine<op, T>(x, a);
 }

@@ -29,9 +29,9 @@ void response_norm(const ResponseNorm<T>& p, const T* x, int64_t step, T* y, int
       vec<T> s = set1(T(0));
       each_in(c - p.low, c + p.high, p.channels, [&](int64_t i) {
         const vec<T> v = load(x + i * step + j, m);
-        s = fma(v, v, s);
+        s = mul_add(v, v, s);
       });
-      store(y + c * y_step + j, load(x + c * step + j, m) * inverse_power(fma(alpha, s, k), p.beta), m);
+      store(y + c * y_step + j, load(x + c * step + j, m) * inverse_power(mul_add(alpha, s, k), p.beta), m);
     });
 }
 
@@ -46,9 +46,9 @@ template <class T> void response_norm_grad(const ResponseNorm<T>& p, const T* gy
       vec<T> s = set1(T(0));
       each_in(c - p.low, c + p.high, p.channels, [&](int64_t i) {
         const vec<T> v = load(x + i * step + j, m);
-        s = fma(v, v, s);
+        s = mul_add(v, v, s);
       });
-      s = fma(alpha, s, k);
+      s = mul_add(alpha, s, k);
       const vec<T> g = load(gy + c * gy_step + j, m) * inverse_power(s, p.beta);
       store(gx + c * gx_step + j, g, m);
       store(t + c * p.n + j, g * load(x + c * step + j, m) / s, m);
@@ -58,7 +58,7 @@ template <class T> void response_norm_grad(const ResponseNorm<T>& p, const T* gy
       vec<T> s = set1(T(0));
       each_in(c - p.high, c + p.low, p.channels, [&](int64_t i) { s = s + load(t + i * p.n + j, m); });
       T* to = gx + c * gx_step + j;
-      store(to, fnma(factor * load(x + c * step + j, m), s, load(to, m)), m);
+      store(to, neg_mul_add(factor * load(x + c * step + j, m), s, load(to, m)), m);
     });
 }
 

@@ -82,13 +82,13 @@ template <class T> void softmax_backward_rows(bool is_log, bool streamed, const 
       const vec<T> s = set1(reduce_row<kSum, T>(gy, n));
       write_row(streamed, gx, n, [&](int64_t i, int k) {
         prefetch(gy + ahead + i, w);
-        return fnma(exp(load(y + i, k)), s, load(gy + i, k));
+        return neg_mul_add(exp(load(y + i, k)), s, load(gy + i, k));
       });
     } else {
       vec<T> a = set1(T(0)), b = a;
       each_vector<2 * w>(n, [&](int64_t i, int k) {
-        a = fma(load(gy + i, k), load(y + i, k), a);
-        if (k > w) b = fma(load(gy + i + w, k - w), load(y + i + w, k - w), b);
+        a = mul_add(load(gy + i, k), load(y + i, k), a);
+        if (k > w) b = mul_add(load(gy + i + w, k - w), load(y + i + w, k - w), b);
       });
       const vec<T> s = set1(sum(a + b));
       write_row(streamed, gx, n, [&](int64_t i, int k) {
@@ -101,7 +101,7 @@ template <class T> void softmax_backward_rows(bool is_log, bool streamed, const 
 
 // q w of class c of the columns whose targets stand at `at`.
 template <class T> NN_INLINE vec<T> column_mass(const ClassTargets<T>& q, int64_t c, int64_t at, int m) {
-  const vec<T> even = set1(q.even), share = q.t ? fma(set1(q.keep), load(q.t + at, m), even) : even;
+  const vec<T> even = set1(q.even), share = q.t ? mul_add(set1(q.keep), load(q.t + at, m), even) : even;
   return q.w ? share * set1(q.w[c]) : share;
 }
 
@@ -167,13 +167,13 @@ template <class T> void softmax_backward_cols(bool is_log, const T* gy, const T*
     for (int64_t r = 0; r < n; ++r)
       for (int i = 0; i < k; ++i) {
         const vec<T> g = load(gy + r * step + j + i * w, m);
-        total[i] = is_log ? total[i] + g : fma(g, load(y + r * step + j + i * w, m), total[i]);
+        total[i] = is_log ? total[i] + g : mul_add(g, load(y + r * step + j + i * w, m), total[i]);
       }
     for (int64_t r = 0; r < n; ++r)
       for (int i = 0; i < k; ++i) {
         const int64_t at = r * step + j + i * w;
         const vec<T> g = load(gy + at, m), p = load(y + at, m);
-        store(gx + at, is_log ? fnma(exp(p), total[i], g) : p * (g - total[i]), m);
+        store(gx + at, is_log ? neg_mul_add(exp(p), total[i], g) : p * (g - total[i]), m);
       }
   });
 }
@@ -215,7 +215,7 @@ template <class T> void log_sum_exp_cols(const T* x, int64_t step, int64_t n, in
 // What a target asks of row x: q_c = keep t_c + even of classes c (t null: 0), times w_c (w null: 1).
 template <class T>
 NN_INLINE vec<T> target_mass(const T* t, const T* w, vec<T> keep, vec<T> even, int64_t i, int k) {
-  const vec<T> q = t ? fma(keep, load(t + i, k), even) : even;
+  const vec<T> q = t ? mul_add(keep, load(t + i, k), even) : even;
   return w ? q * load(w + i, k) : q;
 }
 
@@ -279,9 +279,9 @@ template <class T> void scaled_softmax_cols(const T* x, int64_t step, int64_t n,
         const int64_t at = r * step + j + i * w;
         vec<T> v = s[i] * exp(load(x + at, m) - t[i] - l[i]);
         if (kept)
-          v = fnma(g[i], load(kept + (r * k + i) * w), v);
+          v = neg_mul_add(g[i], load(kept + (r * k + i) * w), v);
         else if (q.ask())
-          v = fnma(g[i], column_mass(q, r, at, m), v);
+          v = neg_mul_add(g[i], column_mass(q, r, at, m), v);
         store(y + at, v, m);
       }
   });

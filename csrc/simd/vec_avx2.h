@@ -202,6 +202,8 @@ NN_INLINE vf fma(vf a, vf b, vf c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fnma(vd a, vd b, vd c) { return {_mm256_fnmadd_pd(a.v, b.v, c.v)}; }
+template <class T> NN_INLINE vec<T> mul_add(vec<T> a, vec<T> b, vec<T> c) { return fma(a, b, c); }
+template <class T> NN_INLINE vec<T> neg_mul_add(vec<T> a, vec<T> b, vec<T> c) { return fnma(a, b, c); }
 NN_INLINE vf reciprocal(vf a) { return set1(1.0f) / a; }
 NN_INLINE vd reciprocal(vd a) { return set1(1.0) / a; }
 NN_INLINE vf min(vf a, vf b) { return {_mm256_min_ps(a.v, b.v)}; }

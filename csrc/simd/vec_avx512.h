@@ -217,6 +217,8 @@ NN_INLINE vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 NN_INLINE vd fnma(vd a, vd b, vd c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
+template <class T> NN_INLINE vec<T> mul_add(vec<T> a, vec<T> b, vec<T> c) { return fma(a, b, c); }
+template <class T> NN_INLINE vec<T> neg_mul_add(vec<T> a, vec<T> b, vec<T> c) { return fnma(a, b, c); }
 NN_INLINE vf reciprocal(vf a) {  // a quarter of the time of a division
   const vf r = {_mm512_rcp14_ps(a.v)};
   return fma(r, fnma(a, r, set1(1.0f)), r);

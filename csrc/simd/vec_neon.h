@@ -158,6 +158,8 @@ NN_INLINE vf fma(vf a, vf b, vf c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 NN_INLINE vd fma(vd a, vd b, vd c) { return {vfmaq_f64(c.v, a.v, b.v)}; }
 NN_INLINE vf fnma(vf a, vf b, vf c) { return {vfmsq_f32(c.v, a.v, b.v)}; }
 NN_INLINE vd fnma(vd a, vd b, vd c) { return {vfmsq_f64(c.v, a.v, b.v)}; }
+template <class T> NN_INLINE vec<T> mul_add(vec<T> a, vec<T> b, vec<T> c) { return fma(a, b, c); }
+template <class T> NN_INLINE vec<T> neg_mul_add(vec<T> a, vec<T> b, vec<T> c) { return fnma(a, b, c); }
 NN_INLINE vf reciprocal(vf a) { return set1(1.0f) / a; }
 NN_INLINE vd reciprocal(vd a) { return set1(1.0) / a; }
 

@@ -12,7 +12,8 @@
 //                               whole(places): the same, of which none is below 0
 //   store_range(p, a, from, to)    lanes from <= i < to go to p[i]; nothing else is written
 //   load_range(p, step, from, to)  lane i = p[i * step], from <= i < to, else 0; nothing else is read
-//   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding
+//   + - * /  -a  fma(a,b,c) = a*b + c, one rounding          fnma(a,b,c) = c - a*b, one rounding: a slow call where
+//                               the CPU lacks it. Sums take mul_add, neg_mul_add: the same with one rounding or two
 //   min(a,b) = a < b ? a : b    max(a,b) = a > b ? a : b     so b comes through when either is NaN
 //   abs sqrt floor ceil trunc   round: to nearest, ties to even          copysign(magnitude, sign)
 //   lt le gt ge eq ne           IEEE compares (ne is true for NaN)       is_nan(a)  unordered(a, b): either
@@ -102,6 +103,9 @@ template <class T> NN_INLINE vec<T> operator-(vec<T> a) { return {-a.v}; }
 NN_INLINE vec<float> fma(vec<float> a, vec<float> b, vec<float> c) { return {fmaf(a.v, b.v, c.v)}; }
 NN_INLINE vec<double> fma(vec<double> a, vec<double> b, vec<double> c) { return {::fma(a.v, b.v, c.v)}; }
 template <class T> NN_INLINE vec<T> fnma(vec<T> a, vec<T> b, vec<T> c) { return fma(-a, b, c); }
+// Without fma, a call of the C library unless the compiler may use the CPU's instruction.
+template <class T> NN_INLINE vec<T> mul_add(vec<T> a, vec<T> b, vec<T> c) { return {a.v * b.v + c.v}; }
+template <class T> NN_INLINE vec<T> neg_mul_add(vec<T> a, vec<T> b, vec<T> c) { return {c.v - a.v * b.v}; }
 // 1 / a, within 2 ulp where neither a nor the result is 0, infinite or denormal.
 template <class T> NN_INLINE vec<T> reciprocal(vec<T> a) { return {1 / a.v}; }
 template <class T> NN_INLINE vec<T> min(vec<T> a, vec<T> b) { return {a.v < b.v ? a.v : b.v}; }

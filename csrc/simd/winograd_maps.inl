@@ -15,11 +15,11 @@ template <class T> struct InputMap<T, 6> {
   static constexpr int in = 6, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> r = set1(kRoot<T>), h = set1(kRoot<T> / 2);
-    const vec<T> e1 = fnma(set1(T(2)), x[2], x[4]), o1 = fnma(h, x[3], r * x[1]);
-    const vec<T> e2 = fnma(set1(T(0.5)), x[2], x[4]), o2 = fnma(h, x[1], r * x[3]);
-    t[0] = fnma(set1(T(2.5)), x[2], x[0] + x[4]);
+    const vec<T> e1 = neg_mul_add(set1(T(2)), x[2], x[4]), o1 = neg_mul_add(h, x[3], r * x[1]);
+    const vec<T> e2 = neg_mul_add(set1(T(0.5)), x[2], x[4]), o2 = neg_mul_add(h, x[1], r * x[3]);
+    t[0] = neg_mul_add(set1(T(2.5)), x[2], x[0] + x[4]);
     t[1] = e1 - o1, t[2] = e1 + o1, t[3] = e2 + o2, t[4] = e2 - o2;
-    t[5] = fnma(set1(T(2.5)), x[3], x[1] + x[5]);
+    t[5] = neg_mul_add(set1(T(2.5)), x[3], x[1] + x[5]);
   }
 };
 template <class T> struct InputMap<T, 4> {
@@ -32,11 +32,11 @@ template <class T> struct InputMap<T, 5> {
   static constexpr int in = 5, out = 5;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> two = set1(T(2)), half = set1(T(0.5)), h = set1(kRoot<T> / 2);
-    const vec<T> e = fnma(two, x[2], x[3]), o = h * fnma(two, x[1], x[2]);
-    t[3] = fnma(half, x[1], x[3]);
-    t[0] = t[3] + fnma(two, x[2], x[0]);
+    const vec<T> e = neg_mul_add(two, x[2], x[3]), o = h * neg_mul_add(two, x[1], x[2]);
+    t[3] = neg_mul_add(half, x[1], x[3]);
+    t[0] = t[3] + neg_mul_add(two, x[2], x[0]);
     t[1] = e + o, t[2] = e - o;
-    t[4] = fnma(two, t[3], fnma(half, x[2], x[4]));
+    t[4] = neg_mul_add(two, t[3], neg_mul_add(half, x[2], x[4]));
   }
 };
 
@@ -46,9 +46,9 @@ template <class T> struct OutputMap<T, 4, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s1 = x[1] + x[2], d1 = x[1] - x[2], s2 = x[3] + x[4], d2 = x[3] - x[4];
     t[0] = (x[0] + s1) + s2;
-    t[1] = fma(set1(kRoot<T>), d2, set1(kRoot<T> / 2) * d1);
-    t[2] = fma(set1(T(2)), s2, set1(T(0.5)) * s1);
-    t[3] = fma(set1(2 * kRoot<T>), d2, fma(set1(kRoot<T> / 4), d1, x[5]));
+    t[1] = mul_add(set1(kRoot<T>), d2, set1(kRoot<T> / 2) * d1);
+    t[2] = mul_add(set1(T(2)), s2, set1(T(0.5)) * s1);
+    t[3] = mul_add(set1(2 * kRoot<T>), d2, mul_add(set1(kRoot<T> / 4), d1, x[5]));
   }
 };
 template <class T> struct OutputMap<T, 2, 3> {
@@ -62,7 +62,7 @@ template <class T> struct OutputMap<T, 2, 5> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> d1 = x[1] - x[2], d2 = x[3] - x[4];
     t[0] = (x[0] + (x[1] + x[2])) + (x[3] + x[4]);
-    t[1] = fma(set1(kRoot<T>), d2, fma(set1(kRoot<T> / 2), d1, x[5]));
+    t[1] = mul_add(set1(kRoot<T>), d2, mul_add(set1(kRoot<T> / 2), d1, x[5]));
   }
 };
 template <class T> struct OutputMap<T, 4, 2> {
@@ -70,9 +70,9 @@ template <class T> struct OutputMap<T, 4, 2> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s = x[1] + x[2], d = x[1] - x[2];
     t[0] = (x[0] + s) + x[3];
-    t[1] = fma(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
-    t[2] = fma(set1(T(0.5)), s, set1(T(4)) * x[3]);
-    t[3] = fma(set1(kRoot<T> / 4), d, fma(set1(T(8)), x[3], x[4]));
+    t[1] = mul_add(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
+    t[2] = mul_add(set1(T(0.5)), s, set1(T(4)) * x[3]);
+    t[3] = mul_add(set1(kRoot<T> / 4), d, mul_add(set1(T(8)), x[3], x[4]));
   }
 };
 
@@ -81,8 +81,8 @@ template <class T> struct OutputMap<T, 3, 4> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s1 = x[1] + x[2], d1 = x[1] - x[2], s2 = x[3] + x[4], d2 = x[3] - x[4];
     t[0] = (x[0] + s1) + s2;
-    t[1] = fma(set1(kRoot<T>), d2, set1(kRoot<T> / 2) * d1);
-    t[2] = fma(set1(T(2)), s2, fma(set1(T(0.5)), s1, x[5]));
+    t[1] = mul_add(set1(kRoot<T>), d2, set1(kRoot<T> / 2) * d1);
+    t[2] = mul_add(set1(T(2)), s2, mul_add(set1(T(0.5)), s1, x[5]));
   }
 };
 
@@ -91,8 +91,8 @@ template <class T> struct OutputMap<T, 3, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> s = x[1] + x[2], d = x[1] - x[2];
     t[0] = (x[0] + s) + x[3];
-    t[1] = fma(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
-    t[2] = fma(set1(T(0.5)), s, fma(set1(T(4)), x[3], x[4]));
+    t[1] = mul_add(set1(kRoot<T> / 2), d, set1(T(2)) * x[3]);
+    t[2] = mul_add(set1(T(0.5)), s, mul_add(set1(T(4)), x[3], x[4]));
   }
 };
 
@@ -101,8 +101,8 @@ template <class T> struct FilterMap<T, 4, 3> {
   static constexpr int in = 3, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6);
-    const vec<T> a = fma(set1(T(2) / 3), x[0], third * x[2]), b = set1(kRoot<T> / 3) * x[1];
-    const vec<T> c = fma(sixth, x[0], third * x[2]), d = set1(kRoot<T> / 6) * x[1];
+    const vec<T> a = mul_add(set1(T(2) / 3), x[0], third * x[2]), b = set1(kRoot<T> / 3) * x[1];
+    const vec<T> c = mul_add(sixth, x[0], third * x[2]), d = set1(kRoot<T> / 6) * x[1];
     t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[2];
   }
 };
@@ -118,8 +118,8 @@ template <class T> struct FilterMap<T, 2, 5> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6), two = set1(T(2) / 3);
     const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6), mid = third * x[2];
-    const vec<T> a = fma(two, x[0], fma(sixth, x[4], mid)), b = fma(r3, x[1], r6 * x[3]);
-    const vec<T> c = fma(two, x[4], fma(sixth, x[0], mid)), d = fma(r3, x[3], r6 * x[1]);
+    const vec<T> a = mul_add(two, x[0], mul_add(sixth, x[4], mid)), b = mul_add(r3, x[1], r6 * x[3]);
+    const vec<T> c = mul_add(two, x[4], mul_add(sixth, x[0], mid)), d = mul_add(r3, x[3], r6 * x[1]);
     t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[4];
   }
 };
@@ -130,7 +130,7 @@ template <class T> struct FilterMap<T, 4, 2> {
     const vec<T> o = set1(h) * x[1];
     t[0] = x[0];
     t[1] = set1(1 / (h - 2)) * (x[0] + o), t[2] = set1(1 / (-h - 2)) * (x[0] - o);
-    t[3] = fma(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]);
+    t[3] = mul_add(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]);
     t[4] = x[1];
   }
 };
@@ -139,8 +139,8 @@ template <class T> struct FilterMap<T, 3, 4> {
   static constexpr int in = 4, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
-    const vec<T> a = fma(set1(T(2) / 3), x[0], third * x[2]), b = fma(r3, x[1], r6 * x[3]);
-    const vec<T> c = fma(set1(T(1) / 6), x[0], third * x[2]), d = fma(r3, x[3], r6 * x[1]);
+    const vec<T> a = mul_add(set1(T(2) / 3), x[0], third * x[2]), b = mul_add(r3, x[1], r6 * x[3]);
+    const vec<T> c = mul_add(set1(T(1) / 6), x[0], third * x[2]), d = mul_add(r3, x[3], r6 * x[1]);
     t[0] = x[0], t[1] = -(a + b), t[2] = b - a, t[3] = c + d, t[4] = c - d, t[5] = x[3];
   }
 };
@@ -149,10 +149,10 @@ template <class T> struct FilterMap<T, 3, 3> {
   static constexpr int in = 3, out = 5;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const T h = kRoot<T> / 2;
-    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]), o = set1(h) * x[1];
+    const vec<T> e = mul_add(set1(T(0.5)), x[2], x[0]), o = set1(h) * x[1];
     t[0] = x[0];
     t[1] = set1(1 / (h - 2)) * (e + o), t[2] = set1(1 / (-h - 2)) * (e - o);
-    t[3] = fma(set1(T(4) / 7), x[2], fma(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]));
+    t[3] = mul_add(set1(T(4) / 7), x[2], mul_add(set1(T(2) / 7), x[1], set1(T(1) / 7) * x[0]));
     t[4] = x[2];
   }
 };
@@ -161,9 +161,10 @@ template <class T, int M, int R> struct OutputGradMap;  // A
 template <class T> struct OutputGradMap<T, 4, 3> {
   static constexpr int in = 4, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> e1 = fma(set1(T(0.5)), x[2], x[0]),
-                 o1 = fma(set1(kRoot<T> / 4), x[3], set1(kRoot<T> / 2) * x[1]);
-    const vec<T> e2 = fma(set1(T(2)), x[2], x[0]), o2 = fma(set1(2 * kRoot<T>), x[3], set1(kRoot<T>) * x[1]);
+    const vec<T> e1 = mul_add(set1(T(0.5)), x[2], x[0]),
+                 o1 = mul_add(set1(kRoot<T> / 4), x[3], set1(kRoot<T> / 2) * x[1]);
+    const vec<T> e2 = mul_add(set1(T(2)), x[2], x[0]),
+                 o2 = mul_add(set1(2 * kRoot<T>), x[3], set1(kRoot<T>) * x[1]);
     t[0] = x[0], t[1] = e1 + o1, t[2] = e1 - o1, t[3] = e2 + o2, t[4] = e2 - o2, t[5] = x[3];
   }
 };
@@ -177,26 +178,26 @@ template <class T> struct OutputGradMap<T, 2, 5> {
   static constexpr int in = 2, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> h = set1(kRoot<T> / 2), r = set1(kRoot<T>);
-    t[0] = x[0], t[1] = fma(h, x[1], x[0]), t[2] = fnma(h, x[1], x[0]);
-    t[3] = fma(r, x[1], x[0]), t[4] = fnma(r, x[1], x[0]), t[5] = x[1];
+    t[0] = x[0], t[1] = mul_add(h, x[1], x[0]), t[2] = neg_mul_add(h, x[1], x[0]);
+    t[3] = mul_add(r, x[1], x[0]), t[4] = neg_mul_add(r, x[1], x[0]), t[5] = x[1];
   }
 };
 
 template <class T> struct OutputGradMap<T, 4, 2> {
   static constexpr int in = 4, out = 5;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]),
-                 o = fma(set1(kRoot<T> / 4), x[3], set1(kRoot<T> / 2) * x[1]);
+    const vec<T> e = mul_add(set1(T(0.5)), x[2], x[0]),
+                 o = mul_add(set1(kRoot<T> / 4), x[3], set1(kRoot<T> / 2) * x[1]);
     t[0] = x[0], t[1] = e + o, t[2] = e - o;
-    t[3] = fma(set1(T(8)), x[3], fma(set1(T(4)), x[2], fma(set1(T(2)), x[1], x[0])));
+    t[3] = mul_add(set1(T(8)), x[3], mul_add(set1(T(4)), x[2], mul_add(set1(T(2)), x[1], x[0])));
     t[4] = x[3];
   }
 };
 template <class T> struct OutputGradMap<T, 3, 4> {
   static constexpr int in = 3, out = 6;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> e1 = fma(set1(T(0.5)), x[2], x[0]), o1 = set1(kRoot<T> / 2) * x[1];
-    const vec<T> e2 = fma(set1(T(2)), x[2], x[0]), o2 = set1(kRoot<T>) * x[1];
+    const vec<T> e1 = mul_add(set1(T(0.5)), x[2], x[0]), o1 = set1(kRoot<T> / 2) * x[1];
+    const vec<T> e2 = mul_add(set1(T(2)), x[2], x[0]), o2 = set1(kRoot<T>) * x[1];
     t[0] = x[0], t[1] = e1 + o1, t[2] = e1 - o1, t[3] = e2 + o2, t[4] = e2 - o2, t[5] = x[2];
   }
 };
@@ -204,9 +205,9 @@ template <class T> struct OutputGradMap<T, 3, 4> {
 template <class T> struct OutputGradMap<T, 3, 3> {
   static constexpr int in = 3, out = 5;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
-    const vec<T> e = fma(set1(T(0.5)), x[2], x[0]), o = set1(kRoot<T> / 2) * x[1];
+    const vec<T> e = mul_add(set1(T(0.5)), x[2], x[0]), o = set1(kRoot<T> / 2) * x[1];
     t[0] = x[0], t[1] = e + o, t[2] = e - o;
-    t[3] = fma(set1(T(4)), x[2], fma(set1(T(2)), x[1], x[0])), t[4] = x[2];
+    t[3] = mul_add(set1(T(4)), x[2], mul_add(set1(T(2)), x[1], x[0])), t[4] = x[2];
   }
 };
 
@@ -216,16 +217,17 @@ template <class T> struct FilterGradMap<T, 4, 3> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6);
     const vec<T> s1 = x[1] + x[2], d1 = x[2] - x[1], s2 = x[3] + x[4], d2 = x[3] - x[4];
-    t[0] = fma(sixth, s2, fnma(set1(T(2) / 3), s1, x[0]));
-    t[1] = fma(set1(kRoot<T> / 3), d1, set1(kRoot<T> / 6) * d2);
-    t[2] = fma(third, s2 - s1, x[5]);
+    t[0] = mul_add(sixth, s2, neg_mul_add(set1(T(2) / 3), s1, x[0]));
+    t[1] = mul_add(set1(kRoot<T> / 3), d1, set1(kRoot<T> / 6) * d2);
+    t[2] = mul_add(third, s2 - s1, x[5]);
   }
 };
 template <class T> struct FilterGradMap<T, 2, 3> {
   static constexpr int in = 4, out = 3;
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> half = set1(T(0.5));
-    t[0] = fma(half, x[1] + x[2], x[0]), t[1] = half * (x[1] - x[2]), t[2] = fma(half, x[1] + x[2], x[3]);
+    t[0] = mul_add(half, x[1] + x[2], x[0]), t[1] = half * (x[1] - x[2]),
+    t[2] = mul_add(half, x[1] + x[2], x[3]);
   }
 };
 template <class T> struct FilterGradMap<T, 2, 5> {
@@ -234,11 +236,11 @@ template <class T> struct FilterGradMap<T, 2, 5> {
     const vec<T> third = set1(T(1) / 3), sixth = set1(T(1) / 6), two = set1(T(2) / 3);
     const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
     const vec<T> s1 = x[1] + x[2], d1 = x[2] - x[1], s2 = x[3] + x[4], d2 = x[3] - x[4];
-    t[0] = fma(sixth, s2, fnma(two, s1, x[0]));
-    t[1] = fma(r3, d1, r6 * d2);
+    t[0] = mul_add(sixth, s2, neg_mul_add(two, s1, x[0]));
+    t[1] = mul_add(r3, d1, r6 * d2);
     t[2] = third * (s2 - s1);
-    t[3] = fma(r6, d1, r3 * d2);
-    t[4] = fma(two, s2, fnma(sixth, s1, x[5]));
+    t[3] = mul_add(r6, d1, r3 * d2);
+    t[4] = mul_add(two, s2, neg_mul_add(sixth, s1, x[5]));
   }
 };
 
@@ -247,8 +249,8 @@ template <class T> struct FilterGradMap<T, 4, 2> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const T h = kRoot<T> / 2;
     const vec<T> a = set1(1 / (h - 2)) * x[1], b = set1(1 / (-h - 2)) * x[2];
-    t[0] = fma(set1(T(1) / 7), x[3], x[0] + (a + b));
-    t[1] = fma(set1(h), a - b, fma(set1(T(2) / 7), x[3], x[4]));
+    t[0] = mul_add(set1(T(1) / 7), x[3], x[0] + (a + b));
+    t[1] = mul_add(set1(h), a - b, mul_add(set1(T(2) / 7), x[3], x[4]));
   }
 };
 template <class T> struct FilterGradMap<T, 3, 4> {
@@ -256,10 +258,10 @@ template <class T> struct FilterGradMap<T, 3, 4> {
   static NN_INLINE void apply(const vec<T>* x, vec<T>* t) {
     const vec<T> r3 = set1(kRoot<T> / 3), r6 = set1(kRoot<T> / 6);
     const vec<T> s1 = x[1] + x[2], d1 = x[2] - x[1], s2 = x[3] + x[4], d2 = x[3] - x[4];
-    t[0] = fma(set1(T(1) / 6), s2, fnma(set1(T(2) / 3), s1, x[0]));
-    t[1] = fma(r3, d1, r6 * d2);
+    t[0] = mul_add(set1(T(1) / 6), s2, neg_mul_add(set1(T(2) / 3), s1, x[0]));
+    t[1] = mul_add(r3, d1, r6 * d2);
     t[2] = set1(T(1) / 3) * (s2 - s1);
-    t[3] = fma(r6, d1, fma(r3, d2, x[5]));
+    t[3] = mul_add(r6, d1, mul_add(r3, d2, x[5]));
   }
 };
 
@@ -269,8 +271,8 @@ template <class T> struct FilterGradMap<T, 3, 3> {
     const T h = kRoot<T> / 2;
     const vec<T> a = set1(1 / (h - 2)) * x[1], b = set1(1 / (-h - 2)) * x[2], c = set1(T(1) / 7) * x[3];
     t[0] = x[0] + (a + b) + c;
-    t[1] = fma(set1(h), a - b, set1(T(2)) * c);
-    t[2] = fma(set1(T(0.5)), a + b, fma(set1(T(4)), c, x[4]));
+    t[1] = mul_add(set1(h), a - b, set1(T(2)) * c);
+    t[2] = mul_add(set1(T(0.5)), a + b, mul_add(set1(T(4)), c, x[4]));
   }
 };
 

@@ -70,7 +70,7 @@ def level_bytes(n_threads: int) -> dict[str, int]:
     caches = cache_bytes()
     return {
         "L1": caches["L1"] // 2 * n_threads, "L2": caches["L2"] // 2 * n_threads, "L3": caches["L3"] // 2,
-        "full L3": caches["L3"], "memory": 4 * max(caches["L3"], 32 << 20),
+        "full L3": caches["L3"], "memory": 2 * caches["L3"] + (64 << 20),
     }  # fmt: skip
 
 

@@ -282,6 +282,19 @@ template <class T> struct Test {
     ternary("fma", [](V a, V b, V c) { return fma(a, b, c); }, once);
     ternary(
         "fnma", [](V a, V b, V c) { return fnma(a, b, c); }, [=](T a, T b, T c) { return once(-a, b, c); });
+    // A sum's product may be rounded first: one product tells which this header does.
+    const T third = T(1) / 3, product = third * third;
+    T told[W];
+    store(told, mul_add(set1(third), set1(third), set1(-product)));
+    const bool is_fused = told[0] != 0;
+    auto either = [=](T a, T b, T c) {
+      volatile T rounded = a * b;
+      return is_fused ? once(a, b, c) : rounded + c;
+    };
+    ternary("mul_add", [](V a, V b, V c) { return mul_add(a, b, c); }, either);
+    ternary(
+        "neg_mul_add", [](V a, V b, V c) { return neg_mul_add(a, b, c); },
+        [=](T a, T b, T c) { return either(-a, b, c); });
   }
 
   void compares() const {
