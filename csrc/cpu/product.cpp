@@ -21,6 +21,8 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kOwnedBytes = 128 << 10, kSharedBytes = 4 << 20;  // of packed B: in L2, in L3
+constexpr int64_t kPackGrain =
+    1 << 14;  // numbers: some microseconds, since threads that wait longer fall asleep
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
 
 // Equal depths, so that no short last block spoils the rate.
@@ -135,6 +137,12 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
   }
 }
 
+// Into how many pieces work is cut: some for each thread, so that none waits long for another, but not
+// smaller than what packing their operands again and again is worth.
+template <class T> int64_t pieces_of(const Product<T>& g, bool threads) {
+  return threads ? num_threads() * std::clamp<int64_t>(2 * g.m * g.n * g.k / kSerialFlops<T>, 1, 6) : 1;
+}
+
 // Of the depths from p on.
 template <class T> GemmTile<T> tile_at(const Product<T>& g, int64_t p, int64_t depth) {
   GemmTile<T> t = {};
@@ -161,7 +169,8 @@ template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t la
 template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool threads) {
   const int64_t kb = depth_block(g.k, s.kc), rows = round_up(g.m, s.mr), panels = ceil_div(g.n, s.nr);
   Workspace<T> a(size_t(std::max<int64_t>(1, rows * g.k)));
-  const int64_t tiles = rows / s.mr, some = std::max<int64_t>(1, 65536 / (s.mr * std::max<int64_t>(g.k, 1)));
+  const int64_t tiles = rows / s.mr,
+                some = std::max<int64_t>(1, kPackGrain / (s.mr * std::max<int64_t>(g.k, 1)));
   parallel_for(tiles, threads ? some : tiles, [&](int64_t begin, int64_t end) {
     const int64_t i = begin * s.mr, count = std::min(end * s.mr, g.m) - i;
     for (int64_t p = 0; p < g.k; p += kb) {
@@ -170,7 +179,7 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
     }
   });
   const int64_t fitting = std::max<int64_t>(1, kOwnedBytes / (kb * s.nr * int64_t(sizeof(T))));
-  const int64_t part = ceil_div(panels, threads ? 6 * num_threads() : 1);
+  const int64_t part = ceil_div(panels, pieces_of(g, threads));
   const int64_t wide = s.nr * ceil_div(part, ceil_div(part, fitting));
   // Whether a tile can read B in place: rows of some powers of two all fall on the same lines of the caches.
   Matrix<T> first;
@@ -294,7 +303,7 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
   const int64_t kd = g.packed_b ? std::max<int64_t>(g.k, 1) : kb * blocks;
   // Blocks of rows that fit L2; more if there are enough for all threads; if not they share the columns, and
   // then pack the same rows.
-  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = threads ? 6 * num_threads() : 1;
+  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = pieces_of(g, threads);
   const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
   const int64_t n_split = tiles >= pieces ? 1 : std::min(n_panels, ceil_div(pieces, fitting));
   const int64_t m_blocks = std::min(tiles, std::max(fitting, ceil_div(pieces, n_split)));
@@ -309,15 +318,15 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
       const int64_t deep = std::min(kd, g.k - d);
       const T* b = g.packed_b ? g.packed_b : b_block;
       if (!g.packed_b)
-        parallel_for(panels,
-                     threads ? std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(deep, 1))) : panels,
-                     [&](int64_t begin, int64_t end) {
-                       const int64_t j = begin * s.nr, count = std::min(end * s.nr, columns) - j;
-                       for (int64_t p = 0; p < deep; p += kb) {
-                         const int64_t depth = std::min(kb, deep - p);
-                         pack_panels(*g.b, j0 + j, count, s.nr, d + p, depth, b_block + p * nc + j * depth);
-                       }
-                     });
+        parallel_for(
+            panels, threads ? std::max<int64_t>(1, kPackGrain / (s.nr * std::max<int64_t>(deep, 1))) : panels,
+            [&](int64_t begin, int64_t end) {
+              const int64_t j = begin * s.nr, count = std::min(end * s.nr, columns) - j;
+              for (int64_t p = 0; p < deep; p += kb) {
+                const int64_t depth = std::min(kb, deep - p);
+                pack_panels(*g.b, j0 + j, count, s.nr, d + p, depth, b_block + p * nc + j * depth);
+              }
+            });
       const int64_t parts = ceil_div(columns, n_part);
       parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
         Workspace<T> a_block(size_t(mc * kb));
@@ -379,7 +388,7 @@ template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out)
   const GemmShape s = kernels<T>().gemm_shape();
   const WalkPanels<T> panels(b.p, Walk(b.col), Walk(b.row));
   const int64_t kb = depth_block(k, s.kc), columns = round_up(n, s.nr);
-  const int64_t grain = std::max<int64_t>(1, 65536 / (s.nr * std::max<int64_t>(k, 1)));
+  const int64_t grain = std::max<int64_t>(1, kPackGrain / (s.nr * std::max<int64_t>(k, 1)));
   parallel_for(columns / s.nr, grain, [&](int64_t begin, int64_t end) {
     const int64_t j = begin * s.nr, count = std::min(end * s.nr, n) - j;
     for (int64_t p = 0; p < k; p += kb) {
