@@ -4,11 +4,11 @@
 //   remainder  x - y floor(x / y), the sign is y's        (Python, PyTorch)
 //   floor_divide   floor(x / y)
 //
-// All three come from fmod, which is exact. A float's is computed in double, where x - q y has no rounding as
-// long as q has no more than 28 bits; larger quotients and doubles go through the C library, slowly.
+// All three come from fmod, which is exact: simd/remainder.inl. Very large quotients go through the C
+// library, slowly; a float's first through double, where x - q y has no rounding as long as q has no more
+// than 28 bits.
 #include <atomic>
 #include <cmath>
-#include <cstring>
 
 #include "elementwise_walk.h"
 
@@ -51,47 +51,17 @@ template <class T> T part_of(Part which, T x, T y) {
   }
 }
 
-// x, or 0: by its bits, since the compiler would branch, which no predictor would foresee.
-float kept(float x, bool keep) {
-  int32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  bits &= -int32_t(keep);
-  std::memcpy(&x, &bits, sizeof bits);
-  return x;
-}
-
-// A block of floats without a branch; false if a quotient is too large, or a y infinite.
-template <bool kFloor, int kStepX, int kStepY>
-bool quick_block(const float* x, const float* y, float* z, int64_t n) {
-  bool small = true;
-  for (int64_t i = 0; i < n; ++i) {
-    const double a = double(x[i * kStepX]), b = double(y[i * kStepY]);
-    const double q = std::trunc(a / b), rest = a - q * b;
-    small &= (std::abs(q) < kLargestQuotient) & (b - b == 0);
-    z[i] = float(std::copysign(rest, a));
-  }
-  if (kFloor)
-    for (int64_t i = 0; i < n; ++i) {
-      const float left = z[i], b = y[i * kStepY];
-      const bool below = (left != 0) & ((b < 0) != (left < 0));
-      z[i] = std::copysign(left + kept(b, below), kept(b, below) + kept(left, !below));
-    }
-  return small;
-}
-
-template <bool kFloor> void float_row(const float* x, int xs, const float* y, int ys, float* z, int64_t n) {
-  float block[kWalkBlock];
-  const auto quick = xs && ys ? quick_block<kFloor, 1, 1>
-                     : xs     ? quick_block<kFloor, 1, 0>
-                              : quick_block<kFloor, 0, 1>;
+// Block by block: what one block holds that the kernel can't do makes only that block slow.
+template <class T> void row(bool floor, const T* x, int xs, const T* y, int ys, T* z, int64_t n) {
+  T block[kWalkBlock];  // z may be x or y
   for (int64_t i = 0; i < n; i += kWalkBlock) {
     const int64_t m = std::min<int64_t>(kWalkBlock, n - i);
-    if (quick(x + i * xs, y + i * ys, block, m)) {
+    if (kernels<T>().remainder_row(floor, x + i * xs, xs, y + i * ys, ys, block, m)) {
       std::copy(block, block + m, z + i);
       continue;
     }
     for (int64_t j = i; j < i + m; ++j)
-      z[j] = part_of(kFloor ? Part::remainder : Part::fmod, x[j * xs], y[j * ys]);
+      z[j] = part_of(floor ? Part::remainder : Part::fmod, x[j * xs], y[j * ys]);
   }
 }
 
@@ -135,10 +105,9 @@ Array divided(const char* op, Part which, const View& x, const View& y, const Op
       T x0, y0;
       const T *xp = data_or<T>(x, x0), *yp = data_or<T>(y, y0);
       run_loop(w, xp, yp, z.as<T>(), [=](const T* a, int as, const T* b, int bs, T* c, int64_t n) {
-        if constexpr (std::is_same_v<T, float>)
+        if constexpr (std::is_floating_point_v<T>)
           if (which != Part::floor_divide && (as || bs))
-            return which == Part::fmod ? float_row<false>(a, as, b, bs, c, n)
-                                       : float_row<true>(a, as, b, bs, c, n);
+            return row(which == Part::remainder, a, as, b, bs, c, n);
         for (int64_t i = 0; i < n; ++i) c[i] = part_of(which, a[i * as], b[i * bs]);
       });
     });

@@ -27,6 +27,7 @@
 #include "probe.inl"
 #include "recurrent.inl"
 #include "reduce.inl"
+#include "remainder.inl"
 #include "softmax.inl"
 #include "winograd_maps.inl"
 

@@ -18,6 +18,8 @@ namespace nn {
 #define NN_KERNELS(NN_KERNEL)                                                                               \
   NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                         \
   NN_ACTIVATION_KERNELS(NN_KERNEL)                                                                          \
+  NN_KERNEL(remainder_row, bool, /* remainder.inl */                                                        \
+            (bool floor, const T* x, int x_step, const T* y, int y_step, T* z, int64_t n))                  \
   /* copy.inl: y[j * y_step + i] = x[i * x_step + j];  y[i] += x[i];  y[i] += a x[i] */                     \
   NN_KERNEL(transpose_copy, void,                                                                           \
             (const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols))                 \
