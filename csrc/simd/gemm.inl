@@ -84,24 +84,27 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     a += a_k;
     b += b_k;
   }
+  // Step by step for all sums, so that what is not wanted is asked about once.
+  const auto each = [&](auto&& f) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-    T* c = t.c + i * t.c_row;
+    for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) {
-      const int n = j + 1 < NV ? W : tail;
-      vec<T> v = acc[i][j];
-      if (t.accumulate) v = v + load(c + j * W, n);
-      if (t.last) {
-        v = v * set1(t.alpha);
-        if (t.residual) v = mul_add(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
-        if (t.bias) v = v + load(t.bias + j * W, n);
-        if (t.row_bias) v = v + set1(t.row_bias[i]);
-        v = max(set1(t.floor), v);  // relu is floor 0; a NaN in v passes
-      }
-      store(c + j * W, v, n);
-    }
+      for (int j = 0; j < NV; ++j) f(acc[i][j], i, j, j + 1 < NV ? W : tail);
+  };
+  T* c = t.c;
+  if (t.accumulate) each([&](vec<T>& v, int i, int j, int n) { v = v + load(c + i * t.c_row + j * W, n); });
+  if (t.last) {
+    if (t.alpha != T(1)) each([&](vec<T>& v, int, int, int) { v = v * set1(t.alpha); });
+    if (t.residual)
+      each([&](vec<T>& v, int i, int j, int n) {
+        v = mul_add(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
+      });
+    if (t.bias) each([&](vec<T>& v, int, int j, int n) { v = v + load(t.bias + j * W, n); });
+    if (t.row_bias) each([&](vec<T>& v, int i, int, int) { v = v + set1(t.row_bias[i]); });
+    if (t.floor == T(0))
+      each([&](vec<T>& v, int, int, int) { v = max(set1(T(0)), v); });  // relu; a NaN passes
   }
+  each([&](vec<T>& v, int i, int j, int n) { store(c + i * t.c_row + j * W, v, n); });
 }
 
 template <class T, int NV, Operands From, int MR> void tile_rows(int m, const GemmTile<T>& t) {
