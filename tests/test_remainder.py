@@ -69,6 +69,16 @@ def test_large_quotients_are_exact(dtype):
     np.testing.assert_array_equal(_cpu.floor_divide_forward(x, y), np.floor_divide(x, y))
 
 
+@pytest.mark.parametrize("name", ("remainder", "fmod"))
+def test_quotients_beside_whole_numbers(name):
+    """Where x / y rounded is a whole number that the exact quotient does not reach, and where y is half of x and less."""
+    g = rng(8)
+    y = g.standard_normal(4000).astype(np.float32)
+    x = y * np.round(g.standard_normal(4000) * 10.0 ** g.integers(0, 6, 4000)).astype(np.float32)
+    check_kernels(f"{name}_forward", np.nextafter(x, np.float32(0)), y, kind="exact")
+    check_kernels(f"{name}_forward", x, y, kind="exact")
+
+
 def test_gradients():
     x, y = randn(4, 5) * 10, np.abs(randn(5, seed=1)) + 0.5
     check_gradient(nnkern.remainder, x, y)

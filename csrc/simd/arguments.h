@@ -23,12 +23,12 @@ template <class T> struct GemmTile {
   T* keep;         // packed: b still lies in rows b_k apart, and goes here as pack() would lay it; or null
   const T* ahead;  // packed: asked of memory meanwhile, a line per depth, ahead_step apart; null: b
   int64_t ahead_step;
-  bool accumulate;  // c holds the sum over earlier depths; otherwise it is not read
-  bool last;        // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
-  T alpha, beta, floor;
-  const T* bias;      // per column, or null
-  const T* row_bias;  // per row, or null
-  const T* residual;  // like c, or null
+  bool accumulate;       // c holds the sum over earlier depths; otherwise it is not read
+  bool last;             // of the depths: y = max(floor, alpha * sum + beta * residual + bias)
+  T alpha, beta, floor;  // floor: 0 (relu) or -Inf, nothing between
+  const T* bias;         // per column, or null
+  const T* row_bias;     // per row, or null
+  const T* residual;     // like c, or null
   int64_t residual_row;
 };
 
