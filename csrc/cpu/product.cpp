@@ -107,9 +107,9 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
   if (t.last) activate(g.activation, t.c, t.c_row, m, t.n);
 }
 
-// With `next` >= 0 memory is asked for the columns from there on at depth next_p, that are packed next. With
-// `keep` (b itself) that was done for these columns, and they are not yet packed from depth p on: straight
-// panels are, by the first of their tiles.
+// The first tiles of a panel ask for the next one. With `next` >= 0 memory is asked instead for the columns
+// from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these columns,
+// and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
                                        int64_t next = -1, int64_t next_p = 0, T* keep = nullptr,
@@ -130,7 +130,9 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
       if (on_the_way && i == 0) t.keep = keep + j * t.k, t.b = lies.p, t.b_k = lies.col;
       Matrix<T> coming;
       t.ahead = nullptr;
-      if (next >= 0 && l < s.nr && g.b->straight(next + j, s.nr, next_p, t.k, &coming) && coming.row == 1)
+      if (l < s.nr && next < 0 && !keep && j + s.nr < columns)
+        t.ahead = b + (j + s.nr) * t.k + l, t.ahead_step = s.nr;
+      if (l < s.nr && next >= 0 && g.b->straight(next + j, s.nr, next_p, t.k, &coming) && coming.row == 1)
         t.ahead = coming.p + l, t.ahead_step = coming.col;
       one_tile(g, t, i0 + i, j0 + j, std::min<int64_t>(s.mr, rows - i), nv);
     }
