@@ -70,7 +70,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
       keep += kTileVectors * W;
     }
-    if (Packed) __builtin_prefetch(ahead), ahead += ahead_step;
+    if (Packed) __builtin_prefetch(ahead, 0, 2), ahead += ahead_step;
     if (Packed && --wait == 0) {
       __builtin_prefetch(c_line, 1);
       c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
@@ -147,7 +147,7 @@ template <class T> GemmShape gemm_shape() {
   s.nr = kTileVectors * vec<T>::width;
 #if defined(__AVX512F__)
   s.kc = 256;
-  s.mc = 14 * (sizeof(T) == 4 ? 16 : 12);
+  s.mc = 14 * 12;
   s.nc = 2048;
 #else
   s.kc = 256;
