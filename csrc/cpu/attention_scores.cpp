@@ -102,6 +102,8 @@ template <class T> void multiply(const SmallProduct<T>& g) {
   for (int64_t j = 0; j < g.n; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, g.n - j);
     t.b = g.b + j;
+    const bool whole = t.n == s.nr && g.b_k == s.nr;
+    t.packed = whole && g.a_row == 1, t.panel = whole && g.a_k == 1;
     const int nv = int((t.n + s.width - 1) / s.width);
     const int64_t tiles = (g.m + s.max_rows[nv] - 1) / s.max_rows[nv],
                   most = (g.m + tiles - 1) / std::max<int64_t>(1, tiles);

@@ -108,8 +108,8 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
 }
 
 // The first tiles of a panel ask for the next one. With `next` >= 0 memory is asked instead for the columns
-// from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these columns,
-// and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
+// from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these
+// columns, and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
                                        int64_t next = -1, int64_t next_p = 0, T* keep = nullptr,
@@ -149,7 +149,7 @@ template <class T> int64_t pieces_of(const Product<T>& g, bool threads) {
 template <class T> GemmTile<T> tile_at(const Product<T>& g, int64_t p, int64_t depth) {
   GemmTile<T> t = {};
   t.packed = true;
-  t.k = depth;
+  t.k = depth, t.a_k = kernels<T>().gemm_shape().mr;
   t.accumulate = p > 0 || g.accumulate;
   t.last = p + depth == g.k;
   t.c_row = t.residual_row = g.rows.step[0];
@@ -261,7 +261,7 @@ template <class T> class Deep {
       Matrix<T> a = {};
       t.panel = lies(i, rows, p, depth, &a), t.packed = !t.panel;
       if (t.packed) a_.pack(i, int(rows), s_.mr, p, depth, packed);
-      t.a = t.panel ? a.p : packed, t.a_row = a.row, t.a_k = 1;
+      t.a = t.panel ? a.p : packed, t.a_row = a.row, t.a_k = t.panel ? 1 : s_.mr;
       for (int64_t j = 0; j < n_; j += s_.nr) {
         if (t.panel) ask(i + s_.mr, p, depth, j);
         t.b = b + j * depth, t.c = c + i * row_ + j;

@@ -13,13 +13,13 @@ namespace nn {
 template <class T> struct GemmTile {
   int64_t k;
   const T* a;
-  int64_t a_row, a_k;  // element strides (ignored when packed)
+  int64_t a_row, a_k;  // element strides; packed: a_row is 1, panel: a_k is 1
   const T* b;
   int64_t b_k;
   T* c;
   int64_t c_row;
-  int64_t n;  // columns
-  bool packed, panel;
+  int64_t n;           // columns
+  bool packed, panel;  // b lies in a panel of nr columns
   T* keep;         // packed: b still lies in rows b_k apart, and goes here as pack() would lay it; or null
   const T* ahead;  // packed: asked of memory meanwhile, a line per depth, ahead_step apart; null: b
   int64_t ahead_step;

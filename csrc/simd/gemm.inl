@@ -43,16 +43,22 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
   constexpr bool Keep = From == Operands::kept, Packed = From == Operands::packed || Keep,
                  Panels = From != Operands::in_place;
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
-  const int64_t a_row = Packed ? 1 : t.a_row, a_k = Packed   ? TileLimit<T>::rows[kTileVectors]
-                                                    : Panels ? 1
-                                                             : t.a_k;
+  const int64_t a_row = Packed ? 1 : t.a_row, a_k = From == Operands::panel ? 1 : t.a_k;
   const int64_t b_k = Panels && !Keep ? kTileVectors * W : t.b_k;
+  const mask<T> filled = first<T>(tail);
+  const bool whole = tail >= W;
+  const auto get = [&](const T* p, int j) {
+    return j + 1 < NV ? load(p + j * W) : load_where(filled, p + j * W);
+  };
   vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
   T* keep = t.keep;
+  // Rows in place have two pointers: with one, the steps to 14 rows would not fit the registers.
+  constexpr int Upper = Packed ? MR : (MR + 1) / 2;
+  const T* lower = t.a + Upper * a_row;
   const T *a = t.a, *b = t.b, *ahead = t.ahead ? t.ahead : b + 8 * b_k;
   const int64_t ahead_step = t.ahead ? t.ahead_step : b_k;
   // c is wanted when the sums are done: asked for line by line over three quarters of them. A core has some
@@ -64,7 +70,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
   for (int64_t k = 0; k < t.k; ++k) {
     vec<T> bv[NV];
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) bv[j] = Panels || j + 1 < NV ? load(b + j * W) : load(b + j * W, tail);
+    for (int j = 0; j < NV; ++j) bv[j] = Panels || whole ? load(b + j * W) : get(b, j);
     if (Keep) {
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
@@ -81,11 +87,12 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       for (int j = 0; j < NV; ++j) __builtin_prefetch(b + 64 * b_k + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const vec<T> av = set1(a[i * a_row]);
+      const vec<T> av = set1(i < Upper ? a[i * a_row] : lower[(i - Upper) * a_row]);
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
     }
     a += a_k;
+    lower += a_k;
     b += b_k;
   }
   // Step by step for all sums, so that what is not wanted is asked about once.
@@ -93,22 +100,27 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) f(acc[i][j], i, j, j + 1 < NV ? W : tail);
+      for (int j = 0; j < NV; ++j) f(acc[i][j], i, j);
   };
   T* c = t.c;
-  if (t.accumulate) each([&](vec<T>& v, int i, int j, int n) { v = v + load(c + i * t.c_row + j * W, n); });
+  if (t.accumulate) each([&](vec<T>& v, int i, int j) { v = v + get(c + i * t.c_row, j); });
   if (t.last) {
-    if (t.alpha != T(1)) each([&](vec<T>& v, int, int, int) { v = v * set1(t.alpha); });
+    if (t.alpha != T(1)) each([&](vec<T>& v, int, int) { v = v * set1(t.alpha); });
     if (t.residual)
-      each([&](vec<T>& v, int i, int j, int n) {
-        v = mul_add(set1(t.beta), load(t.residual + i * t.residual_row + j * W, n), v);
+      each([&](vec<T>& v, int i, int j) {
+        v = mul_add(set1(t.beta), get(t.residual + i * t.residual_row, j), v);
       });
-    if (t.bias) each([&](vec<T>& v, int, int j, int n) { v = v + load(t.bias + j * W, n); });
-    if (t.row_bias) each([&](vec<T>& v, int i, int, int) { v = v + set1(t.row_bias[i]); });
-    if (t.floor == T(0))
-      each([&](vec<T>& v, int, int, int) { v = max(set1(T(0)), v); });  // relu; a NaN passes
+    if (t.bias) each([&](vec<T>& v, int, int j) { v = v + get(t.bias, j); });
+    if (t.row_bias) each([&](vec<T>& v, int i, int) { v = v + set1(t.row_bias[i]); });
+    if (t.floor == T(0)) each([&](vec<T>& v, int, int) { v = max(set1(T(0)), v); });  // relu; a NaN passes
   }
-  each([&](vec<T>& v, int i, int j, int n) { store(c + i * t.c_row + j * W, v, n); });
+  each([&](vec<T>& v, int i, int j) {
+    T* to = c + i * t.c_row + j * W;
+    if (j + 1 < NV)
+      store(to, v);
+    else
+      store_where(filled, to, v);
+  });
 }
 
 template <class T, int NV, Operands From, int MR> void tile_rows(int m, const GemmTile<T>& t) {

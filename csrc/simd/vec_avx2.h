@@ -284,6 +284,12 @@ NN_INLINE vf load_where(mask<float> m, const float* p) {
 NN_INLINE vd load_where(mask<double> m, const double* p) {
   return {_mm256_maskload_pd(p, _mm256_castpd_si256(m.m))};
 }
+NN_INLINE void store_where(mask<float> m, float* p, vf a) {
+  _mm256_maskstore_ps(p, _mm256_castps_si256(m.m), a.v);
+}
+NN_INLINE void store_where(mask<double> m, double* p, vd a) {
+  _mm256_maskstore_pd(p, _mm256_castpd_si256(m.m), a.v);
+}
 NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
   uint64_t bytes = _pdep_u64(uint64_t(_mm256_movemask_ps(a.m)), 0x0101010101010101ull);
   memcpy(p, &bytes, n < 8 ? (n > 0 ? size_t(n) : 0) : 8);

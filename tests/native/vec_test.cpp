@@ -250,6 +250,14 @@ template <class T> struct Test {
         store_range(stored + 1, load(a), from, to);
         for (int i = 0; i < W; ++i) want[i] = i >= from && i < to ? a[i] : T(-1);
         expect("store_range", load(stored + 1), want);
+
+        // what is not written must not be touched: it may not even be there
+        const int last = to < 0 ? 0 : to < W ? to : W;
+        Edge<T> edge(last);
+        for (int i = 0; i < last; ++i) edge.data[i] = -1;
+        store_where(first<T>(to) & ~first<T>(from), edge.data, load(a));
+        for (int i = last; i < W; ++i) want[i] = 0;
+        expect("store_where", load(edge.data, last), want);
       }
   }
 
