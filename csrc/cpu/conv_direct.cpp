@@ -17,7 +17,8 @@
 namespace nn::cpu {
 namespace {
 
-constexpr int64_t kUnitTiles = 64;  // of small images
+constexpr int64_t kUnitTiles = 64;      // of small images
+constexpr int64_t kPiece = 6 * 8 * 14;  // pixels of whole tiles, of every instruction set
 
 // Small images go into a strip together: tiles across their ends are filled, too.
 template <class T>
@@ -129,15 +130,15 @@ template <class T> class Tiles {
   }
   void make(const Strip& s, const FilterPanel<T>& w, const T* x, T* y) const {
     const int tile = kernels<T>().conv_tile_pixels();
-    const int64_t count = s.images * s.rows * p_.patches.axis[2].count();
+    const int64_t end = s.pixel + s.images * s.rows * s.pixels;
     ConvTile<T> t = {};
     t.k = w.depth, t.x = x, t.offset = offsets_[w.group].data();
     t.w = w.w, t.w_step = w.width, t.channels = int(w.lanes);
     t.y = y, t.y_channel = p_.y_filter.data() + w.made, t.channels_dense = dense_;
     t.bias = p_.bias ? p_.bias + w.first : nullptr, t.floor = p_.floor;
-    for (int64_t i = 0; i < count; i += tile) {
+    for (int64_t i = s.pixel; i < end; i += tile) {
       t.pixel = x_.data() + i, t.y_pixel = y_.data() + i;
-      t.pixels = int(std::min<int64_t>(tile, count - i));
+      t.pixels = int(std::min<int64_t>(tile, end - i));
       t.pixels_dense = t.y_pixel[t.pixels - 1] - t.y_pixel[0] == t.pixels - 1;
       kernels<T>().conv_tile(w.width < panel(w.lanes) ? 1 : 2, t);
     }
@@ -163,9 +164,9 @@ template <class T> class Lines {
       : p_(p), row_(planes.row_step()), offsets_(group_offsets(p, planes)) {}
   void make(const Strip& s, const FilterPanel<T>& w, const T* x, T* y) const {
     ConvLine<T> l = {};
-    l.k = w.depth, l.x = x, l.offset = offsets_[w.group].data(), l.x_row = row_;
-    l.w = w.w, l.filters = int(w.lanes), l.rows = s.rows, l.width = p_.patches.axis[2].count();
-    l.y = y + p_.y_filter[size_t(w.made)];
+    l.k = w.depth, l.x = x + s.pixel, l.offset = offsets_[w.group].data(), l.x_row = row_;
+    l.w = w.w, l.filters = int(w.lanes), l.rows = s.rows, l.width = s.pixels;
+    l.y = y + p_.y_filter[size_t(w.made)] + s.pixel * p_.y_step[2];
     l.y_filter = w.lanes > 1 ? p_.y_filter[size_t(w.made + 1)] - p_.y_filter[size_t(w.made)] : 0;
     l.y_row = p_.y_step[1], l.y_pixel = p_.y_step[2];
     l.bias = p_.bias ? p_.bias + w.first : nullptr, l.floor = p_.floor;
@@ -190,7 +191,12 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
   double flops = 0;
   for (const FilterPanel<T>& w : filters.all())
     flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * g.axis[2].count()) / double(parts);
-  const Maker maker(p, PlaneShape<T>(g, rows, Maker::kOrder), images, rows);
+  const PlaneShape<T> shape(g, rows, Maker::kOrder);
+  const Maker maker(p, shape, images, rows);
+  // A long row is made in pieces, each by all filters while what it reads is in L2.
+  const int64_t width = g.axis[2].count(), bytes = g.channels * shape.plane() * int64_t(sizeof(T)),
+                pieces = images == 1 && rows == 1 && !p.taker ? ceil_div(bytes, kStripBytes) : 1,
+                piece = std::min(width, round_up(ceil_div(width, pieces), kPiece));
   parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
     PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kOrder);
     Workspace<T> made(p.taker ? p.y_filter.size() * size_t(images * rows * g.axis[2].count()) +
@@ -198,19 +204,29 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
                               : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
       const int64_t u = at / parts, first = u % strips * rows, n = u / strips / depths * images;
-      Strip s = {n, u / strips % depths, first, std::min(images, p.n - n), std::min(rows, height - first), 0,
-                 0};
+      Strip s = {n,
+                 u / strips % depths,
+                 first,
+                 std::min(images, p.n - n),
+                 std::min(rows, height - first),
+                 0,
+                 0,
+                 0,
+                 width};
       for (int64_t i = 0; i < s.images && u != loaded; ++i)
         planes.load(s.n + i, s.depth, s.first, s.rows, 0, g.channels, i * g.channels);
       loaded = u;
       T* y = p.taker ? static_cast<T*>(made)
                      : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1];
-      for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q) {
-        maker.make(s, filters.all()[size_t(q)], planes.data(), y);
-        if (!p.taker || (q + 1) % together != 0) continue;
-        s.filters = std::min(block, p.filters() - s.filter);
-        p.taker->take(s, made, block, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
-        s.filter += block;
+      for (; s.pixel < width; s.pixel += piece) {
+        s.pixels = std::min(piece, width - s.pixel);
+        for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q) {
+          maker.make(s, filters.all()[size_t(q)], planes.data(), y);
+          if (!p.taker || (q + 1) % together != 0) continue;
+          s.filters = std::min(block, p.filters() - s.filter);
+          p.taker->take(s, made, block, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
+          s.filter += block;
+        }
       }
     }
   });

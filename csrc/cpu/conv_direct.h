@@ -12,6 +12,7 @@ namespace nn::cpu {
 struct Strip {
   int64_t n, depth, first, images, rows;
   int64_t filter, filters;
+  int64_t pixel, pixels;  // of a strip of one row: a piece of it
 };
 
 // Takes strips of results that are not written where they belong at once: groups of filters `group_step`
