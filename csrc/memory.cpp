@@ -10,13 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include <atomic>
 #include <mutex>
 #include <new>
+
+#include "processor.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NN_RECYCLE \
@@ -279,9 +277,7 @@ namespace {
 bool is_last_cache_slow() {
 #if defined(__x86_64__)
   unsigned a, b, c, d;
-  __cpuid(0, a, b, c, d);
-  const bool is_intel = b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
-  return is_intel && __get_cpuid_count(4, 3, &a, &b, &c, &d) && (a >> 5 & 7) == 3 && !(d & 2);
+  return is_intel() && __get_cpuid_count(4, 3, &a, &b, &c, &d) && (a >> 5 & 7) == 3 && !(d & 2);
 #else
   return false;
 #endif

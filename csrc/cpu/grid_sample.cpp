@@ -4,10 +4,10 @@
 //
 // Places, weights and their derivatives are worked out once for a tile of pixels and serve all channels:
 // whole pixels are added (images in NCHW are turned for it, results tile by tile), those of up to four
-// channels as quads of numbers. Taps outside the image have index -1 and weight 0. The gradient of x adds up
-// in the order of the pixels, some channels of an image per thread; the grid's is a dot product over the
-// channels. Bound by look-ups. Semantics: torch.nn.functional.grid_sample (Jaderberg et al. 2015, Spatial
-// Transformer Networks).
+// channels as quads of numbers; where gathers are fast, images in NCHW go plane by plane. Taps outside the
+// image have index -1 and weight 0. The gradient of x adds up in the order of the pixels, some channels of an
+// image per thread; the grid's is a dot product over the channels. Bound by look-ups. Semantics:
+// torch.nn.functional.grid_sample (Jaderberg et al. 2015, Spatial Transformer Networks).
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -15,6 +15,7 @@
 #include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
+#include "../processor.h"
 #include "../simd/kernels.h"
 #include "copy.h"
 #include "pool.h"
@@ -150,6 +151,20 @@ template <class F> void each_tile(const Sampling& s, F&& f) {
                [&](int64_t begin, int64_t end) { f(begin, end, tiles); });
 }
 
+// x and y are laid out alike.
+template <class T> void sample_planes(const Sampling& s, const T* x, const T* grid, T* y) {
+  each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
+    Tile<T> tile(s);
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t n = u / tiles, p = u % tiles * kTile, count = std::min(kTile, s.out - p);
+      tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, 1);
+      kernels<T>().planes_sample(x + n * s.c * s.in, s.in, s.c, tile.index, tile.weight, s.taps, count,
+                                 y + n * s.c * s.out + p, s.out);
+    }
+  });
+}
+
+// x: in channels-last order for `pixels`.
 template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* y) {
   const QuadImages<T> images(s, x);
   each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
@@ -264,11 +279,14 @@ Array grid_sample_forward(const View& x, const View& grid, int64_t mode, int64_t
   result_shape(x, grid, shape);
   Array y = pool_output(kOp, dt, x.ndim, shape, s.last);
   if (y.size() == 0) return y;
-  const Laid image(x, s.pixels || s.last, true);
+  static const bool gathers_are_fast = is_intel();
+  const bool planes = gathers_are_fast && !s.last;
+  const Laid image(x, s.last || (s.pixels && !planes), true);
   const Dense places(grid);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    sample<T>(s, reinterpret_cast<const T*>(image.p), places.as<T>(), y.as<T>());
+    const auto f = planes ? sample_planes<T> : sample<T>;
+    f(s, reinterpret_cast<const T*>(image.p), places.as<T>(), y.as<T>());
   });
   return y;
 }

@@ -46,6 +46,25 @@ void quads_sample(const Quads<T>& x, const int32_t* index, const T* weight, int6
     sample_quads<T, false>(x, index, weight, taps, n, y);
 }
 
+// y[c * y_step + o] = sum over t of weight[t * n + o] * x[c * x_step + index[t * n + o]]; what the next plane
+// gives is asked for meanwhile.
+template <class T> void planes_sample(const T* x, int64_t x_step, int64_t channels, const int32_t* index,
+                                      const T* weight, int64_t taps, int64_t n, T* y, int64_t y_step) {
+  constexpr int w = vec<T>::width;
+  for (int64_t c = 0; c < channels; ++c, x += x_step, y += y_step) {
+    const T* next = c + 1 < channels ? x + x_step : x;
+    for (int64_t o = 0; o < n; o += w) {
+      const int m = n - o < w ? int(n - o) : w;
+      vec<T> a = set1(T(0));
+      for (int64_t at = o; at < taps * n; at += n) {
+        __builtin_prefetch(next + index[at]);
+        a = mul_add(load(weight + at, m), lookup_near(x, index + at, m), a);
+      }
+      store(y + o, a, m);
+    }
+  }
+}
+
 // gx[index[t * n + o], :] += weight[t * n + o] * gy[o, :], quads
 template <class T>
 void quads_scatter(const T* gy, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* gx) {
@@ -174,6 +193,10 @@ template <class T> NN_INLINE void grid_store(vec<T> at, int64_t size, int32_t* p
   constexpr int w = vec<T>::width;
   T t[w];
   store(t, select(ge(at, set1(T(0))) & le(at, set1(T(size - 1))), at, set1(T(-1))));
+  if (size <= int64_t(1) << 24 && m == w) {
+    for (int i = 0; i < w; ++i) place[i] = int32_t(t[i]);
+    return;
+  }
   for (int i = 0; i < m; ++i) {
     const int64_t p = int64_t(t[i]);
     place[i] = int32_t(p < size ? p : size - 1);  // float rounds great sizes up

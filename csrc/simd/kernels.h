@@ -225,6 +225,8 @@ namespace nn {
   NN_KERNEL(combine_bytes, void, (const ByteTable& t, int64_t begin, int64_t end, const uint8_t* x, int64_t skip, int64_t n,   \
                                   uint8_t* y))                                                                                 \
   NN_KERNEL(quads_sample, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* y))      \
+  NN_KERNEL(planes_sample, void, (const T* x, int64_t x_step, int64_t channels, const int32_t* index, const T* weight,         \
+                                  int64_t taps, int64_t n, T* y, int64_t y_step))                                              \
   NN_KERNEL(quads_scatter, void, (const T* gy, const int32_t* index, const T* weight, int64_t taps, int64_t n, T* gx))         \
   NN_KERNEL(quads_dot, void, (const Quads<T>& x, const int32_t* index, const T* weight, int64_t taps, int64_t n,               \
                               const T* gy, T* sums, int64_t step))                                                             \

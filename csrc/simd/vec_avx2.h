@@ -80,6 +80,8 @@ NN_INLINE vd lookup(const double* p, const int32_t* index, int n) {
   const __m256i on = _mm256_cvtepi32_epi64(_mm_andnot_si128(i, _mm_set1_epi32(-1)));
   return {_mm256_mask_i32gather_pd(_mm256_setzero_pd(), p, i, _mm256_castsi256_pd(on), 8)};
 }
+NN_INLINE vf lookup_near(const float* p, const int32_t* index, int n) { return lookup(p, index, n); }
+NN_INLINE vd lookup_near(const double* p, const int32_t* index, int n) { return lookup(p, index, n); }
 
 // i: 32-bit lanes to take; from_b, none: their sign bits say whether of b, whether at all
 template <class T> struct places {

@@ -101,6 +101,9 @@ template <class T> NN_INLINE vec<T> lookup(const T* p, const int32_t* index, int
     if (index[i] >= 0) t[i] = p[index[i]];
   return load(t);
 }
+template <class T> NN_INLINE vec<T> lookup_near(const T* p, const int32_t* index, int n) {
+  return lookup(p, index, n);
+}
 
 NN_INLINE vf load_range(const float* p, int64_t step, int from, int to) {
   if (step == 1 && from <= 0 && to >= 4) return load(p);

@@ -8,6 +8,7 @@
 //   set1(x)  iota<T>()          every lane x; 0, 1, 2, ...   stream_fence()  after the last stream
 //   gather(p, step, n)          lane i = p[i * step], i < n, else 0
 //   lookup(p, index, n)         lane i = p[index[i]] if i < n and index[i] >= 0, else 0; index int32_t, nothing else is read
+//   lookup_near(p, index, n)    the same for what is in L1
 //   load_places<T>(index)       width int32_t; permute(a, b, places): lane i = lane index[i] of a, then b; 0 if index[i] < 0;
 //                               whole(places): the same, of which none is below 0
 //   store_range(p, a, from, to)    lanes from <= i < to go to p[i]; nothing else is written
@@ -66,6 +67,9 @@ template <class T> NN_INLINE vec<T> gather(const T* p, int64_t, int n) { return 
 
 template <class T> NN_INLINE vec<T> lookup(const T* p, const int32_t* index, int n) {
   return {n > 0 && *index >= 0 ? p[*index] : T(0)};
+}
+template <class T> NN_INLINE vec<T> lookup_near(const T* p, const int32_t* index, int n) {
+  return lookup(p, index, n);
 }
 template <class T> struct places {
   int32_t i;

@@ -197,6 +197,7 @@ template <class T> struct Test {
         want[i] = i < kept && index[i] >= 0 ? edge.data[index[i]] : T(0);
       }
       expect("lookup", lookup(edge.data, index, n), want);
+      expect("lookup_near", lookup_near(edge.data, index, n), want);
     }
     T a[W], b[W], want[W];
     for (int i = 0; i < W; ++i) a[i] = value(i), b[i] = value(W + i);
