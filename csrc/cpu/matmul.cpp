@@ -1,5 +1,6 @@
 // matmul and linear: shapes, batches and strides; the work is gemm's.
 #include <algorithm>
+#include <optional>
 #include <type_traits>
 
 #include "../memory.h"
@@ -279,11 +280,14 @@ Array matmul_packed_forward(const View& x, const View& packed, int64_t k, int64_
     if (packed.ndim != 1 || !packed.contiguous() || k < 0 || n < 0 || packed.shape[0] != packed_size<T>(n, k))
       throw std::invalid_argument("matmul: the matrix was packed for another instruction set");
     if (y.size() == 0) return;
-    const Dense dense(x);
     Gemm<T> g = {};
     g.alpha = 1;
     g.m = y.size() / n, g.n = n, g.k = k;
-    g.a = {dense.as<T>(), k, 1};
+    std::optional<Dense> dense;
+    if (x.ndim <= 2)
+      g.a = left<T>(x);
+    else
+      g.a = {dense.emplace(x).as<T>(), k, 1};
     g.b = {packed.as<const T>(), 0, 0};
     g.c = y.as<T>(), g.c_row = n;
     g.bias = b ? b.as<const T>() : nullptr;
