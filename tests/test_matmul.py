@@ -267,7 +267,13 @@ def test_threads_that_pack_together_pack_the_same():
 def test_packed_matrix_takes_strided_rows():
     w = randn(40, 50)
     packed = nnkern.PackedMatrix(w)
-    for x in (randn(40, 30).T, randn(30, 80)[:, ::2], randn(30, 40)[::-1], randn(30, 40)[:, ::-1], randn(80)[::2]):
+    for x in (
+        randn(40, 30).T,
+        randn(30, 80)[:, ::2],
+        randn(30, 40)[::-1],
+        randn(30, 40)[:, ::-1],
+        randn(80)[::2],
+    ):
         assert_close(nnkern.matmul(x, packed), np.matmul(x, w), n=40)
     x = randn(5, 40, 3).transpose(2, 0, 1)
     assert_close(nnkern.matmul(x, packed), np.matmul(x, w), n=40)
