@@ -325,11 +325,13 @@ using Array9 = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array
   NN_OP(alpha_dropout_backward, Array, (const View& gy, double p, int64_t seed), "gy", "p", "seed")
 
 // x (rows, width); y has the distances of the pairs of rows (0, 1), (0, 2), ... (1, 2), ...
-// Of x and y (..., width), row by row: their product, |x - y + eps|, their product over both lengths (at least eps).
+// Of x and y (..., width), row by row: their product, |x - y + eps|, their product over both lengths (at least eps); of x
+// the rows over their lengths (at least eps).
 #define NN_DISTANCE_OPS(NN_OP)                                                                                                 \
   NN_OP(row_dots_forward, Array, (const View& x, const View& y), "x", "y")                                                     \
   NN_OP(pairwise_distance_forward, Array, (const View& x, const View& y, double eps), "x", "y", "eps")                         \
   NN_OP(cosine_similarity_forward, Array, (const View& x, const View& y, double eps), "x", "y", "eps")                         \
+  NN_OP(normalize_forward, Array, (const View& x, double eps), "x", "eps")                                                     \
   NN_OP(pdist_forward, Array, (const View& x, double p), "x", "p")                                                             \
   NN_OP(pdist_backward, Array, (const View& gy, const View& x, const View& y, double p), "gy", "x", "y", "p")
 

@@ -53,6 +53,22 @@ def test_rows_with_rows(op):
             getattr(_cpu, op)(randn(3, 5), wrong, *ROWS[op])
 
 
+def test_rows_of_length_1():
+    for n in (0, *SIZES, 700):
+        check_kernels("normalize_forward", randn(5, n), 1e-12, kind="chain", n=10 + n)
+    for x in (
+        randn(20),
+        randn(5, 4, 3).T,
+        randn(6, 40)[::-1, ::2],
+        randn(0, 3),
+        np.zeros((2, 5), np.float32),
+    ):
+        check_kernels("normalize_forward", x, 0.5, kind="chain", n=40)
+    check_kernels("normalize_forward", randn(1200, 768), 1e-12, kind="chain", n=800)  # past the caches
+    with pytest.raises(ValueError, match="normalize: input must have an axis"):
+        _cpu.normalize_forward(np.asarray(randn()), 1e-12)
+
+
 def test_norm_kernel_of_every_layout():
     for x in (
         randn(3, 4, 5),

@@ -1,4 +1,5 @@
-// Distances between all pairs of rows; products, distances and cosines of rows that lie at the same place.
+// Distances between all pairs of rows; products, distances and cosines of rows that lie at the same place;
+// rows of length 1.
 //
 //   y[i, j] = (sum over d of |x[i, d] - x[j, d]|^p)^(1/p), i < j, one after another
 //
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../memory.h"
 #include "../ops.h"
 #include "../parallel.h"
 #include "../simd/kernels.h"
@@ -79,6 +81,24 @@ Array cosine_similarity_forward(const View& x, const View& y, double eps) {
     using T = std::decay_t<decltype(*out)>;
     kernels<T>().row_cosines(a, b, T(eps), rows, n, out);
   });
+}
+
+Array normalize_forward(const View& x, double eps) {
+  constexpr const char* op = "normalize";
+  const Dtype dt = common_dtype(op, {{"input", x}});
+  if (x.ndim == 0) fail(op, "input must have an axis", {{"input", x}});
+  Array y = output(op, dt, x.ndim, x.shape);
+  if (y.size() == 0) return y;
+  const int64_t n = x.shape[x.ndim - 1];
+  dispatch(dt, [&](auto t) {
+    using T = decltype(t);
+    const Dense dense(x);
+    const bool past = size_t(y.size()) * sizeof(T) >= past_caches_from();
+    parallel_for(y.size() / n, std::max<int64_t>(1, kRowGrain / n), [&](int64_t begin, int64_t end) {
+      kernels<T>().unit_rows(dense.as<T>() + begin * n, T(eps), end - begin, n, past, y.as<T>() + begin * n);
+    });
+  });
+  return y;
 }
 
 Array pdist_forward(const View& x, double p) {

@@ -71,6 +71,22 @@ template <class T> void row_cosines(const T* x, const T* y, T eps, int64_t rows,
     store(out + r, set1(sum4(xy)) / lengths, 1);
   }
 }
+// rows r of y = x / max(|x|, eps)
+template <class T> void unit_rows(const T* x, T eps, int64_t rows, int64_t n, bool past, T* y) {
+  constexpr int w = vec<T>::width;
+  const vec<T> zero = set1(T(0));
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    vec<T> a[4] = {zero, zero, zero, zero};
+    each_slot<w>(n, [&](int64_t i, int s, int k) {
+      const vec<T> v = load(x + i, k);
+      a[s] = mul_add(v, v, a[s]);
+    });
+    const vec<T> length = max(set1(eps), sqrt(set1(sum4(a))));
+    const bool streamed = past && reinterpret_cast<uintptr_t>(y) % sizeof(vec<T>) == 0;
+    each_vector<w>(n, [&](int64_t i, int k) { put(streamed, y + i, load(x + i, k) / length, k); });
+  }
+  if (past) stream_fence();
+}
 
 // gx += g sign(x - y) |x - y|^(p - 1); of the maximum: only where |x - y| is `top`
 template <class T> void distance_grad(int kind, T p, T g, T top, const T* x, const T* y, int64_t n, T* gx) {

@@ -165,6 +165,7 @@ namespace nn {
 #define NN_DISTANCE_KERNELS(NN_KERNEL)                                                                                         \
   NN_KERNEL(row_distances, void, (const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out))                             \
   NN_KERNEL(row_cosines, void, (const T* x, const T* y, T eps, int64_t rows, int64_t n, T* out))                               \
+  NN_KERNEL(unit_rows, void, (const T* x, T eps, int64_t rows, int64_t n, bool past, T* y))                                    \
   NN_KERNEL(distances, void, (int kind, T p, const T* x, const T* y, int64_t n, int64_t count, T* out))                        \
   NN_KERNEL(distance_grad, void, (int kind, T p, T g, T top, const T* x, const T* y, int64_t n, T* gx))
 

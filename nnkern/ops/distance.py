@@ -102,6 +102,9 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     >>> nnkern.normalize(np.array([[3.0, 4.0]]))
     array([[0.6, 0.8]])
     """
+    ndim = getattr(input, "ndim", 0)
+    if p == 2 and ndim and dim in (-1, ndim - 1):
+        return Normalize(eps)(input)
     return div(input, clamp(_norm(input, p, dim), eps))
 
 
@@ -118,6 +121,26 @@ class RowDots(Function):
         x, y = self.saved
         g = unsqueeze(gy, -1)
         return tuple(mul(g, other) if need else None for other, need in zip((y, x), self.needs_input_grad))
+
+
+class Normalize(Function):
+    """Rows over their lengths, along the last axis."""
+
+    name = "normalize"
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, x: Any) -> Any:
+        y = self.kernels.normalize_forward(x, self.eps)
+        self.saved = (x, y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        length = _norm(x, 2, -1)
+        along = where(gt(length, self.eps), _sum(mul(gy, y), -1, True), 0.0)  # only lengthens x
+        return div(sub(gy, mul(y, along)), clamp(length, self.eps))
 
 
 class CosineSimilarity(Function):

@@ -24,6 +24,12 @@ def cosine_similarity_forward(x, y, eps):
     return (x * y).sum(-1) / (lengths[0] * lengths[1])
 
 
+def normalize_forward(x, eps):
+    if x.ndim == 0:
+        raise ValueError("normalize: input must have an axis")
+    return x / np.maximum(np.sqrt(np.square(x).sum(-1, keepdims=True)), x.dtype.type(eps))
+
+
 def _pairs(x):
     return np.triu_indices(len(x), 1)
 
