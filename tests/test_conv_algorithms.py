@@ -83,6 +83,11 @@ BLOCK_CASES = [
     ((7, 16, 25, 33), (40, 16, 5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1),
     ((2, 16, 9, 30, 31), (32, 16, 3, 3, 3), (1, 1, 1), (1, 1, 1, 1, 1, 1), (1, 1, 1), 1),
 ]
+# Rows that the direct algorithm makes in pieces, in lines and in tiles.
+LONG_CASES = [
+    ((2, 160, 1500), (20, 160, 3), (1,), (4, 1), (2,), 1),
+    ((1, 160, 4000), (40, 160, 3), (3,), (1, 1), (1,), 1),
+]
 # Relative L2 error: the documented bounds of Winograd in float32; sums of 9 taps are far more exact.
 FORWARD_ERROR, WEIGHT_ERROR = 2e-6, 1e-5
 
@@ -120,6 +125,7 @@ def calls_of(case):
     [
         *itertools.product(ALGORITHM_CASES, ("gemm", "direct", "winograd", "winograd2", "depthwise")),
         *itertools.product(BLOCK_CASES, ("winograd", "winograd2")),
+        *itertools.product(LONG_CASES, ("direct",)),
     ],
     ids=str,
 )
