@@ -181,7 +181,8 @@ template <class T> class Lines {
 
 template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t images, int64_t rows) {
   const Patches<T>& g = p.patches;
-  const int64_t height = g.axis[1].count(), strips = ceil_div(height, rows), depths = g.axis[0].count();
+  const int64_t width = g.axis[2].count(), height = g.axis[1].count(), depths = g.axis[0].count(),
+                strips = ceil_div(height, rows);
   const FilterPanels<T, Maker> filters(p);
   // Few strips: the filters, too, are shared.
   const int64_t panels = int64_t(filters.all().size()), units = ceil_div(p.n, images) * depths * strips;
@@ -190,29 +191,29 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
                 together = int64_t(p.groups.size()) * ceil_div(block, Maker::panel(p.filters()));
   double flops = 0;
   for (const FilterPanel<T>& w : filters.all())
-    flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * g.axis[2].count()) / double(parts);
+    flops += 2.0 * double(w.depth * w.lanes) * double(rows * images * width) / double(parts);
   const PlaneShape<T> shape(g, rows, Maker::kOrder);
   const Maker maker(p, shape, images, rows);
   // A long row is made in pieces, each by all filters while what it reads is in L2.
-  const int64_t width = g.axis[2].count(), bytes = g.channels * shape.plane() * int64_t(sizeof(T)),
+  const int64_t bytes = g.channels * shape.plane() * int64_t(sizeof(T)),
                 pieces = images == 1 && rows == 1 && !p.taker ? ceil_div(bytes, kStripBytes) : 1,
                 piece = std::min(width, round_up(ceil_div(width, pieces), kPiece));
+  const auto make = [&](Strip s, int64_t first_panel, int64_t last_panel, const T* x, T* y) {
+    for (int64_t q = first_panel; q < last_panel; ++q) {
+      maker.make(s, filters.all()[size_t(q)], x, y);
+      if (!p.taker || (q + 1) % together != 0) continue;
+      s.filters = std::min(block, p.filters() - s.filter);
+      p.taker->take(s, y, block, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
+      s.filter += block;
+    }
+  };
   parallel_for(units * parts, int64_t(2e6 / (flops + 1)) + 1, [&](int64_t begin, int64_t end) {
     PlaneStrip<T> planes(g, g.channels * images, rows, Maker::kOrder);
-    Workspace<T> made(p.taker ? p.y_filter.size() * size_t(images * rows * g.axis[2].count()) +
-                                    size_t(PlaneStrip<T>::kSlack)
-                              : 1);
+    Workspace<T> made(
+        p.taker ? p.y_filter.size() * size_t(images * rows * width) + size_t(PlaneStrip<T>::kSlack) : 1);
     for (int64_t at = begin, loaded = -1; at < end; ++at) {
       const int64_t u = at / parts, first = u % strips * rows, n = u / strips / depths * images;
-      Strip s = {n,
-                 u / strips % depths,
-                 first,
-                 std::min(images, p.n - n),
-                 std::min(rows, height - first),
-                 0,
-                 0,
-                 0,
-                 width};
+      Strip s = {n, u / strips % depths, first, std::min(images, p.n - n), std::min(rows, height - first)};
       for (int64_t i = 0; i < s.images && u != loaded; ++i)
         planes.load(s.n + i, s.depth, s.first, s.rows, 0, g.channels, i * g.channels);
       loaded = u;
@@ -220,13 +221,7 @@ template <class T, class Maker> void by_strips(const Direct<T>& p, int64_t image
                      : p.y + s.n * p.y_image + s.depth * p.y_step[0] + s.first * p.y_step[1];
       for (; s.pixel < width; s.pixel += piece) {
         s.pixels = std::min(piece, width - s.pixel);
-        for (int64_t q = at % parts * part; q < std::min(panels, (at % parts + 1) * part); ++q) {
-          maker.make(s, filters.all()[size_t(q)], planes.data(), y);
-          if (!p.taker || (q + 1) % together != 0) continue;
-          s.filters = std::min(block, p.filters() - s.filter);
-          p.taker->take(s, made, block, p.y_filter.size() > 1 ? p.y_filter[1] : 0, p.y_step[2]);
-          s.filter += block;
-        }
+        make(s, at % parts * part, std::min(panels, (at % parts + 1) * part), planes.data(), y);
       }
     }
   });

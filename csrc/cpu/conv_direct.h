@@ -11,8 +11,8 @@ namespace nn::cpu {
 // Rows of images from `first` on, at a position of the depth axis, and some filters of each group.
 struct Strip {
   int64_t n, depth, first, images, rows;
-  int64_t filter, filters;
-  int64_t pixel, pixels;  // of a strip of one row: a piece of it
+  int64_t filter = 0, filters = 0;
+  int64_t pixel = 0, pixels = 0;  // of a strip of one row: a piece of it
 };
 
 // Takes strips of results that are not written where they belong at once: groups of filters `group_step`

@@ -193,7 +193,7 @@ template <class T> NN_INLINE void grid_store(vec<T> at, int64_t size, int32_t* p
   constexpr int w = vec<T>::width;
   T t[w];
   store(t, select(ge(at, set1(T(0))) & le(at, set1(T(size - 1))), at, set1(T(-1))));
-  if (size <= int64_t(1) << 24 && m == w) {
+  if (size <= int64_t(1) << 24 && m == w) {  // a loop that the compiler makes one conversion of
     for (int i = 0; i < w; ++i) place[i] = int32_t(t[i]);
     return;
   }

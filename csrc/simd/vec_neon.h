@@ -223,24 +223,6 @@ NN_INLINE vd load_where(mask<double> m, const double* p) {
   const double t[2] = {wanted[0] ? p[0] : 0, wanted[1] ? p[1] : 0};
   return load(t);
 }
-NN_INLINE void store_where(mask<float> m, float* p, vf a) {
-  if (all(m)) return store(p, a);
-  uint32_t wanted[4];
-  vst1q_u32(wanted, m.m);
-  float t[4];
-  store(t, a);
-  for (int i = 0; i < 4; ++i)
-    if (wanted[i]) p[i] = t[i];
-}
-NN_INLINE void store_where(mask<double> m, double* p, vd a) {
-  if (all(m)) return store(p, a);
-  uint64_t wanted[2];
-  vst1q_u64(wanted, m.m);
-  double t[2];
-  store(t, a);
-  for (int i = 0; i < 2; ++i)
-    if (wanted[i]) p[i] = t[i];
-}
 NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
   uint32_t t[4];
   vst1q_u32(t, a.m);
@@ -250,6 +232,15 @@ NN_INLINE void store_bool(uint8_t* p, mask<double> a, int n) {
   uint64_t t[2];
   vst1q_u64(t, a.m);
   for (int i = 0; i < (n < 2 ? n : 2); ++i) p[i] = t[i] != 0;
+}
+template <class T> NN_INLINE void store_where(mask<T> m, T* p, vec<T> a) {
+  constexpr int w = vec<T>::width;
+  if (all(m)) return store(p, a);
+  uint8_t wanted[w];
+  T t[w];
+  store_bool(wanted, m, w), store(t, a);
+  for (int i = 0; i < w; ++i)
+    if (wanted[i]) p[i] = t[i];
 }
 template <class T> NN_INLINE mask<T> load_bool(const uint8_t* p, int n);
 template <> NN_INLINE mask<float> load_bool<float>(const uint8_t* p, int n) {
