@@ -158,15 +158,19 @@ bool gathers_are_fast() {
   return intel && !std::strcmp(isa().name, "avx512");
 }
 
-// x and y in NCHW.
+// x and y in NCHW, or in channels-last order with few channels.
 template <class T> void sample_planes(const Sampling& s, const T* x, const T* grid, T* y) {
   each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
     Tile<T> tile(s);
+    Workspace<T> scratch(static_cast<size_t>(s.last ? kTile * s.c : 0));
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / tiles, p = u % tiles * kTile, count = std::min(kTile, s.out - p);
-      tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, 1);
-      kernels<T>().planes_sample(x + n * s.c * s.in, s.in, s.c, tile.index, tile.weight, s.taps, count,
-                                 y + n * s.c * s.out + p, s.out);
+      tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, s.last ? s.c : 1);
+      T* plane = s.last ? static_cast<T*>(scratch) : y + n * s.c * s.out + p;
+      const int64_t step = s.last ? count : s.out;
+      kernels<T>().planes_sample(x + n * s.c * s.in, s.last ? 1 : s.in, s.c, tile.index, tile.weight, s.taps,
+                                 count, plane, step);
+      if (s.last) kernels<T>().transpose_copy(plane, step, y + (n * s.out + p) * s.c, s.c, s.c, count);
     }
   });
 }
@@ -286,7 +290,7 @@ Array grid_sample_forward(const View& x, const View& grid, int64_t mode, int64_t
   result_shape(x, grid, shape);
   Array y = pool_output(kOp, dt, x.ndim, shape, s.last);
   if (y.size() == 0) return y;
-  const bool planes = !s.last && gathers_are_fast();
+  const bool planes = (!s.last || !s.pixels) && gathers_are_fast();
   const Laid image(x, s.last || (s.pixels && !planes), true);
   const Dense places(grid);
   dispatch(dt, [&](auto t) {

@@ -87,10 +87,10 @@ class Classes {
   Classes(const Problem& p, const View& target, int64_t ignore_index) : ignored_(ignore_index) {
     if (target.dtype == Dtype::i64 && target.contiguous()) {
       at_ = target.as<const int64_t>();
-      bool bad = false;
+      int64_t bad = 0;  // in 64 bits, as the targets are: the compiler makes vectors of them
       for (int64_t i = 0; i < p.rows; ++i) {
-        const bool counts = at_[i] != ignore_index;
-        bad |= counts & (uint64_t(at_[i]) >= uint64_t(p.classes)), known_ += counts;
+        const int64_t counts = at_[i] != ignore_index, outside = (at_[i] < 0) | (at_[i] >= p.classes);
+        bad |= counts & outside, known_ += counts;
       }
       if (!bad) return;
       known_ = 0;

@@ -121,8 +121,10 @@ template <class T, bool narrow> NN_INLINE void surround(const Surround<T>& p, co
   const int64_t stop = p.low + p.in - w;  // where the last whole register of x goes
   for (int64_t r = 0; r < rows; ++r, y += p.out) {
     const T* from = x + (at ? at[r] : r) * x_step;
-    for (int64_t j = 0; j < p.in; j += 64 / int64_t(sizeof(T)))
+    for (int64_t j = 0; j < p.in; j += 64 / int64_t(sizeof(T))) {
       __builtin_prefetch(from + 2048 / sizeof(T) + j);
+      __builtin_prefetch(y + 1024 / sizeof(T) + j, 1);
+    }
     const vec<T> first = load(from, n), last = load(from + p.in - n, n);
     store(y, select(head_is, permute(first, last, head), value), m);
     if (narrow && p.out <= w) continue;

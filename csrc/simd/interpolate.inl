@@ -52,6 +52,7 @@ NN_INLINE void combine_pairs(const T* const* x, const T* weight, int64_t rows, i
   const mask<T> last = first<T>(m);
   for (int64_t r = 0; r < rows; ++r, x += 2, weight += 2, y += n) {
     const vec<T> f = set1(weight[0]), g = set1(weight[1]);
+    for (int j = 0; j < V; ++j) __builtin_prefetch(y + 4096 / sizeof(T) + j * w, 1);
     for (int j = 0; j < V - 1; ++j) store(y + j * w, mul_add(g, load(x[1] + j * w), f * load(x[0] + j * w)));
     constexpr int at = (V - 1) * w;
     store(y + at, mul_add(g, load_where(last, x[1] + at), f * load_where(last, x[0] + at)), m);
