@@ -25,14 +25,23 @@ template <class Map, class T, class Get, class Put> NN_INLINE void transform(Get
   }
 }
 
+struct Whole {};
+template <class T> NN_INLINE vec<T> load(const T* p, Whole) { return load(p); }
+template <class T> NN_INLINE void store(T* p, vec<T> v, Whole) { store(p, v); }
+
+// f(c, some lanes from c on) for n of them: whole registers without masks
+template <class T, class F> NN_INLINE void each_register(int64_t n, F&& f) {
+  constexpr int w = vec<T>::width;
+  int64_t c = 0;
+  for (; c + w <= n; c += w) f(c, Whole());
+  if (c < n) f(c, int(n - c));
+}
 template <class T, class Map>
 void image_to_tile(const T* x, int64_t row_step, int64_t col_step, int64_t channels, T* v, int64_t v_step) {
-  constexpr int W = vec<T>::width;
-  for (int64_t c = 0; c < channels; c += W) {
-    const int n = int(channels - c < W ? channels - c : W);
-    transform<Map, T>([&](int i, int j) { return load(x + i * row_step + j * col_step + c, n); },
-                      [&](int i, int j, vec<T> t) { store(v + (i * Map::out + j) * v_step + c, t, n); });
-  }
+  each_register<T>(channels, [=](int64_t c, auto n) {
+    transform<Map, T>([=](int i, int j) { return load(x + i * row_step + j * col_step + c, n); },
+                      [=](int i, int j, vec<T> t) { store(v + (i * Map::out + j) * v_step + c, t, n); });
+  });
 }
 
 // F(M, R); Step: every so many taps of a row of filters, and every such row, are its own.
@@ -75,16 +84,14 @@ template <class T> void winograd_output_grad(WinogradForm form, const T* gy, int
 template <class T, class Map> void tile_to_image(const T* s, int64_t s_step, int64_t channels, const T* bias,
                                                  T floor, T* y, int64_t row_step, int64_t col_step, int rows,
                                                  int cols) {
-  constexpr int W = vec<T>::width;
-  for (int64_t c = 0; c < channels; c += W) {
-    const int n = int(channels - c < W ? channels - c : W);
+  each_register<T>(channels, [=](int64_t c, auto n) {
     const vec<T> b = bias ? load(bias + c, n) : set1(T(0)), low = set1(floor);
-    transform<Map, T>([&](int i, int j) { return load(s + (i * Map::in + j) * s_step + c, n); },
-                      [&](int i, int j, vec<T> t) {
+    transform<Map, T>([=](int i, int j) { return load(s + (i * Map::in + j) * s_step + c, n); },
+                      [=](int i, int j, vec<T> t) {
                         if (i < rows && j < cols)
                           store(y + i * row_step + j * col_step + c, max(low, t + b), n);
                       });
-  }
+  });
 }
 
 // The first rows x cols results of a tile: max(floor, (A^T s A) + bias).
@@ -101,13 +108,11 @@ template <class T> void winograd_output(WinogradForm form, const T* s, int64_t s
 // k]. From and To: every From-th (To-th) number of a row and every such row is the square's.
 template <class T, class Map, int From = 1, int To = 1>
 void square_to_square(const T* x, int64_t x_step, int64_t lanes, T* y, int64_t y_step) {
-  constexpr int W = vec<T>::width;
-  for (int64_t k = 0; k < lanes; k += W) {
-    const int n = int(lanes - k < W ? lanes - k : W);
+  each_register<T>(lanes, [=](int64_t k, auto n) {
     transform<Map, T>(
-        [&](int i, int j) { return load(x + (i * Map::in * From + j) * From * x_step + k, n); },
-        [&](int i, int j, vec<T> t) { store(y + (i * Map::out * To + j) * To * y_step + k, t, n); });
-  }
+        [=](int i, int j) { return load(x + (i * Map::in * From + j) * From * x_step + k, n); },
+        [=](int i, int j, vec<T> t) { store(y + (i * Map::out * To + j) * To * y_step + k, t, n); });
+  });
 }
 
 // u[e * u_step + k] = (G w G^T)[e] of the filters w[tap * w_step + k], for k < lanes.
@@ -127,9 +132,7 @@ template <class T> void winograd_filter_grad(WinogradForm form, const T* u, int6
 }
 
 template <class T, class Map> void line_of_tiles(const WinogradLine<T>& l, bool last) {
-  constexpr int W = vec<T>::width;
-  for (int64_t k = 0; k < l.lanes; k += W) {
-    const int n = int(l.lanes - k < W ? l.lanes - k : W);
+  each_register<T>(l.lanes, [=](int64_t k, auto n) {
     const vec<T> b = l.bias ? load(l.bias + k, n) : set1(T(0)), low = set1(l.floor);
     const T* from = l.x + k;
     T* to = l.y + k;
@@ -141,7 +144,7 @@ template <class T, class Map> void line_of_tiles(const WinogradLine<T>& l, bool 
 #pragma GCC unroll 5
       for (int j = 0; j < Map::out; ++j) store(to + j * l.y_step, last ? max(low, t[j] + b) : t[j], n);
     }
-  }
+  });
 }
 
 template <class T> void winograd_line(LineMap map, const WinogradLine<T>& l) {
