@@ -1,5 +1,7 @@
-// What is known of processors by name, where instruction sets don't tell.
+// What is known of processors where instruction sets don't tell.
 #pragma once
+#include <stdint.h>
+#include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -14,6 +16,15 @@ inline bool is_intel() {
 #else
   return false;
 #endif
+}
+
+// A core's second cache; 1 MB where the system doesn't say.
+inline int64_t l2_bytes() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (bytes > 0) return bytes;
+#endif
+  return 1 << 20;
 }
 
 }  // namespace nn

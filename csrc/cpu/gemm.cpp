@@ -3,6 +3,8 @@
 //   vector    one row or column, or few rows against columns that lie along the depth: bound by reading B.
 //   in place  B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A
 //             and B where they lie, with masked edges.
+//   panels    A is row-major, and A or B stays in L2: A is read where it lies, B packed panel by panel, or as
+//             a whole.
 //   packed    everything else: product.cpp.
 #include "gemm.h"
 
@@ -11,6 +13,7 @@
 
 #include "../memory.h"
 #include "../parallel.h"
+#include "../processor.h"
 #include "../view.h"
 
 namespace nn::cpu {
@@ -34,6 +37,14 @@ template <class T> void place(GemmTile<T>& t, const Gemm<T>& g, int64_t i, int64
   t.residual = g.residual ? g.residual + i * g.c_row + j : nullptr;
 }
 
+// Of `units` that share the work, for one chunk: two chunks from 15 us of work on, then more.
+template <class T> int64_t work_grain(const Gemm<T>& g, int64_t units) {
+  const int64_t flops = 2 * g.m * g.n * g.k;
+  const int64_t chunks =
+      flops < kSerialFlops<T> / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops<T>);
+  return ceil_div(units, chunks);
+}
+
 // --- in place
 // ------------------------------------------------------------------------------------------------------
 
@@ -45,12 +56,7 @@ template <class T> void in_place(const Gemm<T>& g) {
   while (nv < 4 && g.m <= s.max_rows[nv + 1] && g.n > int64_t(nv) * s.width) ++nv;
   const int64_t columns = int64_t(nv) * s.width, rows = s.max_rows[nv];
   const int64_t panels = ceil_div(g.n, columns);
-  // Shared from 15 us of work on: two chunks, then more.
-  const int64_t flops = 2 * g.m * g.n * g.k;
-  const int64_t chunks =
-      flops < kSerialFlops<T> / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops<T>);
-  const int64_t grain = ceil_div(panels, chunks);
-  parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
+  parallel_for(panels, work_grain(g, panels), [&](int64_t begin, int64_t end) {
     GemmTile<T> t = first_tile(g);
     for (int64_t p = begin; p < end; ++p) {
       const int64_t j = p * columns;
@@ -67,6 +73,66 @@ template <class T> void in_place(const Gemm<T>& g) {
         activate(g.activation, t.c, g.c_row, mm, t.n);
       }
     }
+  });
+}
+
+// --- panels
+// --------------------------------------------------------------------------------------------------------
+
+// Columns [j, j + nr) of depths [d, d + t.k), of which `b` is packed; rows [i0, i1).
+template <class T>
+void multiply_panel(const Gemm<T>& g, GemmTile<T>& t, const T* b, int64_t d, int64_t i0, int64_t i1, int64_t j) {
+  const GemmShape s = kernels<T>().gemm_shape();
+  t.n = std::min<int64_t>(s.nr, g.n - j);
+  const int vectors = int(ceil_div(t.n, s.width));
+  t.panel = vectors == s.vectors;
+  t.b = b, t.b_k = s.nr;
+  t.accumulate = d > 0, t.last = d + t.k == g.k;
+  for (int64_t i = i0; i < i1; i += s.mr) {
+    t.a = g.a.p + i * g.a.row + d;
+    place(t, g, i, j);
+    const int64_t rows = std::min<int64_t>(s.mr, i1 - i);
+    kernels<T>().gemm_tile(int(rows), vectors, t);
+    if (t.last) activate(g.activation, t.c, g.c_row, rows, t.n);
+  }
+}
+
+// A stays in L2. Where columns are few, threads share the rows, too.
+template <class T> void panels_of_b(const Gemm<T>& g) {
+  const GemmShape s = kernels<T>().gemm_shape();
+  const int64_t kb = depth_block(g.k, s.kc), panels = ceil_div(g.n, s.nr), tiles = ceil_div(g.m, s.mr);
+  const int64_t parts = std::clamp<int64_t>(16 / panels, 1, std::max<int64_t>(1, tiles / 8));
+  parallel_for(panels * parts, work_grain(g, panels * parts), [&](int64_t begin, int64_t end) {
+    Workspace<T> b(size_t(kb * s.nr));
+    GemmTile<T> t = first_tile(g);
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t j = u / parts * s.nr, i0 = tiles * (u % parts) / parts * s.mr,
+                    i1 = std::min(g.m, tiles * (u % parts + 1) / parts * s.mr);
+      for (int64_t d = 0; d < g.k; d += t.k) {
+        t.k = std::min(kb, g.k - d);
+        kernels<T>().pack(g.b.p + j * g.b.col + d * g.b.row, g.b.col, g.b.row,
+                          int(std::min<int64_t>(s.nr, g.n - j)), s.nr, t.k, b, s.nr);
+        multiply_panel<T>(g, t, b, d, i0, i1, j);
+      }
+    }
+  });
+}
+
+// B stays in L2, packed as a whole: each row of A is read once.
+template <class T> void rows_of_a(const Gemm<T>& g) {
+  const GemmShape s = kernels<T>().gemm_shape();
+  const int64_t kb = depth_block(g.k, s.kc), columns = round_up(g.n, s.nr), tiles = ceil_div(g.m, s.mr);
+  Workspace<T> own(g.packed_b ? 1 : size_t(packed_size<T>(g.n, g.k)));
+  if (!g.packed_b) pack_b<T>(g.b, g.n, g.k, own);
+  const T* b = g.packed_b ? g.packed_b : own;
+  parallel_for(tiles, work_grain(g, tiles), [&](int64_t begin, int64_t end) {
+    GemmTile<T> t = first_tile(g);
+    for (int64_t i = begin * s.mr; i < std::min(g.m, end * s.mr); i += s.mr)
+      for (int64_t d = 0; d < g.k; d += t.k) {
+        t.k = std::min(kb, g.k - d);
+        for (int64_t j = 0; j < g.n; j += s.nr)
+          multiply_panel<T>(g, t, b + d * columns + j * t.k, d, i, std::min<int64_t>(g.m, i + s.mr), j);
+      }
   });
 }
 
@@ -150,22 +216,26 @@ template <class T> void column(const Gemm<T>& g) {
   epilogue(g, 0, 1);
 }
 
-enum class Path { column, row_sums, dots, in_place, packed };
+enum class Path { column, row_sums, dots, in_place, panels_of_b, rows_of_a, packed };
 
 template <class T> Path choose(const Gemm<T>& g) {
-  if (g.packed_b) return Path::packed;
+  const int64_t a_bytes = g.m * g.k * int64_t(sizeof(T)), b_bytes = g.n * g.k * int64_t(sizeof(T));
+  const GemmShape s = kernels<T>().gemm_shape();
+  static const int64_t l2 = l2_bytes();
+  const bool b_stays = b_bytes <= l2 * 5 / 8;
+  if (g.packed_b) return g.a.col == 1 && b_stays ? Path::rows_of_a : Path::packed;
   if (g.k == 0) return Path::in_place;
   if (g.n == 1 && g.m > 1) return Path::column;
-  const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t b_bytes = g.n * g.k * int64_t(sizeof(T));
   if (g.b.col == 1) {
     if (g.m == 1) return Path::row_sums;
-    // Packing is a pass over A and B: it pays once both are met often enough.
-    if (g.m <= 2 * s.mr || (g.k <= s.kc && b_bytes <= (int64_t(96) << 10))) return Path::in_place;
+    // Packing is a pass over B: it pays once B is met often enough, or too large for L1.
+    const bool small = g.k <= s.kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
+    if (g.m <= 16 || small) return Path::in_place;
   } else if (g.b.row == 1) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
-  return Path::packed;
+  if (g.a.col == 1 && a_bytes <= l2 * 7 / 16) return Path::panels_of_b;
+  return g.a.col == 1 && b_stays ? Path::rows_of_a : Path::packed;
 }
 
 }  // namespace
@@ -181,6 +251,10 @@ template <class T> void gemm(const Gemm<T>& g) {
       return dots(g);
     case Path::in_place:
       return in_place(g);
+    case Path::panels_of_b:
+      return panels_of_b(g);
+    case Path::rows_of_a:
+      return rows_of_a(g);
     case Path::packed:
       return packed(g);
   }

@@ -120,6 +120,9 @@ template <class T> struct Gemm {
 
 template <class T> void gemm(const Gemm<T>& g);
 
+// Equal depths of at most kc, so that no short last block spoils the rate.
+int64_t depth_block(int64_t k, int64_t kc);
+
 // Numbers that packed B takes, and the packing: panels of nr columns, kc deep, as the engine reads them.
 template <class T> int64_t packed_size(int64_t n, int64_t k);
 template <class T> void pack_b(const Matrix<T>& b, int64_t n, int64_t k, T* out);

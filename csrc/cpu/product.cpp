@@ -25,11 +25,6 @@ constexpr int64_t kPackGrain =
     1 << 14;  // numbers: some microseconds, since threads that wait longer fall asleep
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
 
-// Equal depths, so that no short last block spoils the rate.
-int64_t depth_block(int64_t k, int64_t kc) {
-  return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
-}
-
 // A tile whose elements don't lie in straight rows is made in a buffer and then handed out, piece by straight
 // piece.
 template <class T> class Bounce {
@@ -351,6 +346,10 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
 }
 
 }  // namespace
+
+int64_t depth_block(int64_t k, int64_t kc) {
+  return k <= kc ? std::max<int64_t>(k, 1) : ceil_div(k, ceil_div(k, kc));
+}
 
 template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;

@@ -77,7 +77,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       keep += kTileVectors * W;
     }
     if (Packed) __builtin_prefetch(ahead, 0, 2), ahead += ahead_step;
-    if (Packed && --wait == 0) {
+    if (Panels && --wait == 0) {
       __builtin_prefetch(c_line, 1);
       c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
       wait = lines ? every : t.k;
