@@ -3,8 +3,7 @@
 //   vector    one row or column, or few rows against columns that lie along the depth: bound by reading B.
 //   in place  B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A
 //             and B where they lie, with masked edges.
-//   panels    A is row-major, and A or B stays in L2: A is read where it lies, B packed panel by panel, or as
-//             a whole.
+//   panels    A is row-major and stays in L2: it is read where it lies, B packed panel by panel.
 //   packed    everything else: product.cpp.
 #include "gemm.h"
 
@@ -79,60 +78,36 @@ template <class T> void in_place(const Gemm<T>& g) {
 // --- panels
 // --------------------------------------------------------------------------------------------------------
 
-// Columns [j, j + nr) of depths [d, d + t.k), of which `b` is packed; rows [i0, i1).
-template <class T>
-void multiply_panel(const Gemm<T>& g, GemmTile<T>& t, const T* b, int64_t d, int64_t i0, int64_t i1, int64_t j) {
-  const GemmShape s = kernels<T>().gemm_shape();
-  t.n = std::min<int64_t>(s.nr, g.n - j);
-  const int vectors = int(ceil_div(t.n, s.width));
-  t.panel = vectors == s.vectors;
-  t.b = b, t.b_k = s.nr;
-  t.accumulate = d > 0, t.last = d + t.k == g.k;
-  for (int64_t i = i0; i < i1; i += s.mr) {
-    t.a = g.a.p + i * g.a.row + d;
-    place(t, g, i, j);
-    const int64_t rows = std::min<int64_t>(s.mr, i1 - i);
-    kernels<T>().gemm_tile(int(rows), vectors, t);
-    if (t.last) activate(g.activation, t.c, g.c_row, rows, t.n);
-  }
-}
-
-// A stays in L2. Where columns are few, threads share the rows, too.
-template <class T> void panels_of_b(const Gemm<T>& g) {
-  const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t kb = depth_block(g.k, s.kc), panels = ceil_div(g.n, s.nr), tiles = ceil_div(g.m, s.mr);
-  const int64_t parts = std::clamp<int64_t>(16 / panels, 1, std::max<int64_t>(1, tiles / 8));
-  parallel_for(panels * parts, work_grain(g, panels * parts), [&](int64_t begin, int64_t end) {
+// Where columns are few, threads share the rows, too.
+template <class T> void panels(const Gemm<T>& g) {
+  const Kernels<T>& kern = kernels<T>();
+  const GemmShape s = kern.gemm_shape();
+  const int64_t kb = depth_block(g.k, s.kc), columns = ceil_div(g.n, s.nr), tiles = ceil_div(g.m, s.mr);
+  const int64_t parts = std::clamp<int64_t>(16 / columns, 1, std::max<int64_t>(1, tiles / 8));
+  parallel_for(columns * parts, work_grain(g, columns * parts), [&](int64_t begin, int64_t end) {
     Workspace<T> b(size_t(kb * s.nr));
     GemmTile<T> t = first_tile(g);
+    t.b = b, t.b_k = s.nr;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t j = u / parts * s.nr, i0 = tiles * (u % parts) / parts * s.mr,
                     i1 = std::min(g.m, tiles * (u % parts + 1) / parts * s.mr);
+      t.n = std::min<int64_t>(s.nr, g.n - j);
+      const int v = int(ceil_div(t.n, s.width));
+      const int64_t m = ceil_div(i1 - i0, ceil_div(i1 - i0, s.mr));  // equal tiles, as above
+      t.panel = v == s.vectors;
       for (int64_t d = 0; d < g.k; d += t.k) {
         t.k = std::min(kb, g.k - d);
-        kernels<T>().pack(g.b.p + j * g.b.col + d * g.b.row, g.b.col, g.b.row,
-                          int(std::min<int64_t>(s.nr, g.n - j)), s.nr, t.k, b, s.nr);
-        multiply_panel<T>(g, t, b, d, i0, i1, j);
+        t.accumulate = d > 0, t.last = d + t.k == g.k;
+        kern.pack(g.b.p + j * g.b.col + d * g.b.row, g.b.col, g.b.row, int(t.n), s.nr, t.k, b, s.nr);
+        for (int64_t i = i0; i < i1; i += m) {
+          t.a = g.a.p + i * g.a.row + d;
+          place(t, g, i, j);
+          const int64_t rows = std::min(m, i1 - i);
+          kern.gemm_tile(int(rows), v, t);
+          if (t.last) activate(g.activation, t.c, g.c_row, rows, t.n);
+        }
       }
     }
-  });
-}
-
-// B stays in L2, packed as a whole: each row of A is read once.
-template <class T> void rows_of_a(const Gemm<T>& g) {
-  const GemmShape s = kernels<T>().gemm_shape();
-  const int64_t kb = depth_block(g.k, s.kc), columns = round_up(g.n, s.nr), tiles = ceil_div(g.m, s.mr);
-  Workspace<T> own(g.packed_b ? 1 : size_t(packed_size<T>(g.n, g.k)));
-  if (!g.packed_b) pack_b<T>(g.b, g.n, g.k, own);
-  const T* b = g.packed_b ? g.packed_b : own;
-  parallel_for(tiles, work_grain(g, tiles), [&](int64_t begin, int64_t end) {
-    GemmTile<T> t = first_tile(g);
-    for (int64_t i = begin * s.mr; i < std::min(g.m, end * s.mr); i += s.mr)
-      for (int64_t d = 0; d < g.k; d += t.k) {
-        t.k = std::min(kb, g.k - d);
-        for (int64_t j = 0; j < g.n; j += s.nr)
-          multiply_panel<T>(g, t, b + d * columns + j * t.k, d, i, std::min<int64_t>(g.m, i + s.mr), j);
-      }
   });
 }
 
@@ -216,26 +191,24 @@ template <class T> void column(const Gemm<T>& g) {
   epilogue(g, 0, 1);
 }
 
-enum class Path { column, row_sums, dots, in_place, panels_of_b, rows_of_a, packed };
+enum class Path { column, row_sums, dots, in_place, panels, packed };
 
 template <class T> Path choose(const Gemm<T>& g) {
-  const int64_t a_bytes = g.m * g.k * int64_t(sizeof(T)), b_bytes = g.n * g.k * int64_t(sizeof(T));
-  const GemmShape s = kernels<T>().gemm_shape();
-  static const int64_t l2 = l2_bytes();
-  const bool b_stays = b_bytes <= l2 * 5 / 8;
-  if (g.packed_b) return g.a.col == 1 && b_stays ? Path::rows_of_a : Path::packed;
+  if (g.packed_b) return Path::packed;
   if (g.k == 0) return Path::in_place;
   if (g.n == 1 && g.m > 1) return Path::column;
+  const int64_t a_bytes = g.m * g.k * int64_t(sizeof(T)), b_bytes = g.n * g.k * int64_t(sizeof(T));
   if (g.b.col == 1) {
     if (g.m == 1) return Path::row_sums;
     // Packing is a pass over B: it pays once B is met often enough, or too large for L1.
-    const bool small = g.k <= s.kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
+    const bool small =
+        g.k <= kernels<T>().gemm_shape().kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
     if (g.m <= 16 || small) return Path::in_place;
   } else if (g.b.row == 1) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
-  if (g.a.col == 1 && a_bytes <= l2 * 7 / 16) return Path::panels_of_b;
-  return g.a.col == 1 && b_stays ? Path::rows_of_a : Path::packed;
+  static const int64_t most = l2_bytes() * 7 / 16;
+  return g.a.col == 1 && a_bytes <= most ? Path::panels : Path::packed;
 }
 
 }  // namespace
@@ -251,10 +224,8 @@ template <class T> void gemm(const Gemm<T>& g) {
       return dots(g);
     case Path::in_place:
       return in_place(g);
-    case Path::panels_of_b:
-      return panels_of_b(g);
-    case Path::rows_of_a:
-      return rows_of_a(g);
+    case Path::panels:
+      return panels(g);
     case Path::packed:
       return packed(g);
   }

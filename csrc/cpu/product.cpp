@@ -3,7 +3,7 @@
 // where two walks say. Who packs what, so that threads seldom meet and have equal work:
 //
 //   by rows     B together, in L3 (nc columns, some blocks of kc depths); each thread packs its rows of A in
-//               L2.
+//               L2, or reads them where they lie if B has few columns.
 //   by columns  more columns than rows: A together, each thread packs its columns of B in L2, and the tiles
 //               ask memory for the next ones.
 //   deep        few results, long sums: slices of the depth, added up in order.
@@ -21,6 +21,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kOwnedBytes = 128 << 10, kSharedBytes = 4 << 20;  // of packed B: in L2, in L3
+constexpr int64_t kFewPanels = 16;  // of B: too few to repay packing A, if it can be read where it lies
 constexpr int64_t kPackGrain =
     1 << 14;  // numbers: some microseconds, since threads that wait longer fall asleep
 constexpr int kMaxTileRows = 16, kMaxTileColumns = 32;
@@ -105,23 +106,25 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
 // The first tiles of a panel ask for the next one. With `next` >= 0 memory is asked instead for the columns
 // from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these
 // columns, and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
+// a_row: of rows of A that are read where they lie, not packed.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
-                                       int64_t next = -1, int64_t next_p = 0, T* keep = nullptr,
-                                       int64_t p = 0) {
+                                       int64_t a_row = 0, int64_t next = -1, int64_t next_p = 0,
+                                       T* keep = nullptr, int64_t p = 0) {
   const int64_t line = 64 / sizeof(T);
   for (int64_t j = 0; j < columns; j += s.nr) {
     t.n = std::min<int64_t>(s.nr, columns - j);
     if (j0 + j < g.own) t.n = std::min(t.n, g.own - (j0 + j));
     const int nv = t.n <= s.width ? 1 : s.vectors;
+    t.packed = a_row == 0, t.panel = a_row && nv == s.vectors;
     Matrix<T> lies;
     const bool on_the_way =
         keep && t.n == s.nr && g.b->straight(j0 + j, s.nr, p, t.k, &lies) && lies.row == 1;
     if (keep && !on_the_way)
       g.b->pack(j0 + j, int(std::min<int64_t>(s.nr, columns - j)), s.nr, p, t.k, keep + j * t.k);
     for (int64_t i = 0, l = 0; i < rows; i += s.mr, l += line) {
-      t.a = a + i * t.k;
-      t.b = b + j * t.k, t.keep = nullptr;
+      t.a = a + i * (a_row ? a_row : t.k), t.a_row = a_row;
+      t.b = b + j * t.k, t.b_k = s.nr, t.keep = nullptr;
       if (on_the_way && i == 0) t.keep = keep + j * t.k, t.b = lies.p, t.b_k = lies.col;
       Matrix<T> coming;
       t.ahead = nullptr;
@@ -134,6 +137,16 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
   }
 }
 
+// Whether tiles can read these rows where they lie: along the depth, and not all from the same lines of L1.
+template <class T>
+bool reads_in_place(const Panels<T>& a, int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* found) {
+  Matrix<T> lies;
+  if (!a.straight(i, rows, p, depth, &lies) || lies.col != 1 || lies.row * int64_t(sizeof(T)) % 4096 == 0)
+    return false;
+  *found = lies;
+  return true;
+}
+
 // Into how many pieces work is cut: some for each thread, so that none waits long for another, but not
 // smaller than what packing their operands again and again is worth.
 template <class T> int64_t pieces_of(const Product<T>& g, bool threads) {
@@ -143,7 +156,6 @@ template <class T> int64_t pieces_of(const Product<T>& g, bool threads) {
 // Of the depths from p on.
 template <class T> GemmTile<T> tile_at(const Product<T>& g, int64_t p, int64_t depth) {
   GemmTile<T> t = {};
-  t.packed = true;
   t.k = depth, t.a_k = kernels<T>().gemm_shape().mr;
   t.accumulate = p > 0 || g.accumulate;
   t.last = p + depth == g.k;
@@ -191,7 +203,7 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
         const bool fresh = apart && (j > begin * s.nr || p > 0);
         if (!fresh) pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b);
         const GemmTile<T> t = tile_at(g, p, depth);
-        multiply_block<T>(g, s, t, a + p * rows, b, 0, g.m, j, columns, next < last ? next : -1,
+        multiply_block<T>(g, s, t, a + p * rows, b, 0, g.m, j, columns, 0, next < last ? next : -1,
                           p + depth < g.k ? p + depth : 0, fresh ? static_cast<T*>(b) : nullptr, p);
         p += depth;
       } while (p < g.k);
@@ -254,7 +266,7 @@ template <class T> class Deep {
     for (int64_t i = 0; i < m_; i += s_.mr) {
       const int64_t rows = std::min<int64_t>(s_.mr, m_ - i);
       Matrix<T> a = {};
-      t.panel = lies(i, rows, p, depth, &a), t.packed = !t.panel;
+      t.panel = row_ - n_ < s_.width && reads_in_place(a_, i, rows, p, depth, &a), t.packed = !t.panel;
       if (t.packed) a_.pack(i, int(rows), s_.mr, p, depth, packed);
       t.a = t.panel ? a.p : packed, t.a_row = a.row, t.a_k = t.panel ? 1 : s_.mr;
       for (int64_t j = 0; j < n_; j += s_.nr) {
@@ -264,12 +276,6 @@ template <class T> class Deep {
         kernels<T>().gemm_tile(int(rows), t.n <= s_.width ? 1 : s_.vectors, t);
       }
     }
-  }
-  // Whether rows of A can be read in place: along the depth, and not all from the same lines of L1. The tile
-  // then makes whole panels of columns: not worth it for one that is hardly filled.
-  bool lies(int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* a) const {
-    return row_ - n_ < s_.width && a_.straight(i, rows, p, depth, a) && a->col == 1 &&
-           a->row * int64_t(sizeof(T)) % 4096 != 0;
   }
   // Memory for the rows from i on, spread over the panels of columns.
   void ask(int64_t i, int64_t p, int64_t depth, int64_t j) const {
@@ -291,7 +297,7 @@ template <class T> class Deep {
 };
 
 // B packed as a whole (as far as it should be: in L3), and every thread packs the rows of A that it
-// multiplies: A then waits in L2.
+// multiplies, unless B has few columns: A then waits in L2.
 template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool threads) {
   const int64_t kb = depth_block(g.k, s.kc);
   const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
@@ -333,9 +339,14 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
           int64_t p = 0;
           do {
             const int64_t depth = std::min(kb, deep - p);
-            pack_panels<T>(*g.a, i, rows, s.mr, d + p, depth, a_block);
-            multiply_block<T>(g, s, tile_at(g, d + p, depth), a_block, b + p * nc + j * depth, i, rows,
-                              j0 + j, std::min(n_part, columns - j));
+            GemmTile<T> t = tile_at(g, d + p, depth);
+            Matrix<T> a = {a_block, 0, t.a_k};
+            if (panels <= kFewPanels && reads_in_place(*g.a, i, rows, d + p, depth, &a))
+              t.a_k = 1;
+            else
+              pack_panels<T>(*g.a, i, rows, s.mr, d + p, depth, a_block);
+            multiply_block<T>(g, s, t, a.p, b + p * nc + j * depth, i, rows, j0 + j,
+                              std::min(n_part, columns - j), a.row);
             p += depth;
           } while (p < deep);
         }
