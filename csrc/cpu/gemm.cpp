@@ -3,7 +3,7 @@
 //   vector    one row or column, or few rows against columns that lie along the depth: bound by reading B.
 //   in place  B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A
 //             and B where they lie, with masked edges.
-//   panels    A is row-major and stays in L2: it is read where it lies, B packed panel by panel.
+//   panels    A stays in L2, its rows or columns straight: it is read where it lies, B packed panel by panel.
 //   packed    everything else: product.cpp.
 #include "gemm.h"
 
@@ -92,15 +92,15 @@ template <class T> void panels(const Gemm<T>& g) {
       const int64_t j = u / parts * s.nr, i0 = tiles * (u % parts) / parts * s.mr,
                     i1 = std::min(g.m, tiles * (u % parts + 1) / parts * s.mr);
       t.n = std::min<int64_t>(s.nr, g.n - j);
-      const int v = int(ceil_div(t.n, s.width));
+      const int v = t.n <= s.width ? 1 : s.vectors;
       const int64_t m = ceil_div(i1 - i0, ceil_div(i1 - i0, s.mr));  // equal tiles, as above
-      t.panel = v == s.vectors;
+      t.packed = g.a.row == 1, t.panel = !t.packed && v == s.vectors;
       for (int64_t d = 0; d < g.k; d += t.k) {
         t.k = std::min(kb, g.k - d);
         t.accumulate = d > 0, t.last = d + t.k == g.k;
         kern.pack(g.b.p + j * g.b.col + d * g.b.row, g.b.col, g.b.row, int(t.n), s.nr, t.k, b, s.nr);
         for (int64_t i = i0; i < i1; i += m) {
-          t.a = g.a.p + i * g.a.row + d;
+          t.a = g.a.p + i * g.a.row + d * g.a.col;
           place(t, g, i, j);
           const int64_t rows = std::min(m, i1 - i);
           kern.gemm_tile(int(rows), v, t);
@@ -208,7 +208,8 @@ template <class T> Path choose(const Gemm<T>& g) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
   static const int64_t most = l2_bytes() * 7 / 16;
-  return g.a.col == 1 && a_bytes <= most ? Path::panels : Path::packed;
+  const bool stays = g.a.col == 1 ? a_bytes <= most : g.a.row == 1 && a_bytes <= most / 2;
+  return stays ? Path::panels : Path::packed;
 }
 
 }  // namespace
