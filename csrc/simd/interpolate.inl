@@ -271,6 +271,8 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
       __builtin_prefetch(p + i + 2048 / sizeof(T));
   };
   for (int64_t o = 0; o < n; ++o, y += inner) {
+    for (int64_t i = 0; i < inner; i += 64 / int64_t(sizeof(T)))
+      __builtin_prefetch(y + 4096 / sizeof(T) + i, 1);
     const T* from[kAtOnce];
     T factor[kAtOnce];
     if (rows == 2 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
