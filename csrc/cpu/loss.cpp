@@ -320,7 +320,7 @@ Array nll_loss_forward(const View& x, const View& target, const OptView& weight,
     p.each_row([&](int64_t r, int64_t at) {
       const int64_t c = (*tables.classes)[r];
       const T value = c < 0 ? T(0) : -tables.weight(c) * tables.x[at + c * p.inner];
-      sums[r % 4] += double(value);
+      sums[r & 3] += double(value);
       if (reduction == kNone) loss.as<T>()[r] = value;
     });
     const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
