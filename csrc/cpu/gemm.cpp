@@ -78,7 +78,7 @@ template <class T> void in_place(const Gemm<T>& g) {
 // --- panels
 // --------------------------------------------------------------------------------------------------------
 
-// Where columns are few, threads share the rows, too.
+// A panel of B stays in L1 while all rows meet it. Where panels are few, threads share the rows, too.
 template <class T> void panels(const Gemm<T>& g) {
   const Kernels<T>& kern = kernels<T>();
   const GemmShape s = kern.gemm_shape();

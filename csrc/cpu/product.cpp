@@ -106,7 +106,7 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
 // The first tiles of a panel ask for the next one. With `next` >= 0 memory is asked instead for the columns
 // from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these
 // columns, and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
-// a_row: of rows of A that are read where they lie, not packed.
+// a_row: from row to row of A where it is read in place; 0: A is packed.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
                                        int64_t a_row = 0, int64_t next = -1, int64_t next_p = 0,
@@ -266,6 +266,7 @@ template <class T> class Deep {
     for (int64_t i = 0; i < m_; i += s_.mr) {
       const int64_t rows = std::min<int64_t>(s_.mr, m_ - i);
       Matrix<T> a = {};
+      // The tile makes whole panels of columns: not worth it for one that is hardly filled.
       t.panel = row_ - n_ < s_.width && reads_in_place(a_, i, rows, p, depth, &a), t.packed = !t.panel;
       if (t.packed) a_.pack(i, int(rows), s_.mr, p, depth, packed);
       t.a = t.panel ? a.p : packed, t.a_row = a.row, t.a_k = t.panel ? 1 : s_.mr;

@@ -49,7 +49,7 @@ void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t ro
 }
 
 // y[i * y_step + j] = x[(at ? at[i] : i) * x_step + j] for i < rows, j < n: rows too short for memcpy to
-// shine.
+// shine. Memory is asked for what will be written, too: a store waits for its line.
 template <class T>
 void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_step, int64_t rows, int64_t n) {
   constexpr int w = vec<T>::width;
@@ -113,7 +113,8 @@ template <class T, class F> NN_INLINE void write_each(T* y, int64_t n, bool past
 }
 
 // Rows of y, `out` numbers each: the first and the last register by places in the first and last register of
-// x's row, what lies between copied. Neither x nor y has rows that one register covers twice over.
+// x's row, what lies between copied. Neither x nor y has rows that one register covers twice over. Most
+// stores straddle two lines, so that those to come are asked for.
 template <class T, bool narrow> NN_INLINE void surround(const Surround<T>& p, const T* x, int64_t x_step,
                                                         const int64_t* at, T* y, int64_t rows) {
   constexpr int w = vec<T>::width;

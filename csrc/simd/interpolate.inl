@@ -44,7 +44,8 @@ NN_INLINE void combine_row(const T* const* x, const T* weight, int64_t count, in
     combine<T, 1>(x, weight, count, i, int(left), y);
 }
 
-// The same for short rows of two each: V registers, the last one's lanes found once.
+// The same for short rows of two each: V registers, the last one's lanes found once. Memory is asked for what
+// will be written.
 template <class T, int V>
 NN_INLINE void combine_pairs(const T* const* x, const T* weight, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
@@ -271,7 +272,7 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
       __builtin_prefetch(p + i + 2048 / sizeof(T));
   };
   for (int64_t o = 0; o < n; ++o, y += inner) {
-    for (int64_t i = 0; i < inner; i += 64 / int64_t(sizeof(T)))
+    for (int64_t i = 0; i < inner; i += 64 / int64_t(sizeof(T)))  // sums for a pixel hide little of a miss
       __builtin_prefetch(y + 4096 / sizeof(T) + i, 1);
     const T* from[kAtOnce];
     T factor[kAtOnce];

@@ -25,11 +25,12 @@ template <class Map, class T, class Get, class Put> NN_INLINE void transform(Get
   }
 }
 
-struct Whole {};
+struct Whole {};  // lanes: all, without a mask
 template <class T> NN_INLINE vec<T> load(const T* p, Whole) { return load(p); }
 template <class T> NN_INLINE void store(T* p, vec<T> v, Whole) { store(p, v); }
 
-// f(c, some lanes from c on) for n of them: whole registers without masks
+// f(c, lanes from c on) for n of them in all. What f calls takes its places by value: the compiler would read
+// them again after each store.
 template <class T, class F> NN_INLINE void each_register(int64_t n, F&& f) {
   constexpr int w = vec<T>::width;
   int64_t c = 0;
