@@ -203,12 +203,12 @@ template <template <class> class A, class T> NN_INLINE A<T> with_numbers(T a, T 
 }
 template <class A, class T> NN_TURNS void activate_loop(const A f, const T* x, T* y, int64_t n, bool past) {
   write_each(y, n, past,
-             [=](int64_t i, int k) __attribute__((always_inline)) { return f.y(load_part(x + i, k)); });
+             [=](int64_t i, int k) __attribute__((always_inline)) { return f.y(load_part(x + i, k, past)); });
 }
 template <class A, class T>
 NN_TURNS void activate_grad_loop(const A f, const T* gy, const T* x, T* gx, int64_t n, bool past) {
   write_each(gx, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
-    return f.gx(load_part(gy + i, k), load_part(x + i, k));
+    return f.gx(load_part(gy + i, k, past), load_part(x + i, k, past));
   });
 }
 

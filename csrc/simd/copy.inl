@@ -74,10 +74,13 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
   }
 }
 
-// k elements, of which whole registers are loaded without a mask
-template <class T> NN_INLINE vec<T> load_part(const T* p, int k) {
+// k elements, of which whole registers are loaded without a mask. Of long arrays (`past` the caches) memory
+// is asked for 4 KB ahead: functions of many instructions else wait for it.
+template <class T> NN_INLINE vec<T> load_part(const T* p, int k, bool past) {
+  if (past) __builtin_prefetch(p + 4096 / sizeof(T));
   return k == vec<T>::width ? load(p) : load(p, k);
 }
+
 // For loops that call write_each with long functions: the compiler's first scheduling pass, which it leaves
 // out for x86, lets the chains of the four registers take turns. It needs the 32 registers of AVX-512.
 #if defined(__AVX512F__) && !defined(__clang__)

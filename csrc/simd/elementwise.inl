@@ -61,8 +61,9 @@ NN_BINARY(prelu, (select(gt(x, set1(T(0))), x, x* y)))
 #undef NN_BINARY
 
 template <class Op, class T> NN_TURNS void unary_loop(const T* x, T* y, int64_t n, bool past) {
-  write_each(y, n, past,
-             [=](int64_t i, int k) __attribute__((always_inline)) { return Op::f(load_part(x + i, k)); });
+  write_each(y, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
+    return Op::f(load_part(x + i, k, past));
+  });
 }
 
 template <class T> void unary(int op, const T* x, T* y, int64_t n, bool past) {
@@ -80,7 +81,7 @@ template <class Op, int X, int Y, class T>
 NN_TURNS void binary_loop(const T* x, const T* y, T* z, int64_t n, bool past) {
   const vec<T> x0 = set1(n ? *x : T(0)), y0 = set1(n ? *y : T(0));
   write_each(z, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
-    return Op::f(X ? load_part(x + i, k) : x0, Y ? load_part(y + i, k) : y0);
+    return Op::f(X ? load_part(x + i, k, past) : x0, Y ? load_part(y + i, k, past) : y0);
   });
 }
 
@@ -165,7 +166,7 @@ void where(const uint8_t* c, const T* x, int x_step, const T* y, int y_step, T* 
 template <class T> void clamp(const T* x, T low, T high, T* y, int64_t n, bool past) {
   const vec<T> lo = set1(low), hi = set1(high);
   write_each(y, n, past, [=](int64_t i, int k) __attribute__((always_inline)) {
-    return min(hi, max(lo, load_part(x + i, k)));
+    return min(hi, max(lo, load_part(x + i, k, past)));
   });
 }
 
