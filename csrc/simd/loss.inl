@@ -43,7 +43,8 @@ template <class L, class T> void loss_loop(const L f, const T* x, const T* t, T*
   constexpr int W = vec<T>::width;
   int64_t i = 0;
   for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> u = f.y(load(x + i), load(t + i)), v = f.y(load(x + i + W), load(t + i + W));
+    const vec<T> u = f.y(load_part(x + i, W, true), load_part(t + i, W, true)),
+                 v = f.y(load_part(x + i + W, W, true), load_part(t + i + W, W, true));
     store(y + i, u);
     store(y + i + W, v);
   }
@@ -57,7 +58,8 @@ template <class L, class T> void loss_grad_loop(const L f, T g, const T* x, cons
   const vec<T> scale = set1(g);
   int64_t i = 0;
   for (; i + 2 * W <= n; i += 2 * W) {
-    const vec<T> u = f.slope(load(x + i), load(t + i)), v = f.slope(load(x + i + W), load(t + i + W));
+    const vec<T> u = f.slope(load_part(x + i, W, true), load_part(t + i, W, true)),
+                 v = f.slope(load_part(x + i + W, W, true), load_part(t + i + W, W, true));
     store(gx + i, scale * u);
     store(gx + i + W, scale * v);
   }
