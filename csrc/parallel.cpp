@@ -1,11 +1,11 @@
-// A job is cut into chunks; whoever is free claims the next one. The caller works too and returns when every
-// chunk is finished, so it never waits for a worker that has not started. State that outlives a job lies in
-// the pool alone:
+// A job is cut into chunks, and these into slices of neighbours, one for each thread: in call after call a
+// thread meets the same part of an array, which then still lies in its own caches. Whoever is done with its
+// slice goes on with those of others. The caller works too and returns when every chunk is finished, so it
+// never waits for a worker that has not started. State that outlives a job lies in the pool alone:
 //
-//   claims   (epoch << 32 | chunks not yet claimed): one atomic word, so that a claim names its job. A
-//   claimed chunk
-//            keeps its job alive (the caller waits for it), hence everything else may be read after the
-//            claim.
+//   claims   (epoch << 32 | chunks not yet claimed) of each slice: one atomic word, so that a claim names its
+//            job. A claimed chunk keeps its job alive (the caller waits for it), hence everything else may be
+//            read after the claim.
 //   pending  chunks not yet finished; the caller leaves at 0.
 //
 // Only one job runs at a time: a second caller, like a nested one, works through its chunks alone. That is
@@ -73,14 +73,20 @@ void keep_off(pthread_t thread, int core) {
   if (CPU_COUNT(&cores) > 0) pthread_setaffinity_np(thread, sizeof cores, &cores);
 }
 
+constexpr int kMostThreads = 1024;
+
 thread_local bool inside = false;  // this thread is running a chunk: nested calls are serial
 
 struct Pool {
-  std::atomic<uint64_t> claims{0};
+  struct alignas(64) Slice {
+    std::atomic<uint64_t> claims{0};
+  };
+  Slice slices[kMostThreads];  // the caller's, then the workers'
   std::atomic<int64_t> pending{0};
   std::atomic<int> sleepers{0};
-  std::atomic<int> allowed{0};  // workers with a number below take part
+  std::atomic<int> allowed{0};  // workers that take part: their numbers are 1 to that
   std::vector<pthread_t> workers;
+  uint64_t epoch = 0;
   int home = -1;  // the core of the last caller
 
   // The job. Written by the caller before `claims` says so, read only by those who hold a claim.
@@ -92,38 +98,35 @@ struct Pool {
   std::mutex mutex;
   std::condition_variable work, finished;
   std::exception_ptr error;
-  int64_t error_chunk = 0;
+  std::atomic<int64_t> failed{0};  // the first chunk known to have failed: those behind it need not run
 
-  bool claim_and_run() {
+  int sharers() const { return 1 + allowed.load(); }
+  int64_t first_chunk(int64_t slice) const { return int64_t(chunks) * slice / sharers(); }
+
+  // A chunk of this slice, if one is left.
+  bool claim_and_run(int slice) {
+    std::atomic<uint64_t>& claims = slices[size_t(slice)].claims;
     uint64_t c = claims.load(std::memory_order_acquire);
     do {
       if (uint32_t(c) == 0) return false;
     } while (!claims.compare_exchange_weak(c, c - 1, std::memory_order_acq_rel, std::memory_order_acquire));
-    const int64_t chunk = int64_t(chunks) - uint32_t(c);
-    const int64_t begin = chunk * grain;
+    const int64_t chunk = first_chunk(slice + 1) - uint32_t(c), begin = chunk * grain;
     try {
-      f(context, begin, begin + grain < n ? begin + grain : n);
+      if (chunk < failed.load(std::memory_order_relaxed))
+        f(context, begin, begin + grain < n ? begin + grain : n);
     } catch (...) {
-      keep_error(chunk);
+      std::lock_guard<std::mutex> lock(mutex);
+      if (chunk < failed) failed = chunk, error = std::current_exception();
     }
     finish(1);
     return true;
   }
 
-  // Chunks are claimed in order, so every chunk before this one runs to its end: the lowest error is always
-  // the same.
-  void keep_error(int64_t chunk) {
-    {
-      std::lock_guard<std::mutex> lock(mutex);
-      if (!error || chunk < error_chunk) {
-        error = std::current_exception();
-        error_chunk = chunk;
+  // All of one's own slice, then the others'.
+  void work_through(int own) {
+    for (int i = 0, n = sharers(); i < n; ++i)
+      while (claim_and_run((own + i) % n)) {
       }
-    }
-    uint64_t c = claims.load(std::memory_order_acquire);
-    while (uint32_t(c) != 0 && !claims.compare_exchange_weak(c, c >> 32 << 32)) {
-    }
-    if (uint32_t(c) != 0) finish(uint32_t(c));
   }
 
   void finish(int64_t count) {
@@ -136,7 +139,12 @@ struct Pool {
   void worker(int number) {
     inside = true;
     FlushDenormals flush;
-    auto has_work = [&] { return uint32_t(claims.load()) != 0 && number < allowed.load(); };
+    auto has_work = [&] {
+      const int n = sharers();
+      for (int i = 0; i < n && number < n; ++i)
+        if (uint32_t(slices[i].claims.load()) != 0) return true;
+      return false;
+    };
     for (;;) {
       if (!spin_until(has_work)) {
         std::unique_lock<std::mutex> lock(mutex);
@@ -144,25 +152,24 @@ struct Pool {
         work.wait(lock, has_work);
         sleepers.fetch_sub(1);
       }
-      while (number < allowed.load(std::memory_order_relaxed) && claim_and_run()) {
-      }
+      work_through(number);
     }
   }
 
   void run(int64_t n_, int64_t grain_, uint32_t chunks_, ChunkFn f_, void* context_) {
     f = f_, context = context_, n = n_, grain = grain_, chunks = chunks_;
-    error = nullptr;
+    error = nullptr, failed = chunks_;
     leave_core_to_caller();
     pending.store(chunks_);
-    const uint64_t epoch = (claims.load() >> 32) + 1;
-    claims.store(epoch << 32 | chunks_);
+    ++epoch;
+    for (int i = 0; i < sharers(); ++i)
+      slices[i].claims.store(epoch << 32 | uint64_t(first_chunk(i + 1) - first_chunk(i)));
     if (sleepers.load() > 0) {
       std::lock_guard<std::mutex> lock(mutex);
       work.notify_all();
     }
     inside = true;
-    while (claim_and_run()) {
-    }
+    work_through(0);
     inside = false;
     auto done = [&] { return pending.load(std::memory_order_acquire) == 0; };
     if (!spin_until(done)) {
@@ -193,7 +200,7 @@ struct Pool {
     try {
       workers.reserve(size_t(count));
       while (int(workers.size()) < count) {
-        std::thread one([this, number = int(workers.size())] { worker(number); });
+        std::thread one([this, number = 1 + int(workers.size())] { worker(number); });
         workers.push_back(one.native_handle());
         one.detach();
       }
@@ -264,7 +271,7 @@ void choose_count(Threads& t) {
   if (const char* text = getenv("NNKERN_NUM_THREADS"); text && *text) {
     char* end;
     const long value = strtol(text, &end, 10);
-    if (*end || value < 1 || value > 1024)
+    if (*end || value < 1 || value > kMostThreads)
       throw std::invalid_argument("NNKERN_NUM_THREADS=" + std::string(text) +
                                   ": a whole number from 1 to 1024 is needed");
     if (value < count) count = int(value);
@@ -308,7 +315,7 @@ void run_alone(int64_t n, int64_t grain, ChunkFn f, void* context) {
 int num_threads() { return threads().wanted; }
 
 void set_num_threads(int n) {
-  if (n < 1 || n > 1024)
+  if (n < 1 || n > kMostThreads)
     throw std::invalid_argument("set_num_threads: n must be from 1 to 1024, got " + std::to_string(n));
   threads().wanted = n;
 }

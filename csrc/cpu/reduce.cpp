@@ -99,6 +99,10 @@ namespace {
 
 template <class T> void run(Plan p, Fold op, const T* x, T* y);
 
+template <class T> void divide(T* y, int64_t n, int64_t by) {
+  for (int64_t i = 0; i < n; ++i) y[i] /= T(by);
+}
+
 template <class T> void fold_rows(const Plan& p, Fold op, const T* x, T* y) {
   Axis axes[2 * kMaxDims + 2];
   int n = p.kept + p.folded;
@@ -129,6 +133,7 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, T* y) {
                      const int64_t full = has_tail ? count - 1 : count;
                      kernel(int(op), x + offset, step, full, length, to + u);
                      if (has_tail) kernel(int(op), x + offset + full * step, 0, 1, tail, to + u + full);
+                     if (leaves == 1 && p.divisor != 1) divide(to + u, count, p.divisor);
                    });
                  });
   };
@@ -136,6 +141,7 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, T* y) {
   Workspace<T> parts(size_t(results * leaves));
   leaf_fold(parts);
   Plan rest;
+  rest.divisor = p.divisor;
   rest.axis[rest.kept++] = {results, leaves};
   rest.run = leaves;
   run<T>(rest, op == Fold::squares ? Fold::sum : op, parts, y);
@@ -158,8 +164,10 @@ template <class T> void fold_columns(const Plan& p, Fold op, const T* x, T* y) {
       walk(axes, n, begin, end, [&](int64_t u, int64_t offset, int64_t count, int64_t) {
         for (int64_t i = u; i < u + count; ++i, offset += kColumnTile) {
           const int64_t leaf = i / tiles, column = i % tiles * kColumnTile, row = leaf % chunks * kColumnLeaf;
-          kernel(int(op), x + offset, rows.step, std::min(kColumnLeaf, rows.n - row),
-                 std::min(kColumnTile, p.run - column), to + leaf * p.run + column);
+          const int64_t columns = std::min(kColumnTile, p.run - column);
+          T* const sums = to + leaf * p.run + column;
+          kernel(int(op), x + offset, rows.step, std::min(kColumnLeaf, rows.n - row), columns, sums);
+          if (leaves == 1 && p.divisor != 1) divide(sums, columns, p.divisor);
         }
       });
     });
@@ -168,7 +176,7 @@ template <class T> void fold_columns(const Plan& p, Fold op, const T* x, T* y) {
   Workspace<T> parts(size_t(results * leaves * p.run));
   leaf_fold(parts);
   Plan rest;
-  rest.columns = true;
+  rest.columns = true, rest.divisor = p.divisor;
   rest.run = p.run;
   rest.axis[rest.kept++] = {results, leaves * p.run};
   rest.axis[rest.kept + rest.folded++] = {leaves, p.run};
@@ -179,14 +187,15 @@ template <class T> void run(Plan p, Fold op, const T* x, T* y) {
   (p.columns ? fold_columns<T> : fold_rows<T>)(p, op, x, y);
 }
 
-// y = fold of x, C-contiguous over the kept axes.
-template <class T> void fold(const View& x, const Reduction& r, Fold op, T* y) {
+// y = fold of x / divisor, C-contiguous over the kept axes.
+template <class T> void fold(const View& x, const Reduction& r, Fold op, int64_t divisor, T* y) {
   if (r.results == 0) return;
   if (r.count == 0) {
-    std::fill(y, y + r.results, op == Fold::prod ? T(1) : T(0));
+    std::fill(y, y + r.results, (op == Fold::prod ? T(1) : T(0)) / T(divisor));
     return;
   }
   Plan p;
+  p.divisor = divisor;
   int order[kMaxDims], kept[kMaxDims], n = 0;
   for (int i = 0; i < x.ndim; ++i)
     if (!r.reduced[i] && x.shape[i] != 1) kept[n++] = i;
@@ -195,6 +204,7 @@ template <class T> void fold(const View& x, const Reduction& r, Fold op, T* y) {
   if (!planned) {
     Packed packed(x, r);
     Plan rows;
+    rows.divisor = divisor;
     rows.axis[rows.kept++] = {r.results, r.count};
     rows.run = r.count;
     return run<T>(rows, op, packed.as<T>(), y);
@@ -213,14 +223,12 @@ template <class T> void fold(const View& x, const Reduction& r, Fold op, T* y) {
   copy(View{turned, dt, false, false, n, shape, from}, View{y, dt, true, false, n, shape, to});
 }
 
-Array fold_floats(const char* name, const View& x, const Reduction& r, Fold op, bool divide) {
+Array fold_floats(const char* name, const View& x, const Reduction& r, Fold op, bool mean) {
   const Dtype dt = common_dtype(name, {{"x", x}});
   Array y = output(name, dt, r.ndim, r.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    fold<T>(x, r, op, y.as<T>());
-    if (divide)
-      for (int64_t i = 0; i < r.results; ++i) y.as<T>()[i] /= T(r.count);
+    fold<T>(x, r, op, mean ? r.count : 1, y.as<T>());
   });
   return y;
 }
@@ -324,8 +332,8 @@ Array norm_forward(const View& x, const Ints& axes, bool keepdims) {
   Array y = output("norm", dt, r.ndim, r.shape);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    fold<T>(x, r, Fold::squares, y.as<T>());
-    for (int64_t i = 0; i < r.results; ++i) y.as<T>()[i] = std::sqrt(y.as<T>()[i]);
+    fold<T>(x, r, Fold::squares, 1, y.as<T>());
+    kernels<T>().unary(int(Unary::sqrt), y.as<T>(), y.as<T>(), r.results, false);
   });
   return y;
 }

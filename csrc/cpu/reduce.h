@@ -52,6 +52,7 @@ struct Plan {
   int kept = 0, folded = 0;
   Axis axis[2 * kMaxDims + 2];    // kept axes, then folded ones; without the run
   int64_t run = 1, run_step = 1;  // a run that is kept has step 1
+  int64_t divisor = 1;            // of the results
 };
 
 // The canonical form; false if x must be packed first: an axis runs backwards or repeats, or the run is kept
