@@ -26,7 +26,10 @@ def test_kernels(m, n, k, turned):
 
 
 @pytest.mark.parametrize(
-    "size", [(300, 200, 700), (70, 900, 600), (60, 30, 2100), (20, 90, 8200), (128, 128, 128)]
+    "size",
+    [(300, 200, 700), (70, 900, 600), (60, 30, 2100), (20, 90, 8200), (128, 128, 128)]
+    # Left sides that stay in L2 of 1 and of 2 MB or not, as it is shared.
+    + [(150, 300, 1000), (560, 120, 500), (80, 40, 2100), (150, 40, 2100)],
 )
 @pytest.mark.parametrize("turned", [False, True])
 def test_same_bits_for_any_number_of_threads(size, turned):

@@ -207,7 +207,9 @@ template <class T> Path choose(const Gemm<T>& g) {
   } else if (g.b.row == 1) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
-  static const int64_t most = l2_bytes() * 7 / 16;
+  // Several threads share B and C, which leaves A more room. Long sums must not change with the threads.
+  static const int64_t l2 = l2_bytes();
+  const int64_t most = l2 * (num_threads() > 1 && g.k < kDeep ? 11 : 7) / 16;
   const bool stays = g.a.col == 1 ? a_bytes <= most : g.a.row == 1 && a_bytes <= most / 2;
   return stays ? Path::panels : Path::packed;
 }

@@ -106,6 +106,8 @@ template <class T> void multiply(const Product<T>& g);
 // Work below about 20 us stays on one thread: some 250 GFLOP/s of float, half of it of double.
 template <class T> constexpr int64_t kSerialFlops = (int64_t(20) << 20) / int64_t(sizeof(T));
 
+constexpr int64_t kDeep = 2048;  // from here on sums of few results may be cut into slices
+
 template <class T> struct Gemm {
   int64_t m, n, k;
   Matrix<T> a, b;

@@ -218,7 +218,7 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
 template <class T> class Deep {
  public:
   static bool serves(const Product<T>& g) {
-    return g.k >= 2048 && g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && g.alpha == 1 && !g.bias &&
+    return g.k >= kDeep && g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && g.alpha == 1 && !g.bias &&
            !g.row_bias && !g.residual && g.activation == Activation::none && !g.packed_b && !g.c2 &&
            !g.accumulate && g.rows.levels == 1 && g.cols.levels == 1 && g.cols.step[0] == 1;
   }
