@@ -300,6 +300,13 @@ Threads& threads() {
   return t;
 }
 
+// Equal chunks of at most `grain`, so that no thread waits for another's last one; whole cache lines stay
+// whole.
+int64_t even(int64_t n, int64_t grain) {
+  const int64_t chunks = (n + grain - 1) / grain, size = (n + chunks - 1) / chunks;
+  return grain % 64 ? size : (size + 63) / 64 * 64;
+}
+
 // Works through the chunks alone; what it calls is serial, too.
 void run_alone(int64_t n, int64_t grain, ChunkFn f, void* context) {
   struct Restore {
@@ -324,6 +331,7 @@ const char* num_threads_reason() { return threads().reason.c_str(); }
 
 void parallel_run(int64_t n, int64_t grain, ChunkFn f, void* context) {
   Threads& t = threads();
+  grain = even(n, grain);
   const int64_t chunks = (n + grain - 1) / grain;
   const int wanted = t.wanted.load(std::memory_order_relaxed);
   if (inside || wanted == 1 || chunks > UINT32_MAX || t.busy.exchange(true, std::memory_order_acquire))

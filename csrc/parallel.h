@@ -1,5 +1,5 @@
-// The only threads. parallel_for cuts [0, n) into fixed chunks of `grain`. A thread takes those of its own
-// part of [0, n), then those that others have not yet begun.
+// The only threads. parallel_for cuts [0, n) into equal chunks of at most `grain`. A thread takes those of
+// its own part of [0, n), then those that others have not yet begun.
 //
 // The chunks depend on n and grain alone, never on the number of threads: a kernel that reduces per chunk and
 // then sums the chunks in order gives the same bits for any thread count. Calls inside a chunk are serial.

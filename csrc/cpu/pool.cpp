@@ -182,9 +182,10 @@ template <class T, class F> void each_block(const Job& j, const T* divisor, F&& 
   const Meetings<T> meetings(slotted && j.gradient ? a : PoolAxis());
   Lists<T> all(shared ? rows : 0, most);
   if (shared) list_rows(j, 0, rows, all);
-  int64_t grain = std::max<int64_t>(1, kGrain / cost);
-  if (shared && grain > rows) grain -= grain % rows;  // whole planes
-  parallel_for(s.n * s.c * rows, grain, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kGrain / cost);
+  const int64_t unit = shared && grain > rows ? rows : 1;  // whole planes
+  parallel_for(s.n * s.c * rows / unit, grain / unit, [&](int64_t begin, int64_t end) {
+    begin *= unit, end *= unit;
     Lists<T> own(shared ? 0 : size, most);
     Lists<T>& l = shared ? all : own;
     Workspace<T> scratch(size_t(slotted ? slots * slot_step : s.last ? 0 : a.in + a.out));

@@ -82,8 +82,48 @@ template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n) {
   return across<op, T>(combine<op, T>(combine<op, T>(a0, a1), combine<op, T>(a2, a3)));
 }
 
+// A row of some registers folded into one; the first lanes of its last register are `filled`.
+template <int op, class T> NN_INLINE vec<T> reduce_registers(const T* x, int64_t whole, mask<T> filled) {
+  constexpr int w = vec<T>::width;
+  const vec<T> none = set1(neutral<op, T>());
+  vec<T> a = select(filled, fold<op, T>(none, load_where(filled, x + whole * w)), none);
+  for (int64_t i = 0; i < whole; ++i) a = fold<op, T>(a, load(x + i * w));
+  return a;
+}
+
+// Neighbours in a, then in b: folded.
+template <int op, class T> NN_INLINE vec<T> reduce_pairs(vec<T> a, vec<T> b) {
+  return combine<op, T>(even(a, b), odd(a, b));
+}
+
+// Short rows: the lanes of many are folded together, which leaves one row in each lane.
+template <int op, class T>
+NN_INLINE void reduce_short_rows(const T* x, int64_t row_step, int64_t rows, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  const int64_t whole = (n - 1) / w;
+  const mask<T> filled = first<T>(int(n - whole * w));
+  int64_t r = 0;
+  for (; r + w <= rows; r += w) {
+    vec<T> a[w];
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) a[i] = reduce_registers<op, T>(x + (r + i) * row_step, whole, filled);
+#pragma GCC unroll 4
+    for (int left = w / 2; left; left /= 2)
+#pragma GCC unroll 8
+      for (int i = 0; i < left; ++i) a[i] = reduce_pairs<op, T>(a[2 * i], a[2 * i + 1]);
+    store(y + r, a[0]);
+  }
+  for (; r < rows; ++r) {
+    vec<T> a = reduce_registers<op, T>(x + r * row_step, whole, filled);
+    for (int left = w / 2; left; left /= 2) a = reduce_pairs<op, T>(a, a);
+    store(y + r, a, 1);
+  }
+}
+
 template <int op, class T>
 NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  if (w > 1 && n < 8 * w) return reduce_short_rows<op, T>(x, row_step, rows, n, y);
   for (int64_t r = 0; r < rows; ++r) y[r] = reduce_row<op, T>(x + r * row_step, n);
 }
 
