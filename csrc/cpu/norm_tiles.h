@@ -152,11 +152,14 @@ struct NormTiles {
     return {a.p + at.n * a.n + at.c * a.c + at.i * a.l, columns ? a.l : batch ? a.n : a.c};
   }
 
-  // apply(set, block) of every tile, the newest first: it may still be in cache.
+  // apply(set, block) of every tile. Each thread takes its part backwards: what it folded last may still be
+  // in its caches.
   template <class A> void each_tile(A&& apply) const {
-    parallel_for(sets * blocks, std::max<int64_t>(1, kGrain / tile_size()), [&](int64_t begin, int64_t end) {
+    const int64_t all = sets * blocks, parts = num_threads();
+    parallel_for(all, std::max<int64_t>(1, kGrain / tile_size()), [&](int64_t begin, int64_t end) {
       for (int64_t u = begin; u < end; ++u) {
-        const int64_t back = sets * blocks - 1 - u;
+        const int64_t part = ((u + 1) * parts - 1) / all;
+        const int64_t back = all * part / parts + all * (part + 1) / parts - 1 - u;
         apply(back / blocks, back % blocks);
       }
     });

@@ -117,7 +117,7 @@ template <class T> void resample_any(const ResampleTable<T>& t, int64_t first, i
   for (int64_t r = 0; r < rows; ++r, x += x_step, y += y_step) store(y, sum_entries(t, first, end, x, m), m);
 }
 
-// V registers from v on of every row, for repeat_rows. Row by row: a cold y is fetched line by line then.
+// V registers from v on of every row, for repeat_rows. Row by row: y is asked for line by line then.
 // make(from, k): register v + k of the row of x at `from`
 template <class T, int V, class F> NN_INLINE void repeat_row_by_row(const T* x, const int64_t* source,
                                                                     int64_t rows, T* y, int64_t out, int m,
@@ -131,6 +131,7 @@ template <class T, int V, class F> NN_INLINE void repeat_row_by_row(const T* x, 
 #pragma GCC unroll 4
     for (int k = 0; k < V; ++k) a[k] = make(from, k);
     do {
+      for (int k = 0; k < V; ++k) __builtin_prefetch(y + 4096 / sizeof(T) + k * w, 1);
 #pragma GCC unroll 4
       for (int k = 0; k < V - 1; ++k) store(y + k * w, a[k]);
       store(y + (V - 1) * w, a[V - 1], m), y += out;
@@ -255,25 +256,28 @@ template <class T, int N> NN_INLINE void combine_few(const T* const* x, const T*
 template <class T> void resample_pixels(const T* const* x, const T* row_weight, int64_t rows,
                                         const int32_t* index, const T* weight, int64_t count, int64_t n,
                                         int64_t inner, T* y) {
-  constexpr int64_t kAtOnce = 32;
+  constexpr int64_t kAtOnce = 32, line = 64 / sizeof(T);
+  const auto ask = [&](const T* to) {  // what is done for a pixel hides little of a miss
+    for (int64_t i = 0; i < inner; i += line) __builtin_prefetch(to + 64 * line + i, 1);
+  };
   if (rows == 1 && count == 1) {
-    for (int64_t o = 0; o < n; ++o, y += inner)
+    for (int64_t o = 0; o < n; ++o, y += inner) {
+      ask(y);
       if (index[o] < 0) {
         combine_row<T>(x, row_weight, 0, inner, y);
       } else {
         const T *from = x[0] + index[o] * inner, factor = row_weight[0] * weight[o];
         combine_few<T, 1>(&from, &factor, inner, y);
       }
+    }
     return;
   }
   const bool shrinking = n > 0 && index[n - 1] >= n;  // x is more than y: asked for ahead
   const auto fetch = [&](const T* p) {
-    for (int64_t i = 0; shrinking && i < inner; i += 64 / int64_t(sizeof(T)))
-      __builtin_prefetch(p + i + 2048 / sizeof(T));
+    for (int64_t i = 0; shrinking && i < inner; i += line) __builtin_prefetch(p + 32 * line + i);
   };
   for (int64_t o = 0; o < n; ++o, y += inner) {
-    for (int64_t i = 0; i < inner; i += 64 / int64_t(sizeof(T)))  // sums for a pixel hide little of a miss
-      __builtin_prefetch(y + 4096 / sizeof(T) + i, 1);
+    ask(y);
     const T* from[kAtOnce];
     T factor[kAtOnce];
     if (rows == 2 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
