@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -23,17 +25,55 @@
 static void every_chunk_once(int64_t n, int64_t grain) {
   std::vector<std::atomic<int>> seen(static_cast<size_t>(n));
   nn::parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-    CHECK(begin % grain == 0 && end - begin <= grain);
+    CHECK(begin < end && end - begin <= grain);
     for (int64_t i = begin; i < end; ++i) seen[size_t(i)]++;
   });
   for (auto& s : seen) CHECK(s == 1);
+}
+
+// Where chunks begin, and where the last one ends.
+static std::set<int64_t> cuts(int64_t n, int64_t grain) {
+  std::set<int64_t> found;
+  std::mutex one;
+  nn::parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+    std::lock_guard<std::mutex> lock(one);
+    found.insert(begin), found.insert(end);
+  });
+  return found;
+}
+
+static void chunks_are_equal() {
+  CHECK((cuts(9, 8) == std::set<int64_t>{0, 5, 9}));
+  CHECK((cuts(36, 16) == std::set<int64_t>{0, 12, 24, 36}));
+  CHECK((cuts(600, 256) == std::set<int64_t>{0, 256, 512, 600}));  // multiples of 64 stay such
+  CHECK((cuts(1000, 640) == std::set<int64_t>{0, 512, 1000}));
+}
+
+static void threads_do_not_change_the_chunks() {
+  for (int64_t grain : {1, 7, 64}) {
+    nn::set_num_threads(1);
+    const std::set<int64_t> alone = cuts(1000, grain);
+    nn::set_num_threads(3);
+    CHECK(cuts(1000, grain) == alone);
+  }
+}
+
+// The first chunk ends when all others have: its thread's other chunks must go to somebody else.
+static void idle_threads_take_what_others_have_not_begun() {
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> done{0};
+    nn::parallel_for(60, 1, [&](int64_t begin, int64_t) {
+      if (begin > 0) return void(done++);
+      while (done < 59) std::this_thread::yield();
+    });
+  }
 }
 
 static void lowest_error_comes_back() {
   for (int round = 0; round < 50; ++round) {
     try {
       nn::parallel_for(64, 1, [&](int64_t begin, int64_t) {
-        if (begin >= 20) throw std::runtime_error(std::to_string(begin));
+        if (begin >= 20) throw std::runtime_error(std::to_string(begin));  // in all threads' parts but one's
       });
       CHECK(false);
     } catch (const std::runtime_error& e) {
@@ -107,6 +147,9 @@ static void children_work(int count) {
 int main(int argc, char**) {
   nn::set_num_threads(3);
   for (int64_t n : {1, 2, 63, 64, 65, 1000}) every_chunk_once(n, 8);
+  chunks_are_equal();
+  threads_do_not_change_the_chunks();
+  idle_threads_take_what_others_have_not_begun();
   lowest_error_comes_back();
   nested_calls_are_serial();
   many_callers();
