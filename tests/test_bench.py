@@ -1,14 +1,18 @@
 """The benchmark harness: what it refuses, its arithmetic, its report."""
 
 import json
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("threadpoolctl", reason="the harness needs the extra `cli`")
+import nnkern
 from nnkern.bench import Case, all_cases, families, figures, report, run, time_case
 from nnkern.bench import machine as machine_facts
+from nnkern.bench.runner import _spinning
 
 MACHINE = {
     "cpu": "a <CPU>", "isa": "avx2", "system": "Linux", "date": "2026-01-01", "threads": {"used": 1, "why": "a test"},
@@ -89,6 +93,30 @@ def test_pytorch_counts_in_its_better_layout():
         timed = time_case(Case("op", "case", lambda found=found: found, 1, 1), seconds=0.02)
         assert timed["torch layout"] == layout and set(timed["ratios"]) == {"torch"}
         assert timed["seconds"]["torch"] < timed["seconds"]["torch (other layout)"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux which threads run")
+def test_a_turn_waits_for_threads_that_still_run():
+    x, stop = np.ones((600, 600), np.float32), threading.Event()
+
+    def work():
+        while not stop.is_set():
+            nnkern.matmul(x, x)
+
+    def becomes(state):
+        end = time.perf_counter() + 20
+        while time.perf_counter() < end:
+            if _spinning() == state:
+                return True
+            time.sleep(0.001)
+        return False
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert becomes(True)
+    stop.set()
+    worker.join()
+    assert becomes(False)
 
 
 def test_an_unapplied_update_is_found(monkeypatch):

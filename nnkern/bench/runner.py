@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -103,15 +105,24 @@ def _undisturbed(f: Callable[[], Any], repeats: int) -> float:
     return best
 
 
+def _spinning() -> bool:
+    """Whether another thread of this process runs (Linux). Clocks do not tell: they know of a thread that runs on
+    another core only what it had used at that core's last tick."""
+    me = str(threading.get_native_id())
+    for task in Path("/proc/self/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended in the meantime
+            if task.parent.name != me and task.read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
+
+
 def _rest() -> None:
     """Waits until no thread of this process runs: pools spin for a while after their work, on the next one's cores."""
     look, longest = REST
     end = time.perf_counter() + longest
-    while time.perf_counter() < end:
-        before = time.process_time()
+    time.sleep(look)
+    while _spinning() and time.perf_counter() < end:
         time.sleep(look)
-        if time.process_time() - before < look / 4:
-            break
 
 
 def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: bool) -> dict[str, list[float]]:
@@ -137,7 +148,7 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: boo
             for name in order:
                 if rest:
                     _rest()
-                    for _ in range(repeats[name] // 2):  # a core that slept is slow at first
+                    for _ in range((repeats[name] + 1) // 2):  # a core that slept is slow at first
                         candidates[name]()
                 samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
