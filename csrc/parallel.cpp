@@ -74,7 +74,6 @@ void keep_off(pthread_t thread, int core) {
 }
 
 constexpr int kMostThreads = 1024;
-
 thread_local bool inside = false;  // this thread is running a chunk: nested calls are serial
 
 struct Pool {

@@ -9,7 +9,6 @@
 #include "reduce.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <tuple>
@@ -100,6 +99,7 @@ namespace {
 template <class T> void run(Plan p, Fold op, const T* x, T* y);
 
 template <class T> void divide(T* y, int64_t n, int64_t by) {
+  if (by == 1) return;
   for (int64_t i = 0; i < n; ++i) y[i] /= T(by);
 }
 
@@ -133,7 +133,7 @@ template <class T> void fold_rows(const Plan& p, Fold op, const T* x, T* y) {
                      const int64_t full = has_tail ? count - 1 : count;
                      kernel(int(op), x + offset, step, full, length, to + u);
                      if (has_tail) kernel(int(op), x + offset + full * step, 0, 1, tail, to + u + full);
-                     if (leaves == 1 && p.divisor != 1) divide(to + u, count, p.divisor);
+                     if (leaves == 1) divide(to + u, count, p.divisor);
                    });
                  });
   };
@@ -167,7 +167,7 @@ template <class T> void fold_columns(const Plan& p, Fold op, const T* x, T* y) {
           const int64_t columns = std::min(kColumnTile, p.run - column);
           T* const sums = to + leaf * p.run + column;
           kernel(int(op), x + offset, rows.step, std::min(kColumnLeaf, rows.n - row), columns, sums);
-          if (leaves == 1 && p.divisor != 1) divide(sums, columns, p.divisor);
+          if (leaves == 1) divide(sums, columns, p.divisor);
         }
       });
     });

@@ -73,7 +73,7 @@ static void lowest_error_comes_back() {
   for (int round = 0; round < 50; ++round) {
     try {
       nn::parallel_for(64, 1, [&](int64_t begin, int64_t) {
-        if (begin >= 20) throw std::runtime_error(std::to_string(begin));  // in all threads' parts but one's
+        if (begin >= 20) throw std::runtime_error(std::to_string(begin));  // in every thread's part
       });
       CHECK(false);
     } catch (const std::runtime_error& e) {
