@@ -3,6 +3,7 @@
 //   vector    one row or column, or few rows against columns that lie along the depth: bound by reading B.
 //   in place  B is row-major and the work is too small, or the rows too few, to repay packing: tiles read A
 //             and B where they lie, with masked edges.
+//   few rows  B is row-major and comes from L3 or memory: it is read in straight lines, the sums stay in L1.
 //   panels    A stays in L2, its rows or columns straight: it is read where it lies, B packed panel by panel.
 //   packed    everything else: product.cpp.
 #include "gemm.h"
@@ -17,6 +18,8 @@
 
 namespace nn::cpu {
 namespace {
+
+constexpr int64_t kSumsBytes = 32 << 10;  // of few rows: in L1
 
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   GemmTile<T> t = {};
@@ -98,8 +101,12 @@ template <class T> void panels(const Gemm<T>& g) {
       for (int64_t d = 0; d < g.k; d += t.k) {
         t.k = std::min(kb, g.k - d);
         t.accumulate = d > 0, t.last = d + t.k == g.k;
-        kern.pack(g.b.p + j * g.b.col + d * g.b.row, g.b.col, g.b.row, int(t.n), s.nr, t.k, b, s.nr);
+        const T* lies = g.b.p + j * g.b.col + d * g.b.row;
+        const bool on_the_way = g.b.col == 1 && t.n == s.nr;  // the first tile packs
+        if (!on_the_way) kern.pack(lies, g.b.col, g.b.row, int(t.n), s.nr, t.k, b, s.nr);
         for (int64_t i = i0; i < i1; i += m) {
+          t.keep = on_the_way && i == i0 ? static_cast<T*>(b) : nullptr;
+          t.b = t.keep ? lies : b, t.b_k = t.keep ? g.b.row : s.nr;
           t.a = g.a.p + i * g.a.row + d * g.a.col;
           place(t, g, i, j);
           const int64_t rows = std::min(m, i1 - i);
@@ -165,6 +172,21 @@ template <class T> void dots(const Gemm<T>& g) {
   });
 }
 
+template <class T> void few_rows(const Gemm<T>& g) {
+  const int64_t nr = kernels<T>().gemm_shape().nr, panels = ceil_div(g.n, nr);
+  const int64_t fitting = std::max<int64_t>(1, kSumsBytes / (g.m * nr * int64_t(sizeof(T))));
+  const int64_t chunks = std::min(panels, round_up(ceil_div(panels, fitting), num_threads()));
+  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+    Workspace<T> sums(size_t(g.m * ceil_div(panels, chunks) * nr));
+    for (int64_t q = begin; q < end; ++q) {
+      const int64_t j = panels * q / chunks * nr, columns = std::min(g.n, panels * (q + 1) / chunks * nr) - j;
+      kernels<T>().few_rows(g.m, g.a.p, g.a.row, g.a.col, g.b.p + j, g.b.row, g.k, columns, sums, g.c + j,
+                            g.c_row);
+      epilogue(g, j, columns);
+    }
+  });
+}
+
 // One row times a row-major B: sums of B's rows.
 template <class T> void row_sums(const Gemm<T>& g) {
   // Whole rows, or long pieces: memory is read in straight lines. A column's sum does not know its piece.
@@ -191,24 +213,26 @@ template <class T> void column(const Gemm<T>& g) {
   epilogue(g, 0, 1);
 }
 
-enum class Path { column, row_sums, dots, in_place, panels, packed };
+enum class Path { column, row_sums, dots, few_rows, in_place, panels, packed };
 
 template <class T> Path choose(const Gemm<T>& g) {
   if (g.packed_b) return Path::packed;
   if (g.k == 0) return Path::in_place;
   if (g.n == 1 && g.m > 1) return Path::column;
+  static const int64_t l2 = l2_bytes();
   const int64_t a_bytes = g.m * g.k * int64_t(sizeof(T)), b_bytes = g.n * g.k * int64_t(sizeof(T));
   if (g.b.col == 1) {
     if (g.m == 1) return Path::row_sums;
     // Packing is a pass over B: it pays once B is met often enough, or too large for L1.
-    const bool small =
-        g.k <= kernels<T>().gemm_shape().kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
+    const GemmShape shape = kernels<T>().gemm_shape();
+    const bool small = g.k <= shape.kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
+    const bool few = g.m <= 16 || (g.m <= 2 * shape.mr && g.k >= kDeep);
+    if (few && b_bytes > l2 / 2) return Path::few_rows;
     if (g.m <= 16 || small) return Path::in_place;
   } else if (g.b.row == 1) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
   // Several threads share B and C, which leaves A more room. Long sums must not change with the threads.
-  static const int64_t l2 = l2_bytes();
   const int64_t most = l2 * (num_threads() > 1 && g.k < kDeep ? 11 : 7) / 16;
   const bool stays = g.a.col == 1 ? a_bytes <= most : g.a.row == 1 && a_bytes <= most / 2;
   return stays ? Path::panels : Path::packed;
@@ -225,6 +249,8 @@ template <class T> void gemm(const Gemm<T>& g) {
       return row_sums(g);
     case Path::dots:
       return dots(g);
+    case Path::few_rows:
+      return few_rows(g);
     case Path::in_place:
       return in_place(g);
     case Path::panels:

@@ -115,7 +115,7 @@ template <class T> struct Gemm {
   int64_t c_row;  // columns of c stand side by side
   T alpha = 1, beta = 0;
   const T* bias = nullptr;      // n numbers, one per column
-  const T* residual = nullptr;  // like c; must not overlap c unless it is c itself and k <= kc
+  const T* residual = nullptr;  // like c; must not overlap c
   Activation activation = Activation::none;
   const T* packed_b = nullptr;  // instead of b: pack_b's result
 };

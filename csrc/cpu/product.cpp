@@ -106,7 +106,7 @@ void one_tile(const Product<T>& g, GemmTile<T>& t, int64_t i, int64_t j, int64_t
 // The first tiles of a panel ask for the next one. With `next` >= 0 memory is asked instead for the columns
 // from there on at depth next_p, that are packed next. With `keep` (b itself) that was done for these
 // columns, and they are not yet packed from depth p on: straight panels are, by the first of their tiles.
-// a_row: from row to row of A where it is read in place; 0: A is packed.
+// a_row: from row to row of A where it is read in place (1: along the lanes); 0: A is packed.
 template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, GemmTile<T> t, const T* a,
                                        const T* b, int64_t i0, int64_t rows, int64_t j0, int64_t columns,
                                        int64_t a_row = 0, int64_t next = -1, int64_t next_p = 0,
@@ -116,7 +116,7 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
     t.n = std::min<int64_t>(s.nr, columns - j);
     if (j0 + j < g.own) t.n = std::min(t.n, g.own - (j0 + j));
     const int nv = t.n <= s.width ? 1 : s.vectors;
-    t.packed = a_row == 0, t.panel = a_row && nv == s.vectors;
+    t.packed = a_row == 0 || a_row == 1, t.panel = !t.packed && nv == s.vectors;
     Matrix<T> lies;
     const bool on_the_way =
         keep && t.n == s.nr && g.b->straight(j0 + j, s.nr, p, t.k, &lies) && lies.row == 1;
@@ -142,6 +142,16 @@ template <class T>
 bool reads_in_place(const Panels<T>& a, int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* found) {
   Matrix<T> lies;
   if (!a.straight(i, rows, p, depth, &lies) || lies.col != 1 || lies.row * int64_t(sizeof(T)) % 4096 == 0)
+    return false;
+  *found = lies;
+  return true;
+}
+
+// The same where they lie along the lanes, few pages in all.
+template <class T>
+bool reads_turned(const Panels<T>& a, int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* found) {
+  Matrix<T> lies;
+  if (!a.straight(i, rows, p, depth, &lies) || lies.row != 1 || lies.col * int64_t(sizeof(T)) > 1024)
     return false;
   *found = lies;
   return true;
@@ -211,16 +221,23 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   });
 }
 
+template <class T> bool along_lanes(const Panels<T>& x) {
+  Matrix<T> lies;
+  return x.straight(0, 1, 0, 1, &lies) && lies.row == 1 && lies.col != 1;
+}
+
 // --- deep: few results, each a long sum, as the gradient of a convolution's weights
 
 // The depth in slices whose sums are added up in order at the end: slices depend on the shapes alone. The
-// side of fewer lanes is packed, the other one is read where it lies.
+// side of fewer lanes is packed, the other one is read where it lies. Not for two sides along the lanes: both
+// would be packed, which the other paths do better.
 template <class T> class Deep {
  public:
   static bool serves(const Product<T>& g) {
     return g.k >= kDeep && g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && g.alpha == 1 && !g.bias &&
            !g.row_bias && !g.residual && g.activation == Activation::none && !g.packed_b && !g.c2 &&
-           !g.accumulate && g.rows.levels == 1 && g.cols.levels == 1 && g.cols.step[0] == 1;
+           !g.accumulate && g.rows.levels == 1 && g.cols.levels == 1 && g.cols.step[0] == 1 &&
+           !(along_lanes(*g.a) && along_lanes(*g.b));
   }
   Deep(const Product<T>& g, const GemmShape& s)
       : g_(g),
@@ -342,8 +359,9 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
             const int64_t depth = std::min(kb, deep - p);
             GemmTile<T> t = tile_at(g, d + p, depth);
             Matrix<T> a = {a_block, 0, t.a_k};
-            if (panels <= kFewPanels && reads_in_place(*g.a, i, rows, d + p, depth, &a))
-              t.a_k = 1;
+            if (panels <= kFewPanels && (reads_in_place(*g.a, i, rows, d + p, depth, &a) ||
+                                         reads_turned(*g.a, i, rows, d + p, depth, &a)))
+              t.a_k = a.col;
             else
               pack_panels<T>(*g.a, i, rows, s.mr, d + p, depth, a_block);
             multiply_block<T>(g, s, t, a.p, b + p * nc + j * depth, i, rows, j0 + j,

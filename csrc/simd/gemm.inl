@@ -33,17 +33,17 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 3;
 #endif
 
-// Where a tile finds its operands: strides the compiler then knows. kept: A is packed, B gets packed on the
-// way.
-enum class Operands { in_place, panel, packed, kept };
+// Where a tile finds its operands: strides the compiler then knows. kept: B gets packed on the way.
+enum class Operands { in_place, panel, panel_kept, packed, packed_kept };
 
 // MR rows by NV vectors.
 template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t) {
   constexpr int W = vec<T>::width;
-  constexpr bool Keep = From == Operands::kept, Packed = From == Operands::packed || Keep,
+  constexpr bool Keep = From == Operands::panel_kept || From == Operands::packed_kept,
+                 Packed = From == Operands::packed || From == Operands::packed_kept,
                  Panels = From != Operands::in_place;
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
-  const int64_t a_row = Packed ? 1 : t.a_row, a_k = From == Operands::panel ? 1 : t.a_k;
+  const int64_t a_row = Packed ? 1 : t.a_row, a_k = Panels && !Packed ? 1 : t.a_k;
   const int64_t b_k = Panels && !Keep ? kTileVectors * W : t.b_k;
   const mask<T> filled = first<T>(tail);
   const bool whole = tail >= W;
@@ -84,7 +84,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     }
     if (Panels && !Packed)
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) __builtin_prefetch(b + 64 * b_k + j * W);
+      for (int j = 0; j < NV; ++j) __builtin_prefetch(b + (Keep ? 16 : 64) * b_k + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const vec<T> av = set1(i < Upper ? a[i * a_row] : lower[(i - Upper) * a_row]);
@@ -132,11 +132,14 @@ template <class T, int NV, Operands From, int MR> void tile_rows(int m, const Ge
 template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   typedef TileLimit<T> L;
   if (t.packed) {
-    if (t.keep) return tile_rows<T, kTileVectors, Operands::kept, L::rows[kTileVectors]>(m, t);
+    if (t.keep) return tile_rows<T, kTileVectors, Operands::packed_kept, L::rows[kTileVectors]>(m, t);
     if (nv == kTileVectors) return tile_rows<T, kTileVectors, Operands::packed, L::rows[kTileVectors]>(m, t);
     return tile_rows<T, 1, Operands::packed, L::rows[kTileVectors]>(m, t);
   }
-  if (t.panel) return tile_rows<T, kTileVectors, Operands::panel, L::rows[kTileVectors]>(m, t);
+  if (t.panel) {
+    if (t.keep) return tile_rows<T, kTileVectors, Operands::panel_kept, L::rows[kTileVectors]>(m, t);
+    return tile_rows<T, kTileVectors, Operands::panel, L::rows[kTileVectors]>(m, t);
+  }
   switch (nv) {
     case 1:
       return tile_rows<T, 1, Operands::in_place, L::rows[1]>(m, t);
@@ -287,6 +290,80 @@ template <class T> void gemv_dot(const T* a, int64_t a_row, int64_t m, const T* 
     if (m - i == 3) dot_tile<T, 3>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
     if (m - i == 2) dot_tile<T, 2>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
     if (m - i == 1) dot_tile<T, 1>(a + i * a_row, a_row, p, x_row, n, depth, c + i * c_row + r, c_row);
+  }
+}
+
+constexpr int kFewDepths = 8;  // of few_rows at a time: as many lines as one set of L1 can hold
+
+// Some depths' part of C[M x n], added to sums (M rows of kTileVectors registers, panel by panel) or, at the
+// last, written to c.
+template <class T, int M> void add_depths(const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row,
+                                          int depths, bool begun, int64_t n, T* sums, int64_t panel, T* c,
+                                          int64_t c_row) {
+  constexpr int W = vec<T>::width, NV = kTileVectors;
+  T some[kFewDepths * M];
+  for (int d = 0; d < depths; ++d)
+    for (int i = 0; i < M; ++i) some[d * M + i] = a[i * a_row + d * a_k];
+  for (int64_t j = 0; j < n; j += NV * W, sums += panel) {
+    const bool whole = j + NV * W <= n;
+    const auto filled = [&](int v) {
+      const int64_t left = n - j - v * W;
+      return first<T>(int(left < 0 ? 0 : left < W ? left : W));
+    };
+    vec<T> acc[M][NV];
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) acc[i][v] = begun ? load(sums + (i * NV + v) * W) : set1(T(0));
+    const T* row = b + j;
+    for (int d = 0; d < depths; ++d, row += b_row) {
+      vec<T> bv[NV];
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) {
+        bv[v] = whole ? load(row + v * W) : load_where(filled(v), row + v * W);
+        __builtin_prefetch(row + kFewDepths * b_row + v * W);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i) {
+        const vec<T> av = set1(some[d * M + i]);
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) acc[i][v] = mul_add(av, bv[v], acc[i][v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) {
+        if (!c)
+          store(sums + (i * NV + v) * W, acc[i][v]);
+        else if (whole)
+          store(c + i * c_row + j + v * W, acc[i][v]);
+        else
+          store_where(filled(v), c + i * c_row + j + v * W, acc[i][v]);
+      }
+  }
+}
+
+template <class T, int M> void add_depths_up_to(int m, const T* a, int64_t a_row, int64_t a_k, const T* b,
+                                                int64_t b_row, int depths, bool begun, int64_t n, T* sums,
+                                                int64_t panel, T* c, int64_t c_row) {
+  if (m == M) return add_depths<T, M>(a, a_row, a_k, b, b_row, depths, begun, n, sums, panel, c, c_row);
+  if constexpr (M > 1)
+    add_depths_up_to<T, M - 1>(m, a, a_row, a_k, b, b_row, depths, begun, n, sums, panel, c, c_row);
+}
+
+// C[m x n] = A B for few rows, some depths at a time: B is read in straight lines along its rows, those
+// behind asked for. sums (m x n, whole panels of columns) should stay in L1.
+template <class T> void few_rows(int64_t m, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row,
+                                 int64_t depth, int64_t n, T* sums, T* c, int64_t c_row) {
+  constexpr int Most = TileLimit<T>::rows[kTileVectors], Wide = kTileVectors * vec<T>::width;
+  const int64_t tiles = (m + Most - 1) / Most, rows = (m + tiles - 1) / tiles;
+  for (int64_t k = 0; k < depth; k += kFewDepths) {
+    const bool last = k + kFewDepths >= depth;
+    for (int64_t i = 0; i < m; i += rows)
+      add_depths_up_to<T, Most>(int(m - i < rows ? m - i : rows), a + i * a_row + k * a_k, a_row, a_k,
+                                b + k * b_row, b_row, int(last ? depth - k : kFewDepths), k > 0, n,
+                                sums + i * Wide, m * Wide, last ? c + i * c_row : nullptr, c_row);
   }
 }
 

@@ -84,6 +84,8 @@ namespace nn {
   NN_KERNEL(gemm_tile, void, (int m, int nv, const GemmTile<T>& t))                                                            \
   NN_KERNEL(pack, void, (const T* x, int64_t lane_step, int64_t depth_step, int lanes, int width, int64_t depth, T* out,       \
                          int64_t out_step))                                                                                    \
+  NN_KERNEL(few_rows, void, (int64_t m, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_row, int64_t depth,      \
+                             int64_t n, T* sums, T* c, int64_t c_row))                                                         \
   NN_KERNEL(gemv_dot, void, (const T* a, int64_t a_row, int64_t m, const T* x, int64_t x_row, int64_t rows, int64_t depth,     \
                              T* c, int64_t c_row))                                                                            \
   NN_KERNEL(gemv_axpy, void, (const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y))

@@ -71,6 +71,7 @@ template <class T> NN_INLINE void lstm_unit(const RecurrentStep<T>& t, int64_t r
 
 template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r, int64_t j, int k) {
   const T *a = t.a + r * t.a_row + j, *s = t.s + r * t.s_row + j;
+  ask_next(a, t.a_row, t.a_gate, 3);
   const vec<T> reset = gate_sigmoid(load(a, k) + load(s, k));
   const vec<T> z = gate_sigmoid(load(a + t.a_gate, k) + load(s + t.s_gate, k));
   const vec<T> hn = load(s + 2 * t.s_gate, k) + at(t.bias, j, k);
@@ -80,6 +81,7 @@ template <class T> NN_INLINE void gru_unit(const RecurrentStep<T>& t, int64_t r,
   put(t.y, r * t.y_row + j, h, k);
   if (t.gates) {
     T* out = t.gates + r * t.gates_row + j;
+    ask_next(out, t.gates_row, t.gates_gate, 4);
     store(out, reset, k), store(out + t.gates_gate, z, k);
     store(out + 2 * t.gates_gate, n, k), store(out + 3 * t.gates_gate, hn, k);
   }
@@ -178,6 +180,10 @@ template <class T> NN_INLINE void lstm_grad_unit(const RecurrentGrad<T>& t, int6
 
 template <class T> NN_INLINE void gru_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
   const T* gate = t.gates + r * t.gates_row + j;
+  ask_next(gate, t.gates_row, t.gates_gate, 4);
+  ask_next(t.d + r * t.d_row + j, t.d_row, t.d_gate, 4);
+  ask_next(t.h_before, (r + 1) * t.h_before_row + j, 0, 1);
+  ask_next(t.gy, (r + 1) * t.gy_row + j, 0, 1);
   const vec<T> reset = load(gate, k), z = load(gate + t.gates_gate, k), n = load(gate + 2 * t.gates_gate, k),
                one = set1(T(1));
   const vec<T> before = at(t.h_before, r * t.h_before_row + j, k), dh = state_grad(t, r, j, k);

@@ -36,6 +36,7 @@ FEWEST = 3  # rounds of a row that takes far more than its time
 SHORTEST, LONGEST = 0.1, 1.5  # seconds for the samples of one row
 TRIES = 8  # of a sample that another program disturbs
 REST = 0.0005, 0.2  # seconds: a look whether threads still spin, and the longest wait for them
+TURN = 0.01  # seconds of samples after such a wait, which costs far more than a sample
 LAYOUTS = ("torch", "torch (channels_last)")  # the faster one of these is 'torch' in the row
 
 
@@ -127,12 +128,14 @@ def _rest() -> None:
 
 def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: bool) -> dict[str, list[float]]:
     """Seconds per call of each candidate, round by round, for about so many seconds."""
-    repeats = {}
+    repeats, longest = {}, SAMPLE_SECONDS
     for name, f in candidates.items():
         once = _sample(f, 1)
         if once < 10 * SAMPLE_SECONDS:
             once = min(once, _sample(f, 1), _sample(f, 1))
         repeats[name] = max(1, int(SAMPLE_SECONDS / max(once, 1e-8)))
+        longest = max(longest, once)
+    in_turn = max(1, int(TURN / longest)) if rest else 1
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     order, turns = list(candidates), Random(0)
     enabled = gc.isenabled()
@@ -150,7 +153,8 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: boo
                     _rest()
                     for _ in range((repeats[name] + 1) // 2):  # a core that slept is slow at first
                         candidates[name]()
-                samples[name].append(_undisturbed(candidates[name], repeats[name]))
+                for _ in range(in_turn):
+                    samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
         if enabled:
             gc.enable()
