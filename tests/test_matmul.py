@@ -9,12 +9,12 @@ from nnkern import Tensor, _cpu
 from nnkern.backends import reference
 
 # Around tiles (14 x 32, 6 x 16, ...), the depth block (256, 384), a block of columns, and each path: column, row, dot products, in place,
-# few rows of a large B, packed by rows, by columns (on the way, but for rows of 2 KB), and in slices of the depth.
+# few rows of a large B, packed by rows, by columns (on the way, but for rows of 2 KB), few results of long sums.
 SIZES = [
     (1, 1, 1), (1, 40, 30), (40, 1, 30), (1, 1, 700), (2, 3, 0), (3, 5, 7), (13, 31, 16), (14, 32, 16), (15, 33, 17),
     (6, 16, 64), (7, 17, 65), (28, 64, 384), (29, 65, 385), (5, 1000, 64), (16, 300, 257), (64, 10, 785), (100, 100, 100),
     (129, 257, 130), (33, 2100, 9), (40, 900, 600), (40, 512, 300), (60, 30, 2100), (30, 60, 2100), (33, 70, 8200),
-    (2, 1100, 530), (9, 1030, 520), (16, 530, 1025), (19, 270, 2100),
+    (2, 1100, 530), (9, 1030, 520), (16, 530, 1025), (19, 270, 2100), (150, 130, 1030), (300, 70, 1030),
 ]  # fmt: skip
 
 
@@ -28,15 +28,24 @@ def test_kernels(m, n, k, turned):
 
 @pytest.mark.parametrize(
     "size",
-    [(300, 200, 700), (70, 900, 600), (60, 30, 2100), (20, 90, 8200), (128, 128, 128), (9, 1030, 520)]
+    [
+        (300, 200, 700),
+        (70, 900, 600),
+        (60, 30, 2100),
+        (20, 90, 8200),
+        (128, 128, 128),
+        (9, 1030, 520),
+        (150, 130, 1030),
+    ]
     # Left sides that stay in L2 of 1 and of 2 MB or not, as it is shared.
     + [(150, 300, 1000), (560, 120, 500), (80, 40, 2100), (150, 40, 2100)],
 )
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", ["", "x", "w"])
 def test_same_bits_for_any_number_of_threads(size, turned):
     m, n, k = size
-    w = randn(n, k, seed=1).T if turned else randn(k, n, seed=1)
-    x, before, found = randn(m, k), nnkern.get_num_threads(), []
+    x = randn(k, m).T if turned == "x" else randn(m, k)
+    w = randn(n, k, seed=1).T if turned == "w" else randn(k, n, seed=1)
+    before, found = nnkern.get_num_threads(), []
     try:
         for isa in each_isa():
             for threads in (1, 2, 3):

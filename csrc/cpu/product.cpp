@@ -6,7 +6,10 @@
 //               L2, or reads them where they lie if B has few columns.
 //   by columns  more columns than rows: A together, each thread packs its columns of B in L2, and the tiles
 //               ask memory for the next ones.
-//   deep        few results, long sums: slices of the depth, added up in order.
+//   outer       few results, long sums, both sides along the lanes: each thread makes some of the results,
+//   block
+//               by block of the depth.
+//   deep        few results, long sums otherwise: slices of the depth, added up in order.
 //
 // The depth is cut by the shapes alone and summed in order, whatever the number of threads: same bits.
 #include <algorithm>
@@ -221,23 +224,58 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   });
 }
 
+// --- outer: few results, each a long sum, of rows that lie along the lanes, as the gradient of a Linear's
+// weights
+
+template <class T> bool few_results(const Product<T>& g) {
+  return g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && !g.packed_b;
+}
+
 template <class T> bool along_lanes(const Panels<T>& x) {
   Matrix<T> lies;
   return x.straight(0, 1, 0, 1, &lies) && lies.row == 1 && lies.col != 1;
 }
 
+template <class T> void outer(const Product<T>& g, const GemmShape& s, bool threads) {
+  const int64_t kb = depth_block(g.k, s.kc), tiles = ceil_div(g.m, s.mr), panels = ceil_div(g.n, s.nr);
+  // Parts of the results, about square: each packs its rows and columns by itself.
+  const int64_t pieces = std::min<int64_t>(tiles * panels, threads ? 2 * num_threads() : 1);
+  int64_t down = 1, across = 1;
+  while (down * across < pieces)
+    if (across == panels || (down < tiles && g.m * across > g.n * down))
+      ++down;
+    else
+      ++across;
+  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
+    Workspace<T> a(size_t(ceil_div(tiles, down) * s.mr * kb)),
+        b(size_t(ceil_div(panels, across) * s.nr * kb));
+    for (int64_t q = begin; q < end; ++q) {
+      const int64_t r = q / across, c = q % across, i = tiles * r / down * s.mr,
+                    j = panels * c / across * s.nr;
+      const int64_t rows = std::min(g.m, tiles * (r + 1) / down * s.mr) - i,
+                    columns = std::min(g.n, panels * (c + 1) / across * s.nr) - j;
+      for (int64_t p = 0, depth; p < g.k; p += depth) {
+        depth = std::min(kb, g.k - p);
+        GemmTile<T> t = tile_at(g, p, depth);
+        Matrix<T> left = {a, 0, t.a_k};
+        if (!reads_turned(*g.a, i, rows, p, depth, &left)) pack_panels<T>(*g.a, i, rows, s.mr, p, depth, a);
+        t.a_k = left.col;
+        multiply_block<T>(g, s, t, left.p, b, i, rows, j, columns, left.row, -1, 0, b, p);
+      }
+    }
+  });
+}
+
 // --- deep: few results, each a long sum, as the gradient of a convolution's weights
 
 // The depth in slices whose sums are added up in order at the end: slices depend on the shapes alone. The
-// side of fewer lanes is packed, the other one is read where it lies. Not for two sides along the lanes: both
-// would be packed, which the other paths do better.
+// side of fewer lanes is packed, the other one is read where it lies.
 template <class T> class Deep {
  public:
   static bool serves(const Product<T>& g) {
-    return g.k >= kDeep && g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && g.alpha == 1 && !g.bias &&
-           !g.row_bias && !g.residual && g.activation == Activation::none && !g.packed_b && !g.c2 &&
-           !g.accumulate && g.rows.levels == 1 && g.cols.levels == 1 && g.cols.step[0] == 1 &&
-           !(along_lanes(*g.a) && along_lanes(*g.b));
+    return g.k >= kDeep && few_results(g) && g.alpha == 1 && !g.bias && !g.row_bias && !g.residual &&
+           g.activation == Activation::none && !g.c2 && !g.accumulate && g.rows.levels == 1 &&
+           g.cols.levels == 1 && g.cols.step[0] == 1;
   }
   Deep(const Product<T>& g, const GemmShape& s)
       : g_(g),
@@ -385,7 +423,9 @@ template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const GemmShape s = kernels<T>().gemm_shape();
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops<T> && num_threads() > 1;
-  if (Deep<T>::serves(g))
+  if (g.k >= 2 * s.kc && few_results(g) && along_lanes(*g.a) && along_lanes(*g.b))
+    outer(g, s, threads);
+  else if (Deep<T>::serves(g))
     Deep<T>(g, s).run(threads);
   else if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
     by_columns(g, s, threads);

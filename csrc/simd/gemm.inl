@@ -82,7 +82,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
       wait = lines ? every : t.k;
     }
-    if (Panels && !Packed)
+    if (Panels && (!Packed || Keep))
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) __builtin_prefetch(b + (Keep ? 16 : 64) * b_k + j * W);
 #pragma GCC unroll 16

@@ -21,11 +21,20 @@ SHAPES = (
     ("ResNet-50 1x1 conv 56x56", 3136, 64, 256),
     ("LeNet-5 classifier, batch 64", 64, 84, 120),
 )
+# few rows of x against row-major weights: m, n, k
+FEW_ROWS = ((8, 1024, 4096), (16, 1000, 512), (48, 512, 512))
+# gradients of weights, g^T x: name, outputs, inputs, rows
+WEIGHT_GRADIENTS = (
+    ("GPT MLP, 1024 tokens", 768, 192, 1024),
+    ("100 characters, 2048 rows", 100, 256, 2048),
+    ("10 classes, 4096 rows", 10, 512, 4096),
+)
 
 
-def _matmul(m: int, n: int, k: int, dtype: str) -> Any:
+def _matmul(m: int, n: int, k: int, dtype: str = "float32", turned: bool = False) -> Any:
     def candidates() -> dict:
-        x, w = random(m, k, dtype=dtype), random(k, n, dtype=dtype, seed=1)
+        x = random(k, m, dtype=dtype).T if turned else random(m, k, dtype=dtype)
+        w = random(k, n, dtype=dtype, seed=1)
         found = {"nnkern": lambda: nnkern.matmul(x, w), "numpy": lambda: x @ w}
         if torch := torch_module():
             tx, tw = torch.from_numpy(x), torch.from_numpy(w)
@@ -105,6 +114,12 @@ def cases() -> list[Case]:
                     dtype=dtype,
                 )  # fmt: skip
             )
+    for m, n, k in FEW_ROWS:
+        found.append(Case("matmul", f"{m} x {n} x {k}", _matmul(m, n, k), *_work(1, m, n, k)))
+    for name, m, n, k in WEIGHT_GRADIENTS:
+        found.append(
+            Case("matmul", f"weight gradient, {name}", _matmul(m, n, k, turned=True), *_work(1, m, n, k))
+        )
     for name, m, n, k in SHAPES:
         found.append(Case("linear", name, _linear(m, n, k), *_work(1, m, n, k), full="attention" in name))
     found.append(
