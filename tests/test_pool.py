@@ -158,6 +158,16 @@ def test_adaptive_and_lp_equal_torch(n):
         check_function(f"lp_pool{n}d", np.abs(x) + 0.5, p, *options, kind="chain", n=27)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_lp_pool_of_zeros_and_infinite_norms(n):
+    x = np.round(randn(2, 3, *(12, 6, 4)[:n]))
+    x[:, 0] = 0
+    for p in (1, 2, np.inf, -np.inf):
+        check_function(f"lp_pool{n}d", x, p, 2, kind="chain", n=8)
+    with pytest.raises(ValueError, match=f"lp_pool{n}d: norm_type must not be 0"):
+        getattr(nnkern, f"lp_pool{n}d")(x, 0, 2)
+
+
 def test_global_pools():
     for x in (randn(2, 5, 7, 6), channels_last(randn(2, 5, 7, 6)), randn(2, 3, 4, 5, 6), randn(3, 2, 300)):
         axes = tuple(range(2, x.ndim))

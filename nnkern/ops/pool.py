@@ -17,7 +17,8 @@ from ..function import Function
 from ._pooling import MaxPoolGrad, Window, batched, ignores_nan, like_input, named, taped, window
 from ._windows import numbers
 from .arithmetic import mul
-from .elementwise import pow
+from .compare import ne, where
+from .elementwise import abs, pow
 from .reduce import amax, mean
 
 __all__ = [
@@ -177,15 +178,23 @@ def _lp_pool(n: int) -> Any:
         padding: Any = 0, dilation: Any = 1,
     ) -> Any:  # fmt: skip
         op = f"lp_pool{n}d"
+        if norm_type == 0:
+            raise ValueError(f"{op}: norm_type must not be 0")
+        if norm_type in (math.inf, -math.inf):
+            return _extreme(
+                op, n, abs(input), kernel_size, stride, padding, dilation, ceil_mode, False, "propagate", norm_type < 0
+            )  # fmt: skip
         taps = math.prod(numbers(op, "kernel_size", kernel_size, n))
         y = _average(
             op, n, pow(input, norm_type), kernel_size, stride, padding, dilation, ceil_mode, True, None
         )
+        y = where(ne(y, 0.0), y, 0.0)  # y itself, without the root's infinite slope at 0
         return pow(mul(y, float(taps)), 1.0 / norm_type)
 
     return named(
         lp_pool, f"lp_pool{n}d", f"""The p-norm of every window: (sum of x ** norm_type) ** (1 / norm_type).
 
+    norm_type inf: the largest absolute value, -inf: the smallest. The gradient is 0 where the sum is 0.
     Options: see nnkern.ops.pool. Under ceil_mode a window that is cut off counts as if it went on at its mean, as in
     torch.nn.functional.lp_pool{n}d, whose semantics these are.
 
