@@ -68,3 +68,55 @@ def test_what_is_shared_or_has_no_statistics_stays():
         assert kinds(fused) == kinds(shared)
     loose = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8, track_running_stats=False))
     assert kinds(nn.fuse_conv_bn(loose)) == kinds(loose)
+
+
+class Doubled(nn.Conv2d):
+    def forward(self, x, residual=None, activation=None):
+        return super().forward(x) * 2
+
+
+class Fused(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.conv, self.bn, self.how = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), how
+
+    def forward(self, x):
+        return self.bn(
+            self.conv(x, residual=x) if self.how == "residual" else self.conv(x, activation="relu")
+        )
+
+
+def changed_pair(how):
+    conv, norm = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+    if how == "parametrised":
+        nn.utils.parametrizations.spectral_norm(conv)
+    elif how == "hook of conv":
+        conv.register_forward_hook(lambda m, args, y: y * 2)
+    elif how == "hook of norm":
+        norm.register_forward_hook(lambda m, args, y: y * 2)
+    elif how == "subclass":
+        conv = Doubled(8, 8, 3, padding=1)
+    else:
+        conv.forward = lambda x: nn.Conv2d.forward(conv, x) * 2
+    return settled(nn.Sequential(conv, norm))
+
+
+@pytest.mark.parametrize("how", ["parametrised", "hook of conv", "hook of norm", "subclass", "own forward"])
+def test_layers_that_do_something_else_stay(how):
+    model, x = changed_pair(how), Tensor(randn(2, 8, 6, 6))
+    expected = model.eval()(x).data
+    for fused in (nn.fuse_conv_bn(model), nn.fuse_conv_bn(model, x)):
+        assert kinds(fused) == kinds(model)
+        np.testing.assert_array_equal(fused(x).data, expected)
+
+
+@pytest.mark.parametrize("how", ["residual", "activation"])
+def test_a_convolution_that_does_more_stays(how):
+    model, x = settled(Fused(how)), Tensor(randn(2, 8, 6, 6))
+    assert kinds(nn.fuse_conv_bn(model, x)) == kinds(model)
+
+
+def test_a_removed_hook_is_no_hook():
+    model = changed_pair("hook of conv")
+    model[0]._hooks.post.clear()
+    assert kinds(nn.fuse_conv_bn(model)) == ["Sequential", "Conv2d", "Folded"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .conv import Conv1d, Conv2d, Conv3d
 from .module import Module
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .parameter import Parameter
+from .utils.parametrize import is_parametrized
 
 _CONVS = (Conv1d, Conv2d, Conv3d)
 _NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
@@ -36,8 +38,10 @@ def fuse_conv_bn(model: Module, *inputs: Any) -> Module:
 
     Without inputs only neighbours in a Sequential are folded: nothing else tells what feeds what. With inputs (an
     example of the model's) the model runs once to see it, and once more to see that its results stayed the same. The
-    copy is in eval mode, a Folded stands where each BatchNorm was, and model is as it was. Raises ValueError if
-    the results differ, which means that something else uses a convolution's result, too.
+    copy is in eval mode, a Folded stands where each BatchNorm was, and model is as it was. Layers stay as they are
+    where one of them has a parametrised weight, hooks, or a forward of its own, or where the convolution is called with
+    a residual or activation. Raises ValueError if the results differ, which means that something else uses a
+    convolution's result, too.
 
     >>> fuse_conv_bn(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
     Sequential(
@@ -57,6 +61,15 @@ def fuse_conv_bn(model: Module, *inputs: Any) -> Module:
     return fused
 
 
+def _plain(module: Module, kinds: tuple[type, ...]) -> bool:
+    """Whether it is of these kinds and does what they do: nothing overridden, parametrised or hooked."""
+    if not isinstance(module, kinds) or is_parametrized(module):
+        return False
+    hooks = module._hooks
+    hooked = hooks is not None and bool(hooks.pre or hooks.post or hooks.backward)
+    return not hooked and getattr(module.forward, "__func__", None) is kinds[0].forward  # all kinds share it
+
+
 def _neighbours(model: Module) -> list[tuple[Any, Any]]:
     """Convolutions and the BatchNorm right after them in a Sequential, neither of them used elsewhere."""
     uses = Counter(id(child) for module in model.modules() for child in module._modules.values())
@@ -64,11 +77,7 @@ def _neighbours(model: Module) -> list[tuple[Any, Any]]:
     for module in model.modules():
         if isinstance(module, Sequential) and type(module).forward is Sequential.forward:
             children = list(module._modules.values())
-            pairs += [
-                p
-                for p in zip(children, children[1:])
-                if isinstance(p[0], _CONVS) and isinstance(p[1], _NORMS)
-            ]
+            pairs += [p for p in zip(children, children[1:]) if _plain(p[0], _CONVS) and _plain(p[1], _NORMS)]
     return [(conv, norm) for conv, norm in pairs if uses[id(conv)] == uses[id(norm)] == 1]
 
 
@@ -77,23 +86,30 @@ def _watch(model: Module, inputs: tuple[Any, ...]) -> tuple[Any, list[tuple[Any,
     made: dict[int, tuple[Any, Any]] = {}  # by id of the result, which stays alive here
     fed: list[tuple[Any, Any]] = []
     runs: Counter[int] = Counter()
+    convs = [m for m in model.modules() if _plain(m, _CONVS)]
+    norms = [m for m in model.modules() if _plain(m, _NORMS)]
 
-    def after_conv(conv: Any, args: Any, y: Any) -> None:
+    def conv_forward(conv: Any, x: Any, residual: Any = None, activation: str | None = None) -> Any:
+        y = type(conv).forward(conv, x, residual, activation)
         runs[id(conv)] += 1
-        made[id(y)] = conv, y
+        if residual is None and activation in (None, "none"):  # else the norm's scale comes after them
+            made[id(y)] = conv, y
+        return y
 
-    def before_norm(norm: Any, args: Any) -> None:
+    def norm_forward(norm: Any, x: Any, residual: Any = None, activation: str | None = None) -> Any:
         runs[id(norm)] += 1
-        if id(args[0]) in made:
-            fed.append((made[id(args[0])][0], norm))
+        if id(x) in made:
+            fed.append((made[id(x)][0], norm))
+        return type(norm).forward(norm, x, residual, activation)
 
-    handles = [m.register_forward_hook(after_conv) for m in model.modules() if isinstance(m, _CONVS)]
-    handles += [m.register_forward_pre_hook(before_norm) for m in model.modules() if isinstance(m, _NORMS)]
+    for watched, forward in ((convs, conv_forward), (norms, norm_forward)):
+        for m in watched:
+            m.__dict__["forward"] = partial(forward, m)
     try:
         y = model(*inputs)
     finally:
-        for handle in handles:
-            handle.remove()
+        for m in (*convs, *norms):
+            del m.__dict__["forward"]
     return y, [(conv, norm) for conv, norm in fed if runs[id(conv)] == runs[id(norm)] == 1]
 
 
