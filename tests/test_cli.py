@@ -34,6 +34,9 @@ def test_info():
         (("bench", "--threads", "many"), "whole numbers"),
         (("bench", "--filter", "24 x 24", "--out", __file__), "can't be a folder"),
         (("train", "mlp", "--epochs", "0"), "epochs"),
+        (("train", "timeseries", "--epochs", "-3"), "epochs"),
+        (("train", "mlp", "--seed", "-1"), "'--seed'"),
+        (("generate", "none", "--seed", "-1"), "'--seed'"),
         (("fly",), "No such command"),
     ],
 )
@@ -108,11 +111,43 @@ def test_textgen_writes_and_generate_goes_on(tmp_path):
     assert len(first.stdout) == 53 and "characters in" in first.stderr
     for args, message in (
         ((checkpoint, "--prompt", "Q"), "no 'Q'"),
+        ((checkpoint, "--prompt", ""), "--prompt must not be empty"),
         ((str(tmp_path / "none"),), "No such file"),
         ((str(text),), "not a valid safetensors file"),
     ):
         done = nnkern("generate", *args)
         assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("prompt", ["", "Q"])
+def test_a_prompt_is_refused_before_training(prompt, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be. " * 40)
+    done = nnkern("train", "textgen", "--text", str(text), "--prompt", prompt, "--out", str(tmp_path / "out"))
+    assert (
+        done.returncode == 1 and ("--prompt must not be empty" if prompt == "" else "no 'Q'") in done.stderr
+    )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_texts_without_latin_letters_need_no_prompt(tmp_path):
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    text.write_text("быть или не быть. " * 40, encoding="utf-8")
+    small = ("--epochs", "1", "--hidden", "4", "--length", "5", "--json", "--out", str(out))
+    done = nnkern("train", "textgen", "--text", str(text), *small)
+    assert done.returncode == 0 and len(json.loads(done.stdout)["samples"]["0.6"]) == 6, done.stderr
+    done = nnkern("generate", str(out / "textgen.safetensors"), "--length", "5")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_flat_series(tmp_path):
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    (tmp_path / "flat.csv").write_text("3\n" * 120)
+    done = nnkern(
+        "train", "timeseries", "--series", str(tmp_path / "flat.csv"), "--epochs", "1", "--out", str(tmp_path)
+    )
+    assert done.returncode == 0 and "naive" in done.stdout, done.stderr
 
 
 def test_train_timeseries(tmp_path):
@@ -146,6 +181,24 @@ def test_train_propensity(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "propensity.safetensors", "scores.csv", "calibration.png", "loss.png"
     }  # fmt: skip
+
+
+def test_propensity_without_a_hit_in_the_test_part(tmp_path):
+    pytest.importorskip("sklearn", reason="the rival is scikit-learn's")
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    rows = [
+        f"c{c},{d},{'order' if d < 30 and (c + d) % 5 == 0 else 'visit'},1"
+        for c in range(20)
+        for d in range(40)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(["customer,time,event,value", *rows]))
+    done = nnkern(
+        "train", "propensity", "--events", str(tmp_path / "events.csv"), "--within", "2", "--epochs", "1",
+        "--hidden", "4", "--json", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert done.returncode == 0 and "NaN" not in done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    assert found["auc"] == {"GRU": None, "logistic regression": None} and found["history"][0]["auc"] is None
 
 
 def test_without_the_extra_it_says_what_to_install():

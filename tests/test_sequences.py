@@ -6,6 +6,7 @@ import pytest
 import nnkern
 from nnkern import Tensor, nn
 from nnkern.data import (
+    Events,
     Series,
     Streams,
     Vocabulary,
@@ -142,12 +143,22 @@ def test_series(tmp_path):
     path = tmp_path / "own.csv"
     path.write_text("date,level\n2020-01-01,1\n2020-07-01,\n2021-01-01,3\n")
     own = load_series(str(path))
-    assert own.name == "own" and own.values.tolist() == [1, 2, 3] and own.values.dtype == np.float32
+    assert own.name == "own" and own.values.tolist() == [1, 2, 3] and own.values.dtype == np.float64
     np.testing.assert_allclose(own.times, [2020, 2020.5, 2021], atol=0.01)
     path.write_text("5\n6\n")
     assert load_series(str(path)).times.tolist() == [0, 1]
     path.write_text("never,5\nlater,6\n")
     with pytest.raises(ValueError, match="2 values and 2 unread times"):
+        load_series(str(path))
+    path.write_text("t,v\n1,\n2,1000000001\n3,1000000002\n   \n,\n")
+    assert load_series(str(path)).values.tolist() == [1000000001, 1000000001, 1000000002]
+    path.write_text("1,\n2,7\n3,8\n")  # no header: a value is missing
+    assert load_series(str(path)).values.tolist() == [7, 7, 8]
+    path.write_text("t,v\n1990,5\n1991,6\n1992\n1993,8\n")
+    with pytest.raises(ValueError, match=r"own.csv, line 4 has 1 columns, the first line 2"):
+        load_series(str(path))
+    path.write_bytes("Höhe\n1\n2\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="load_series: .*own.csv is not UTF-8"):
         load_series(str(path))
     pytest.importorskip("statsmodels", reason="statsmodels ships the series")
     sun, co2 = load_series(), load_series("co2")
@@ -172,6 +183,22 @@ def test_a_forecast_beats_the_last_value(tmp_path):
     pytest.importorskip("matplotlib")
     forecast_picture(result, path=tmp_path / "forecast.png")
     assert (tmp_path / "forecast.png").read_bytes().startswith(PNG)
+
+
+def test_small_changes_of_large_values_are_seen():
+    t = np.arange(200.0)
+    waves = np.sin(t / 2) + 1
+    near, far = (
+        train_timeseries(Series("waves", base + waves, t), history=14, horizon=2, epochs=2, hidden=8)
+        for base in (0, 1e9)
+    )
+    np.testing.assert_allclose(far.forecasts["gru"] - 1e9, near.forecasts["gru"], atol=1e-3)
+    np.testing.assert_allclose(far.rmse("linear"), near.rmse("linear"), rtol=1e-2)
+    huge = train_timeseries(Series("waves", 1e39 * waves, t), history=14, horizon=2, epochs=1, hidden=8)
+    assert np.isfinite([huge.rmse(name) for name in huge.forecasts]).all()
+    for wrong in (1e200, np.nan, -np.inf):
+        with pytest.raises(ValueError, match="train_timeseries: waves must hold finite values up to"):
+            train_timeseries(Series("waves", np.append(waves, wrong), t))
 
 
 # --- customers -----------------------------------------------------------------------------------------------
@@ -203,6 +230,14 @@ def test_events_from_a_file(tmp_path):
     assert histories(e, e.time[0] + 10, most=2).lengths.tolist() == [2, 1]
     path.write_text(CSV.replace("7.5", "seven"))
     with pytest.raises(ValueError, match="line 4: can't read"):
+        load_events(path)
+    for line in ("ann,2024-01-09,order,nan", "ann,2024-01-09,order,-inf", "ann,inf,order,1", "ann,nan,order,1",
+                 "ann,1e39,order,1", "ann,2024-01-09", "ann", "ann,2024-01-09,order,1,2"):  # fmt: skip
+        path.write_text(f"{CSV}{line}\n")
+        with pytest.raises(ValueError, match="load_events: .*events.csv, line 7: can't read"):
+            load_events(path)
+    path.write_bytes("customer,time,event\nJörg,1,order\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="load_events: .*events.csv is not UTF-8"):
         load_events(path)
     path.write_text("customer,event\n")
     with pytest.raises(ValueError, match="no column time"):
@@ -249,6 +284,16 @@ def test_propensity_learns_and_scores_everybody(tmp_path):
     assert len(figure.axes) == 2 and (tmp_path / "calibration.png").read_bytes().startswith(PNG)
     with pytest.raises(ValueError, match="hold no 'order' to learn from"):
         train_propensity(events, within=50.0)
+    days, nobody = np.tile(np.arange(20.0), 3), np.zeros(60, int)
+    always = Events(
+        np.repeat([0, 1, 2], 20), days, nobody, nobody.astype(np.float32), ["a", "b", "c"], ["visit"]
+    )
+    with pytest.raises(ValueError, match="hold nobody without 'visit' to learn from"):
+        train_propensity(always, "visit", within=4.0, moments=2)
+    with pytest.raises(ValueError, match=r"simulated customers live by whole days, within=1\.5 is none"):
+        train_propensity(within=1.5)
+    with pytest.raises(ValueError, match="within must be a positive number of days, not nan"):
+        train_propensity(within=float("nan"))
 
 
 def test_a_batch_of_no_sequence():

@@ -21,7 +21,7 @@ from rich.table import Table
 
 import nnkern
 
-from .common import AsJson, explained, folder, make_console
+from .common import AsJson, beginning, explained, folder, make_console
 from .train import train_app
 
 app = typer.Typer(
@@ -148,22 +148,22 @@ def bench(
 @app.command()
 def generate(
     checkpoint: Annotated[Path, typer.Argument(help="What `nnkern train textgen` saved.")],
-    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "The ",
+    prompt: Annotated[str | None, typer.Option(help="What the text begins with; default: 'The '.")] = None,
     length: Annotated[int, typer.Option(min=0, help="How many characters to write.")] = 1000,
     temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest always; 1: as learned.")] = 0.6,
-    seed: Annotated[int | None, typer.Option(help="The same text every time.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same text every time.")] = None,
 ) -> None:
     """Writes on from a prompt with a network that `nnkern train textgen` trained."""
     from nnkern.training import load_charrnn, write
 
     with explained():
         model, vocabulary = load_charrnn(checkpoint)
-        vocabulary.encode(prompt)
-    sys.stdout.write(prompt)
-    started = time.perf_counter()
-    for character in write(model, vocabulary, prompt, length, temperature, seed):
-        sys.stdout.write(character)
-        sys.stdout.flush()
+        prompt = beginning(prompt, vocabulary)
+        sys.stdout.write(prompt)
+        started = time.perf_counter()
+        for character in write(model, vocabulary, prompt, length, temperature, seed):
+            sys.stdout.write(character)
+            sys.stdout.flush()
     seconds = time.perf_counter() - started
     print()
     typer.echo(f"{length} characters in {seconds:.2f} s, {length / seconds:,.0f} a second", err=True)

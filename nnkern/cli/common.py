@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -46,6 +46,16 @@ def progress_bar(console: Console, unit: str, total: int | None) -> Iterator[Cal
             progress.update(task, description=text, advance=advance, completed=completed, total=total)
 
         yield show
+
+
+def beginning(prompt: str | None, vocabulary: Any) -> str:
+    """What a text begins with, checked before the work: the prompt; None: 'The ', or one character where those are missing."""
+    if prompt == "":
+        raise ValueError("--prompt must not be empty: what is written goes on from it")
+    if prompt is None:
+        prompt = "The " if set("The ") <= set(vocabulary.characters) else vocabulary.characters[:1]
+    vocabulary.encode(prompt)
+    return prompt
 
 
 @contextmanager

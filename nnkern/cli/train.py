@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .common import AsJson, explained, folder, make_console, progress_bar
+from .common import AsJson, beginning, explained, folder, make_console, progress_bar
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a classic network on real data.")
 Epochs = Annotated[int, typer.Option(min=1)]
+Seed = Annotated[int, typer.Option(min=0)]
 Out = Annotated[Path, typer.Option(help="Folder for the checkpoint and the pictures.")]
 Hidden = Annotated[int, typer.Option(min=1, help="Units of the recurrent layer.")]
 Picture = Callable[[Any, Path], Any]  # of a result of training, into a file
@@ -22,7 +23,8 @@ Picture = Callable[[Any, Path], Any]  # of a result of training, into a file
 
 def _finish(console: Console, as_json: bool, files: dict[str, Path], **facts: Any) -> None:
     if as_json:
-        print(json.dumps({**facts, "files": {name: str(path) for name, path in files.items()}}))
+        text = json.dumps({**facts, "files": {name: str(path) for name, path in files.items()}})
+        print(json.dumps(json.loads(text, parse_constant=lambda _: None)))  # JSON has no NaN: null
     console.print(f"saved: {', '.join(str(path) for path in files.values())}")
 
 
@@ -52,7 +54,7 @@ def _digits(train: Any, name: str, epochs: int, seed: int, out: Path, as_json: b
 
 
 @train_app.command()
-def mlp(epochs: Epochs = 40, seed: int = 0, out: Out = Path("nnkern-mlp"), as_json: AsJson = False) -> None:
+def mlp(epochs: Epochs = 40, seed: Seed = 0, out: Out = Path("nnkern-mlp"), as_json: AsJson = False) -> None:
     """Handwritten digits (1,797 real 8x8 images): trains an MLP, saves a checkpoint and pictures."""
     from nnkern.training import train_digits
 
@@ -61,7 +63,7 @@ def mlp(epochs: Epochs = 40, seed: int = 0, out: Out = Path("nnkern-mlp"), as_js
 
 @train_app.command()
 def lenet5(
-    epochs: Epochs = 60, seed: int = 0, out: Out = Path("nnkern-lenet5"), as_json: AsJson = False
+    epochs: Epochs = 60, seed: Seed = 0, out: Out = Path("nnkern-lenet5"), as_json: AsJson = False
 ) -> None:
     """The digits at 28x28: trains LeNet-5, saves a checkpoint and pictures, one of them the first layer's filters."""
     from nnkern.training import filters, train_lenet5
@@ -80,14 +82,14 @@ def textgen(
     hidden: Hidden = 256,
     layers: Annotated[int, typer.Option(min=1)] = 1,
     dropout: Annotated[float, typer.Option(min=0, max=1)] = 0.0,
-    prompt: Annotated[str, typer.Option(help="What the samples begin with.")] = "The ",
+    prompt: Annotated[str | None, typer.Option(help="What the samples begin with; default: 'The '.")] = None,
     length: Annotated[int, typer.Option(min=0, help="Characters of each sample.")] = 400,
-    seed: int = 0,
+    seed: Seed = 0,
     out: Out = Path("nnkern-textgen"),
     as_json: AsJson = False,
 ) -> None:
     """A recurrent network learns to write like a text, character by character; `nnkern generate` writes more."""
-    from nnkern.data import load_text
+    from nnkern.data import Vocabulary, load_text
     from nnkern.training import text_curve, train_textgen, write
 
     files = {"checkpoint": folder(out) / "textgen.safetensors", "bits": out / "bits.png"}
@@ -100,8 +102,10 @@ def textgen(
             text = f"epoch {at['epoch']}/{epochs}, {at['bits']:.3f} bits per character, test {at['test_bits']:.3f}"
             show(text, at["step"], at["steps"])
 
+        learned = load_text(text or None)
+        prompt = beginning(prompt, Vocabulary.of(learned))
         result = train_textgen(
-            load_text(text or None), cell, epochs, hidden, layers, dropout=dropout, seed=seed,
+            learned, cell, epochs, hidden, layers, dropout=dropout, seed=seed,
             progress=progress, checkpoint=files["checkpoint"],
         )  # fmt: skip
         text_curve(result, path=files["bits"])
@@ -123,11 +127,11 @@ def textgen(
 @train_app.command()
 def timeseries(
     series: Annotated[str, typer.Option(help="sunspots, co2, or a CSV file (time, value).")] = "sunspots",
-    history: Annotated[int, typer.Option(help="Values that a forecast sees; 0: by the series.")] = 0,
-    horizon: Annotated[int, typer.Option(help="Values that it gives; 0: by the series.")] = 0,
-    epochs: Annotated[int, typer.Option(help="0: by the series.")] = 0,
+    history: Annotated[int, typer.Option(min=0, help="Values that a forecast sees; 0: by the series.")] = 0,
+    horizon: Annotated[int, typer.Option(min=0, help="Values that it gives; 0: by the series.")] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="0: by the series.")] = 0,
     hidden: Hidden = 32,
-    seed: int = 0,
+    seed: Seed = 0,
     out: Out = Path("nnkern-timeseries"),
     as_json: AsJson = False,
 ) -> None:
@@ -148,8 +152,9 @@ def timeseries(
     table = Table()
     for column in ("forecast", "error (RMS)", "of naive"):
         table.add_column(column, justify="left" if column == "forecast" else "right")
+    naive = errors["naive"]
     for name, error in errors.items():
-        table.add_row(name, f"{error:.3f}", f"{100 * error / errors['naive']:.0f} %")
+        table.add_row(name, f"{error:.3f}", f"{100 * error / naive:.0f} %" if naive else "")
     console.print(table)
     by_step = {name: result.rmse_by_step(name).tolist() for name in errors}
     _finish(console, as_json, files, rmse=errors, rmse_by_step=by_step, seed=seed, history=result.history)
@@ -164,7 +169,7 @@ def propensity(
     within: Annotated[float, typer.Option(min=0.01, help="Days in which it may come.")] = 7,
     epochs: Epochs = 6,
     hidden: Hidden = 32,
-    seed: int = 0,
+    seed: Seed = 0,
     out: Out = Path("nnkern-propensity"),
     as_json: AsJson = False,
 ) -> None:

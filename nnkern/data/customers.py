@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .text import read_text
+
+_FAR = 1e30  # what times and values must stay below: features are float32
 
 
 class Events(NamedTuple):
@@ -48,33 +54,47 @@ def _events(columns: Iterable[Any], names: Iterable[str], kinds: Iterable[str]) 
 def load_events(path: Any) -> Events:
     """The events of a CSV file with the columns customer, time, event and (if there is one) value.
 
-    time: ISO dates or timestamps, or numbers of days. ValueError names the line that can't be read.
+    time: ISO dates or timestamps, or numbers of days, in float32's range. ValueError names the line that can't be read.
     """
     names: dict[str, int] = {}
     kinds: dict[str, int] = {}
     rows = []
-    with open(path, newline="", encoding="utf-8-sig") as f:
-        reader = csv.DictReader(f)
-        lacking = {"customer", "time", "event"} - set(reader.fieldnames or ())
-        if lacking:
-            raise ValueError(f"load_events: {path} has no column {', '.join(sorted(lacking))}")
-        for row in reader:
-            try:
-                day, value = _days(row["time"]), float(row.get("value") or 0)
-            except (ValueError, TypeError):
-                raise ValueError(f"load_events: {path}, line {reader.line_num}: can't read {row}") from None
-            customer = names.setdefault(row["customer"], len(names))
-            rows.append((customer, day, kinds.setdefault(row["event"], len(kinds)), value))
+    reader = csv.DictReader(io.StringIO(read_text("load_events", path)))
+    lacking = {"customer", "time", "event"} - set(reader.fieldnames or ())
+    if lacking:
+        raise ValueError(f"load_events: {path} has no column {', '.join(sorted(lacking))}")
+    for row in reader:
+        day, value = _day(row["time"]), _number(row.get("value") or "0")
+        whole = None not in (
+            row["customer"],
+            row["event"],
+            *row,
+        )  # columns beyond the header's stand under None
+        if not (whole and abs(day) < _FAR and abs(value) < _FAR):
+            raise ValueError(f"load_events: {path}, line {reader.line_num}: can't read {row}")
+        customer = names.setdefault(row["customer"], len(names))
+        rows.append((customer, day, kinds.setdefault(row["event"], len(kinds)), value))
     if not rows:
         raise ValueError(f"load_events: {path} has no events")
     return _events(zip(*rows), names, kinds)
 
 
-def _days(text: str) -> float:
+def _number(text: str) -> float:
+    """NaN if it is none."""
     try:
         return float(text)
     except ValueError:
-        return datetime.fromisoformat(text).timestamp() / 86400
+        return math.nan
+
+
+def _day(text: str | None) -> float:
+    """A number of days, also of a date; NaN if it is neither."""
+    text = text or ""
+    try:
+        day = _number(text)
+        return datetime.fromisoformat(text).timestamp() / 86400 if math.isnan(day) else day
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def histories(

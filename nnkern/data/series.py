@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .text import read_text
+
 
 class Series(NamedTuple):
-    """values (n,) float32 at the times (n,), in years for the two that statsmodels ships."""
+    """values (n,) float64 at the times (n,), in years for the two that statsmodels ships."""
 
     name: str
     values: np.ndarray
@@ -22,7 +25,8 @@ def load_series(name: str = "sunspots") -> Series:
     """'sunspots' (yearly since 1700), 'co2' (weekly, Mauna Loa), or the last column of a CSV file.
 
     The first column of such a file, if it has another, is the time: a number or an ISO date (in years then).
-    Gaps between values are filled by linear interpolation.
+    A first line with neither number nor date is a header. Values that can't be read are gaps, filled by
+    linear interpolation. ValueError names a line that has more or fewer columns than the first.
     """
     if name not in ("sunspots", "co2"):
         return _fill(Path(name).stem, *_from_csv(name))
@@ -54,9 +58,17 @@ def _number(text: str) -> float:
 
 
 def _from_csv(path: Any) -> tuple[np.ndarray, np.ndarray]:
-    with open(path, newline="", encoding="utf-8-sig") as f:
-        rows = [row for row in csv.reader(f) if row]
-    if rows and np.isnan(_number(rows[0][-1])):  # a header
+    reader = csv.reader(io.StringIO(read_text("load_series", path)))
+    rows: list[list[str]] = []
+    for row in reader:
+        if not any(cell.strip() for cell in row):  # a blank line
+            continue
+        rows.append(row)
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"load_series: {path}, line {reader.line_num} has {len(row)} columns, the first line {len(rows[0])}"
+            )
+    if rows and all(np.isnan(_number(cell)) and cell.strip().lower() != "nan" for cell in rows[0]):
         rows = rows[1:]
     times = [_number(row[0]) if len(row) > 1 else i for i, row in enumerate(rows)]
     return np.array([_number(row[-1]) for row in rows]), np.array(times, np.float64)
@@ -69,7 +81,7 @@ def _fill(name: str, values: np.ndarray, times: np.ndarray) -> Series:
             f"load_series: {name} has {known.sum()} values and {np.isnan(times).sum()} unread times"
         )
     filled = np.interp(np.arange(len(values)), np.flatnonzero(known), values[known])
-    return Series(name, filled.astype(np.float32), times)
+    return Series(name, filled, times)
 
 
 def windows(values: np.ndarray, history: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 
 
+def read_text(op: str, path: Any) -> str:
+    """What a UTF-8 file holds, without the mark that some programs put before it."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{op}: {path} is not UTF-8 ({e.reason} at byte {e.start})") from None
+
+
 def load_text(path: Any = None) -> str:
     """The text of a file (UTF-8), or Python's own documentation of its language: 370,000 characters of English.
 
     Paragraphs that several of its topics share stand there once.
     """
     if path is not None:
-        return Path(path).read_text(encoding="utf-8")
+        return read_text("load_text", path)
     from pydoc_data.topics import topics
 
     paragraphs = "\n\n".join(topics[name] for name in sorted(topics)).split("\n\n")

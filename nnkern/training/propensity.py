@@ -79,7 +79,13 @@ def train_propensity(
     """
     manual_seed(seed)
     chance = None
+    if not 0 < within < np.inf:
+        raise ValueError(f"train_propensity: within must be a positive number of days, not {within}")
     if events is None:
+        if within % 1:
+            raise ValueError(
+                f"train_propensity: simulated customers live by whole days, within={within} is none"
+            )
         events, chance = simulate_events(within=int(within), seed=seed)
         end = float(np.floor(events.time.max()) + 1)
     else:
@@ -87,10 +93,12 @@ def train_propensity(
     test = histories(events, end - within, target, within, most)
     past = [histories(events, end - (2 + k) * within, target, within, most) for k in range(moments)]
     past = [h for h in past if len(h.x)]
-    if not past or not len(test.x) or not sum(h.y.sum() for h in past):
+    outcomes = np.concatenate([h.y for h in past]) if past else np.zeros(0)
+    if not len(test.x) or not 0 < outcomes.sum() < len(outcomes):
+        what = f"nobody without {target!r}" if outcomes.any() else f"no {target!r}"
         raise ValueError(
             f"train_propensity: {len(events.time)} events of {len(events.names)} customers over "
-            f"{end - events.time.min():.0f} days hold no {target!r} to learn from, {within:g} days and more before the end"
+            f"{end - events.time.min():.0f} days hold {what} to learn from, {within:g} days and more before the end"
         )
     steps = max(h.x.shape[1] for h in past)
     x = np.concatenate([np.pad(h.x, ((0, 0), (0, steps - h.x.shape[1]), (0, 0))) for h in past])

@@ -18,6 +18,7 @@ from ..tensor import Tensor
 from .digits import cosine
 from .loop import fit
 
+_LARGEST = 1e100  # its square is a number still
 # (history, horizon, epochs): three cycles of the sun and half of one; two years of weeks and half a year.
 _DEFAULTS = {"sunspots": (33, 5, 60), "co2": (104, 26, 40)}
 
@@ -44,8 +45,15 @@ class SeriesResult(NamedTuple):
 
 
 def _frame(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each window's last value and deviation, (N, 1): relative to them a trend or a larger swing is nothing new."""
-    return x[:, -1:], np.maximum(x.std(1, keepdims=True), 1e-6 * np.abs(x).max() + 1e-30)
+    """Each window's last value and deviation, (N, 1): relative to them a trend or a larger swing is nothing new.
+
+    In float64: what float32 rounds away of a large value may be all of its change.
+    """
+    return x[:, -1:], np.maximum(x.std(1, keepdims=True), 1e-6 * np.ptp(x) + 1e-30)
+
+
+def _relative(y: np.ndarray, last: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return ((y - last) / scale).astype(np.float32)
 
 
 def train_timeseries(
@@ -63,7 +71,12 @@ def train_timeseries(
     defaults = _DEFAULTS.get(series, (30, 5, 30)) if isinstance(series, str) else (30, 5, 30)
     history, horizon, epochs = (a or b for a, b in zip((history, horizon, epochs), defaults))
     series = load_series(series) if isinstance(series, str) else series
-    values = series.values
+    values = np.asarray(series.values, np.float64)
+    if not np.abs(values).max(initial=0) <= _LARGEST:
+        raise ValueError(
+            f"train_timeseries: {series.name} must hold finite values up to {_LARGEST:g}, "
+            f"not {values[np.abs(values).argmax()]:g}"
+        )
     cut = len(values) - round(len(values) * test_share)
     x, y = windows(values[:cut], history, horizon)
     x_test, truth = windows(values[cut - history :], history, horizon)
@@ -71,7 +84,7 @@ def train_timeseries(
     model = Forecaster(1, hidden, horizon, dropout)
     records = fit(
         model,
-        Batches(((x - last) / scale)[..., None], (y - last) / scale, batch_size=batch_size),
+        Batches(_relative(x, last, scale)[..., None], _relative(y, last, scale), batch_size=batch_size),
         nn.MSELoss(),
         optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-2),
         epochs,
@@ -97,18 +110,19 @@ def train_timeseries(
 
 def forecast(model: Forecaster, x: np.ndarray) -> np.ndarray:
     """The values after each window of x (N, history): (N, horizon)."""
+    x = np.asarray(x, np.float64)
     last, scale = _frame(x)
     model.eval()
     with no_grad():
-        return last + scale * model(Tensor(((x - last) / scale)[..., None])).data
+        return last + scale * model(Tensor(_relative(x, last, scale)[..., None])).data
 
 
 def _linear(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     """Linear autoregression: ridge regression of the change on the window, both relative to its last value."""
 
     def design(x: np.ndarray) -> np.ndarray:
-        return np.hstack([x[:, :-1] - x[:, -1:], np.ones((len(x), 1))]).astype(np.float64)
+        return np.hstack([x[:, :-1] - x[:, -1:], np.ones((len(x), 1))])
 
-    a, b = design(x), (y - x[:, -1:]).astype(np.float64)
+    a, b = design(x), y - x[:, -1:]
     ridge = 1e-3 * np.trace(a.T @ a) / a.shape[1] * np.eye(a.shape[1])
-    return (x_test[:, -1:] + design(x_test) @ np.linalg.solve(a.T @ a + ridge, a.T @ b)).astype(x.dtype)
+    return x_test[:, -1:] + design(x_test) @ np.linalg.solve(a.T @ a + ridge, a.T @ b)
