@@ -178,6 +178,12 @@ def test_beyond_torch():
     y, (_, c_n), cells = lstm(x, return_cells=True)
     assert cells.shape == y.shape
     assert_close(cells.data[-1, :, :H], c_n.data[0]), assert_close(cells.data[0, :, H:], c_n.data[1])
+    lengths = [2, x.shape[0], 1, 3]
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    y, _, cells = lstm(packed, return_cells=True)
+    unpacked, _ = nn.utils.rnn.pad_packed_sequence(cells)
+    assert cells.data.shape == y.data.shape
+    assert_close(unpacked.data, lstm(x, lengths=lengths, return_cells=True)[2].data)
     after, before = nn.GRU(I, H), nn.GRU(I, H, reset_after=False)
     before.load_state_dict(after.state_dict())
     assert repr(before) == "GRU(5, 7, reset_after=False)"

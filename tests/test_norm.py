@@ -302,6 +302,14 @@ def test_errors():
         ValueError, match=r"batch_norm: training needs more than one value per channel.*\(1, 3\)"
     ):
         nn.BatchNorm1d(3)(randn(1, 3))
+    for mean, var, name in (
+        (np.zeros(5), np.ones(3), "running_mean"),
+        (np.zeros(3), np.ones((3, 1)), "running_var"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"instance_norm: {name} must have one number for each of the 3 channels"
+        ):
+            F.instance_norm(x, mean, var)
     with pytest.raises(ValueError, match=r"instance_norm: more than one value per channel.*\(2, 3, 1\)"):
         nn.InstanceNorm1d(3)(randn(2, 3, 1))
     with pytest.raises(ValueError, match=r"group_norm: more than one value per channel.*\(1, 3\)"):

@@ -399,6 +399,9 @@ def test_torch_arrays_come_back_as_torch():
 
 def test_errors():
     x, w = randn(T, N, I), entries("lstm", 1, I, dtype=np.float32)
+    for layers in (0, -1):
+        with pytest.raises(ValueError, match=f"gru: num_layers must be at least 1, got {layers}"):
+            nnkern.gru(x, [], num_layers=layers)
     with pytest.raises(ValueError, match=r"lstm: h0 must have shape \(1, 3, 6\), got h0.shape=\(2, 3, 6\)"):
         nnkern.lstm(x, w, (randn(2, N, H), None))
     with pytest.raises(ValueError, match=r"lengths must be in \[0, 5\]"):

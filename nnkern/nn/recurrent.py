@@ -107,7 +107,7 @@ class _Recurrent(_Uniform):
         }  # fmt: skip
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None, **more: Any) -> Any:
-        """(output, state): of a PackedSequence too, which gives a packed output.
+        """(output, state): of a PackedSequence too, which gives a packed output (and packed cells).
 
         lengths: the steps of each sequence of the batch, 0 to T, in any order; later steps of the output are 0.
         """
@@ -118,8 +118,8 @@ class _Recurrent(_Uniform):
                 f"{type(self).__name__}: a PackedSequence has its lengths; lengths= must be None"
             )
         padded, lengths = pad_packed_sequence(x, self.batch_first)
-        y, *state = self._run(padded, hx, lengths, **more)
-        return pack_like(x, y, self.batch_first), *state
+        y, state, *cells = self._run(padded, hx, lengths, **more)
+        return pack_like(x, y, self.batch_first), state, *[pack_like(x, c, self.batch_first) for c in cells]
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"

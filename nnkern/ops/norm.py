@@ -214,6 +214,12 @@ def instance_norm(
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     running = _running("instance_norm", running_mean, running_var)
+    for name, v in zip(("running_mean", "running_var"), running):
+        if v is not None and tuple(v.shape) != tuple(input.shape[1:2]):
+            raise ValueError(
+                f"instance_norm: {name} must have one number for each of the {input.shape[1]} channels "
+                f"(input.shape={tuple(input.shape)}, {name}.shape={tuple(v.shape)})"
+            )
     size = math.prod(input.shape[2:])
     if size == 1:
         raise ValueError(

@@ -179,6 +179,8 @@ def _stacked(
     return_cells: bool = False,
 ) -> tuple[Any, ...]:
     """All layers: y, h_n, of LSTM c_n, and the last layer's cells if asked for."""
+    if num_layers < 1:
+        raise ValueError(f"{op}: num_layers must be at least 1, got {num_layers}")
     directions = 2 if bidirectional else 1
     entries = _weights(op, weights, num_layers * directions)
     shape = x.shape
