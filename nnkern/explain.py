@@ -158,6 +158,7 @@ def _problem(name: str, n: int, a: dict[str, Any]) -> tuple[np.ndarray, np.ndarr
             name,
             x,
             w,
+            None,
             a["stride"],
             a["padding"],
             a["output_padding"],

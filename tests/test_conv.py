@@ -277,6 +277,86 @@ def test_first_and_second_derivatives(layout, mode):
     assert gradcheck(turned, (y, w, t)) and gradgradcheck(turned, (y, w, t))
 
 
+X, W = np.ones((1, 2, 6, 6)), np.ones((2, 3, 3, 3))
+TRANSPOSED = [
+    (
+        {"groups": 3},
+        r"groups=3 must be positive and divide the 2 channels of input \(input.shape=\(1, 2, 6, 6\)",
+    ),
+    ({"groups": 0}, "groups=0 must be positive"),
+    ({"bias": np.ones(2)}, r"bias must have one number per channel of the result, shape \(3,\)"),
+    ({"dilation": 0}, "dilation must be positive"),
+    ({"padding": -1}, "padding can't be negative"),
+    ({"stride": 2**31}, "the result would have the size"),
+    ({"input": X[:, :, :0]}, "no axis but the batch may be empty"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), TRANSPOSED, ids=[t for _, t in TRANSPOSED])
+def test_errors_of_transposed_convolution_are_about_its_own_arguments(options, text):
+    with pytest.raises(ValueError, match=f"^conv_transpose2d: {text}"):
+        nnkern.conv_transpose2d(**{"input": X, "weight": W, **options})
+
+
+def test_dtypes_of_transposed_convolution():
+    for wrong in ("weight", "bias"):
+        given = {"input": X, "weight": W, "bias": np.ones(3)}
+        given[wrong] = given[wrong].astype(np.float32)
+        with pytest.raises(TypeError, match=f"^conv_transpose2d: input is float64 but {wrong} is float32"):
+            nnkern.conv_transpose2d(**given)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to mix with")
+    assert nnkern.conv_transpose2d(X, torch.tensor(W)).dtype == np.float64
+
+
+def test_sizes_that_do_not_begin_as_the_arrays_do():
+    gy, w = np.ones((1, 4, 4, 4)), np.ones((4, 2, 3, 3))
+    for size in ((3, 2, 6, 6), (1, 7, 6, 6)):
+        with pytest.raises(ValueError, match=r"conv2d_input_grad: input_size .* must begin with \(1, 2\)"):
+            nnkern.conv2d_input_grad(size, w, gy)
+    with pytest.raises(ValueError, match=r"conv2d_input_grad: input_size \(3, 6, 6\) must begin with \(2,\)"):
+        nnkern.conv2d_input_grad((3, 6, 6), w, gy[0])
+    assert nnkern.conv2d_input_grad((1, 4, 6, 6), w, gy, groups=2).shape == (1, 4, 6, 6)
+    for size in ((9, 2, 3, 3), (4, 9, 3, 3), (4, 1, 3, 3)):
+        with pytest.raises(
+            ValueError, match="conv2d_weight_grad: weight_size .* must begin with the channels"
+        ):
+            nnkern.conv2d_weight_grad(X, size, gy)
+    assert nnkern.conv2d_weight_grad(X, (4, 1, 3, 3), gy, groups=2).shape == (4, 1, 3, 3)
+
+
+def test_sizes_are_whole_numbers_of_any_kind():
+    one, two = np.int64(1), np.int32(2)
+    w = np.ones((4, 2, 3, 3))
+    for ours, plain in (
+        ({"stride": two}, {"stride": 2}), ({"padding": (one, two)}, {"padding": (1, 2)}), ({"padding": one}, {"padding": 1}),
+        ({"padding": ((one, 2), two)}, {"padding": ((1, 2), 2)}), ({"dilation": (two, one)}, {"dilation": (2, 1)}),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(nnkern.conv2d(X, w, **ours), nnkern.conv2d(X, w, **plain))
+    assert repr(nn.Conv2d(3, 4, np.int64(3), padding=(one, one))) == repr(nn.Conv2d(3, 4, 3, padding=1))
+    assert repr(nn.ConvTranspose2d(3, 4, two, two, one, one)) == repr(nn.ConvTranspose2d(3, 4, 2, 2, 1, 1))
+    for wrong in (
+        {"stride": (1.9, 1.9)},
+        {"padding": (1.9, 1)},
+        {"padding": ((1.9, 1), 1)},
+        {"dilation": 1.5},
+    ):
+        with pytest.raises(TypeError, match=f"conv2d: {next(iter(wrong))} must be"):
+            nnkern.conv2d(X, w, **wrong)
+    for wrong in ("stride", "padding", "dilation"):
+        with pytest.raises(ValueError, match=f"conv2d: {wrong} must not be beyond 2\\^31, got {2**62}"):
+            nnkern.conv2d(X, w, **{wrong: 2**62})
+    with pytest.raises(ValueError, match="conv2d: stride must be positive"):
+        nnkern.conv2d(X, w, stride=0, padding="same")
+
+
+def test_layers_refuse_unknown_padding():
+    with pytest.raises(ValueError, match="Conv2d: padding_mode 'foo' is not one of 'zeros'"):
+        nn.Conv2d(3, 4, 3, padding_mode="foo")
+    with pytest.raises(ValueError, match="Conv2d: padding 'causal' is not one of valid"):
+        nn.Conv2d(3, 4, 3, padding="causal")
+    assert nn.Conv1d(3, 4, 3, padding="causal").padding == "causal"
+
+
 def test_errors():
     x, w = randn(2, 3, 8, 8), randn(16, 4, 3, 3)
     with pytest.raises(

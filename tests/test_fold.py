@@ -137,6 +137,20 @@ def test_nan_stays_where_it_is():
     assert np.isnan(nnkern.fold(y, 5, 3, padding=1)).sum() == 1
 
 
+def test_sizes_are_whole_numbers_of_any_kind():
+    x, two = randn(1, 2, 6, 6), np.int64(2)
+    y = nnkern.unfold(x, two, stride=(two, 1))
+    np.testing.assert_array_equal(y, nnkern.unfold(x, 2, stride=(2, 1)))
+    np.testing.assert_array_equal(
+        nnkern.fold(y, np.int32(6), two, stride=(two, 1)), nnkern.fold(y, 6, 2, stride=(2, 1))
+    )
+    for wrong in (2.5, (2.5, 2)):
+        with pytest.raises(TypeError, match="unfold: kernel_size must be an int or 2 of them"):
+            nnkern.unfold(x, wrong)
+        with pytest.raises(TypeError, match="fold: output_size must be an int or 2 of them"):
+            nnkern.fold(y, wrong, 2)
+
+
 def test_errors():
     x = randn(2, 3, 8, 8)
     with pytest.raises(

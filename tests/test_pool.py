@@ -168,6 +168,38 @@ def test_lp_pool_of_zeros_and_infinite_norms(n):
         getattr(nnkern, f"lp_pool{n}d")(x, 0, 2)
 
 
+def test_sizes_are_whole_numbers_of_any_kind():
+    x, two = randn(1, 2, 6, 6), np.int64(2)
+    np.testing.assert_array_equal(nnkern.max_pool2d(x, two), nnkern.max_pool2d(x, 2))
+    np.testing.assert_array_equal(nnkern.avg_pool2d(x, (two, 3), [two, two]), nnkern.avg_pool2d(x, (2, 3), 2))
+    np.testing.assert_array_equal(nn.AdaptiveAvgPool2d(two)(Tensor(x)).data, nnkern.adaptive_avg_pool2d(x, 2))
+    assert repr(nn.AvgPool1d(two, padding=np.int64(1))) == repr(nn.AvgPool1d(2, padding=1))
+    assert repr(nn.MaxUnpool2d(two)) == repr(nn.MaxUnpool2d(2))
+    for f, wrong in ((nnkern.max_pool2d, (2.9, 2.9)), (nnkern.avg_pool2d, 2.5), (nnkern.adaptive_avg_pool2d, (2.7, 2.7)),
+                     (nnkern.adaptive_max_pool2d, 2.7)):  # fmt: skip
+        with pytest.raises(TypeError, match=f"{f.__name__}: .*_size must be an int or 2 of them"):
+            f(x, wrong)
+    for f in (nnkern.max_pool2d, nnkern.adaptive_avg_pool2d):
+        with pytest.raises(ValueError, match=f"{f.__name__}: .*_size must not be beyond 2\\^31"):
+            f(x, 2**40)
+
+
+def test_an_empty_stride_is_the_default():
+    x = randn(1, 2, 6, 6)
+    for f in (nnkern.max_pool2d, nnkern.avg_pool2d, lambda x, *a: nnkern.lp_pool2d(x, 2, *a)):
+        for nothing in ([], ()):
+            np.testing.assert_array_equal(f(x, 2, nothing), f(x, 2))
+
+
+def test_adaptive_avg_pool_without_channels():
+    for n in (1, 2, 3):
+        x = Tensor(randn(1, 0, *(4, 5, 6)[:n]), requires_grad=True)
+        y = getattr(nnkern, f"adaptive_avg_pool{n}d")(x, 2)
+        assert y.shape == (1, 0, *(2, 2, 2)[:n])
+        y.sum().backward()
+        assert x.grad.shape == x.shape
+
+
 def test_global_pools():
     for x in (randn(2, 5, 7, 6), channels_last(randn(2, 5, 7, 6)), randn(2, 3, 4, 5, 6), randn(3, 2, 300)):
         axes = tuple(range(2, x.ndim))

@@ -86,7 +86,10 @@ def test_fractional_equals_torch(turn):
             for ignore, places in itertools.product((False, True), repeat=2):
                 options = (kernel, out, samples, ignore, places)
                 check_kernels("fractional_max_pool_forward", image, *options, kind="exact")
-    assert nnkern.fractional_max_pool2d(x, 2, output_ratio=0.5).shape == (2, 3, 4, 6)
+    for half in (0.5, np.float32(0.5), (np.float64(0.5), 0.5)):
+        assert nnkern.fractional_max_pool2d(x, 2, output_ratio=half).shape == (2, 3, 4, 6)
+    assert nn.FractionalMaxPool2d(np.int64(2), output_ratio=np.float32(0.5))(Tensor(x)).shape == (2, 3, 4, 6)
+    assert nn.FractionalMaxPool2d(2, output_size=np.int64(3))(Tensor(x)).shape == (2, 3, 3, 3)
     assert nnkern.fractional_max_pool2d(x[0], 2, output_ratio=(0.5, 0.7)).shape == (3, 4, 8)
 
 
@@ -124,6 +127,9 @@ def test_messages():
         nnkern.max_unpool2d(y, y, 2)
     with pytest.raises(ValueError, match="an axis of 6 can't be pooled to 6 by windows of 2"):
         nnkern.fractional_max_pool2d(randn(1, 1, 6, 6), 2, 6)
+    for wrong in (1, np.float32(1.5), (0.5, 1)):
+        with pytest.raises(ValueError, match="output_ratio must lie between 0 and 1, one or 2 of them"):
+            nnkern.fractional_max_pool2d(np.ones((1, 1, 6, 6)), 2, output_ratio=wrong)
     with pytest.raises(ValueError, match="either output_size or output_ratio"):
         nnkern.fractional_max_pool2d(randn(1, 1, 6, 6), 2)
     with pytest.raises(ValueError, match=r"_random_samples must have the shape \(N, C, spatial axes\)"):

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..ops._conv_options import MODES, choice
+from ..ops._windows import check_padding_name, per_axis
 from . import init
 from .module import Module
 from .parameter import Parameter
-
-
-def _per_axis(value: Any, n: int) -> Any:
-    return (value,) * n if isinstance(value, int) else value if isinstance(value, str) else tuple(value)
 
 
 class _ConvNd(Module):
@@ -32,8 +30,11 @@ class _ConvNd(Module):
                 f"{kind}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride = _per_axis(kernel_size, n), _per_axis(stride, n)
-        self.padding, self.dilation = _per_axis(padding, n), _per_axis(dilation, n)
+        self.kernel_size, self.stride = per_axis(kernel_size, n), per_axis(stride, n)
+        self.padding, self.dilation = per_axis(padding, n), per_axis(dilation, n)
+        if isinstance(self.padding, str):
+            check_padding_name(kind, self.padding, n)
+        choice(kind, "padding_mode", MODES, padding_mode)
         self.padding_mode = padding_mode
         outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(np.empty((outer, inner // groups, *self.kernel_size), dtype))
@@ -107,7 +108,7 @@ class _ConvTranspose(_ConvNd):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
         )
-        self.output_padding = _per_axis(output_padding, self.axes)
+        self.output_padding = per_axis(output_padding, self.axes)
 
     def forward(self, x: Any, output_size: Any = None) -> Any:
         return getattr(ops, f"conv_transpose{self.axes}d")(

@@ -61,7 +61,7 @@ def fuse_conv_bn(model: Module, *inputs: Any) -> Module:
     return fused
 
 
-def _plain(module: Module, kinds: tuple[type, ...]) -> bool:
+def _plain(module: Module, kinds: tuple[type[Module], ...]) -> bool:
     """Whether it is of these kinds and does what they do: nothing overridden, parametrised or hooked."""
     if not isinstance(module, kinds) or is_parametrized(module):
         return False

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 from .. import ops
+from ..ops._windows import per_axis
 from .module import Module
-
-
-def _tuple(value: Any, n: int) -> Any:
-    return (value,) * n if isinstance(value, int) else tuple(value)
 
 
 class _Pool(Module):
@@ -83,9 +81,8 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
-        self.kernel_size, self.stride = _tuple(self.kernel_size, 1), _tuple(self.stride, 1)
-        if isinstance(padding, int):
-            self.padding = (padding,)
+        self.kernel_size, self.stride = per_axis(self.kernel_size, 1), per_axis(self.stride, 1)
+        self.padding = per_axis(padding, 1)
 
 
 class AvgPool2d(_AvgPool):
@@ -192,8 +189,8 @@ class _MaxUnpool(Module):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
         super().__init__()
         n = self.axes
-        self.kernel_size, self.padding = _tuple(kernel_size, n), _tuple(padding, n)
-        self.stride = self.kernel_size if stride is None else _tuple(stride, n)
+        self.kernel_size, self.padding = per_axis(kernel_size, n), per_axis(padding, n)
+        self.stride = self.kernel_size if stride is None else per_axis(stride, n)
 
     def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
         unpool = getattr(ops, f"max_unpool{self.axes}d")
@@ -232,9 +229,9 @@ class _FractionalMaxPool(_Pool):
         n, kind = self.axes, type(self).__name__
         if (output_size is None) == (output_ratio is None):
             raise ValueError(f"{kind}: give either output_size or output_ratio")
-        self.kernel_size = _tuple(kernel_size, n)
-        self.output_size = None if output_size is None else _tuple(output_size, n)
-        self.output_ratio = (output_ratio,) * n if isinstance(output_ratio, float) else output_ratio
+        self.kernel_size = per_axis(kernel_size, n)
+        self.output_size = None if output_size is None else per_axis(output_size, n)
+        self.output_ratio = (output_ratio,) * n if isinstance(output_ratio, Real) else output_ratio
         self.return_indices, self._random_samples = return_indices, _random_samples
 
     def extra_repr(self) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ._windows import numbers, padding_pairs
+from ._windows import LONGEST, numbers, padding_pairs
 
 # Numbers as in csrc/cpu/conv.h.
-_MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
+MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
 ALGORITHMS = {None: 0, "auto": 0, "gemm": 1, "winograd": 2, "winograd2": 3, "depthwise": 4, "direct": 5}
 
 
@@ -23,7 +23,7 @@ class Options(NamedTuple):
     algorithm: int
 
 
-def _choice(op: str, what: str, table: dict[Any, int], value: Any) -> int:
+def choice(op: str, what: str, table: dict[Any, int], value: Any) -> int:
     if value not in table:
         raise ValueError(f"{op}: {what} {value!r} is not one of {', '.join(repr(v) for v in table)}")
     return table[value]
@@ -48,8 +48,8 @@ def conv_options(
         padding_pairs(op, padding, size, kernel, stride, dilation),
         dilation,
         groups,
-        _choice(op, "padding_mode", _MODES, padding_mode),
-        _choice(op, "algorithm", ALGORITHMS, algorithm),
+        choice(op, "padding_mode", MODES, padding_mode),
+        choice(op, "algorithm", ALGORITHMS, algorithm),
     )
 
 
@@ -71,8 +71,13 @@ def _transposed_padding(op: str, padding: Any, stride: Any, dilation: Any, kerne
     return tuple(pairs), tuple(extra)
 
 
+def _dtype(x: Any) -> str:
+    """Its name, the same for the arrays of all libraries: torch's is torch.float32."""
+    return str(x.dtype).rpartition(".")[2]
+
+
 def transposed_options(
-    op: str, x: Any, w: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
+    op: str, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
     output_size: Any,
 ) -> tuple[Options, tuple[int, ...], list[int]]:  # fmt: skip
     """Options and size of the result, and the zeros to append to each axis of x."""
@@ -82,12 +87,34 @@ def transposed_options(
             f"{op}: input has {x.shape[-n - 1]} channels but weight takes {w.shape[0]} "
             f"(input.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
         )
+    for name, v in (("weight", w), ("bias", b)):
+        if v is not None and _dtype(v) != _dtype(x):
+            raise TypeError(
+                f"{op}: input is {_dtype(x)} but {name} is {_dtype(v)}; convert one of them with astype"
+            )
+    if groups < 1 or w.shape[0] % groups:
+        raise ValueError(
+            f"{op}: groups={groups} must be positive and divide the {w.shape[0]} channels of input "
+            f"(input.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
+        )
+    if b is not None and tuple(b.shape) != (w.shape[1] * groups,):
+        raise ValueError(
+            f"{op}: bias must have one number per channel of the result, shape ({w.shape[1] * groups},) "
+            f"(weight.shape={tuple(w.shape)}, groups={groups}, bias.shape={tuple(b.shape)})"
+        )
+    if 0 in (*x.shape[-n - 1 :], *w.shape):
+        raise ValueError(
+            f"{op}: no axis but the batch may be empty (input.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
+        )
     kernel = tuple(w.shape[2:])
     stride, dilation = numbers(op, "stride", stride, n), numbers(op, "dilation", dilation, n)
-    if min(stride) < 1:
-        raise ValueError(f"{op}: stride must be positive, got {stride}")
+    for name, steps in (("stride", stride), ("dilation", dilation)):
+        if min(steps) < 1:
+            raise ValueError(f"{op}: {name} must be positive, got {steps}")
     extra = numbers(op, "output_padding", output_padding, n)
     pads, extra = _transposed_padding(op, padding, stride, dilation, kernel, extra)
+    if min(pads) < 0:
+        raise ValueError(f"{op}: padding can't be negative, got {padding}")
     least = [
         (m - 1) * s - pads[2 * i] - pads[2 * i + 1] + d * (k - 1) + 1
         for i, (m, s, d, k) in enumerate(zip(x.shape[-n:], stride, dilation, kernel, strict=True))
@@ -103,7 +130,7 @@ def transposed_options(
             f"{op}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}"
         )
     size = tuple(m + e for m, e in zip(least, extra, strict=True))
-    if min(size) < 1:
+    if not 1 <= min(size) <= max(size) <= LONGEST:
         raise ValueError(f"{op}: the result would have the size {size} (input.shape={tuple(x.shape)})")
     # results beyond the reach of the last input: as if more inputs followed, all zero
     missing = [e // s for e, s in zip(extra, stride, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..function import Function, grad_mode
 from ..tensor import Tensor
-from ._windows import numbers, padding_pairs
+from ._windows import numbers, padding_pairs, strides
 
 
 class Window(NamedTuple):
@@ -24,7 +24,7 @@ def window(
 ) -> Window:
     n = len(size)
     kernel_size = numbers(op, "kernel_size", kernel_size, n)
-    stride = kernel_size if stride is None or stride == () else numbers(op, "stride", stride, n)
+    stride = strides(op, stride, kernel_size)
     dilation = numbers(op, "dilation", dilation, n)
     if min(kernel_size) < 1 or min(stride) < 1 or min(dilation) < 1:
         raise ValueError(

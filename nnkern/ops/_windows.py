@@ -3,22 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
+
+_PADDING = "{}: padding must be a name, an int, or {} ints or (low, high) pairs, not {!r}"
+LONGEST = 2**31  # the kernels take no longer axis, and no larger step
+
+
+def whole(value: Any) -> Any:
+    """value as an int if it is a whole number, also one of NumPy's; anything else as it is."""
+    if isinstance(value, (int, tuple)):  # the shortest way: a small convolution takes microseconds
+        return value
+    try:
+        return index(value)
+    except TypeError:
+        return value
+
+
+def per_axis(value: Any, n: int) -> Any:
+    """As layers keep it: one number per axis, or a name."""
+    value = whole(value)
+    if isinstance(value, str):
+        return value
+    return (value,) * n if isinstance(value, int) else tuple(map(whole, value))
 
 
 def numbers(op: str, name: str, value: Any, n: int) -> tuple[int, ...]:
     """An int, or one per spatial axis."""
-    if isinstance(value, int):
+    if isinstance(value, int) and -LONGEST <= value <= LONGEST:
         return (value,) * n
+    value = whole(value)
     try:
-        numbers = tuple(int(v) for v in value)
+        found = (value,) if isinstance(value, int) else tuple(map(index, value))
     except TypeError:
         raise TypeError(f"{op}: {name} must be an int or {n} of them, not {value!r}") from None
-    if len(numbers) == 1:
-        return numbers * n
-    if len(numbers) != n:
+    if len(found) == 1:
+        found = found * n
+    if len(found) != n:
         raise ValueError(f"{op}: {name} must be an int or {n} of them, not {value!r}")
-    return numbers
+    return sized(op, name, found)
+
+
+def sized(op: str, name: str, values: tuple[int, ...]) -> tuple[int, ...]:
+    for v in values:
+        if v > LONGEST or v < -LONGEST:
+            raise ValueError(f"{op}: {name} must not be beyond 2^31, got {v}")
+    return values
+
+
+def strides(op: str, value: Any, kernel_size: tuple[int, ...]) -> tuple[int, ...]:
+    """Of pooling: the kernel's size where None or nothing is given."""
+    if value is None or (isinstance(value, (tuple, list)) and not value):
+        return kernel_size
+    return numbers(op, "stride", value, len(kernel_size))
+
+
+def check_padding_name(op: str, padding: str, n: int) -> None:
+    names = ("valid", "same", "same_lower", "full") + (("causal",) if n == 1 else ())
+    if padding not in names:
+        raise ValueError(f"{op}: padding '{padding}' is not one of {', '.join(names)}")
 
 
 def _named_padding(name: str, size: int, stride: int, reach: int) -> tuple[int, int]:
@@ -34,28 +77,32 @@ def _named_padding(name: str, size: int, stride: int, reach: int) -> tuple[int, 
     return (total // 2, total - total // 2) if name == "same" else (total - total // 2, total // 2)
 
 
+def _pair(value: Any) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(map(index, value))
+
+
 def padding_pairs(
     op: str, padding: Any, size: Sequence[int], kernel: Sequence[int], stride: Any, dilation: Any
 ) -> tuple[int, ...]:
     """(low, high) of each axis in one tuple: padding is a name, an int, or per axis an int or a pair."""
     n = len(kernel)
     if isinstance(padding, str):
-        names = ("valid", "same", "same_lower", "full") + (("causal",) if n == 1 else ())
-        if padding not in names:
-            raise ValueError(f"{op}: padding '{padding}' is not one of {', '.join(names)}")
+        check_padding_name(op, padding, n)
+        if min(stride) < 1:
+            raise ValueError(f"{op}: stride must be positive, got {stride}")
         axes = zip(size, stride, kernel, dilation, strict=True)
         return tuple(p for m, s, k, d in axes for p in _named_padding(padding, m, s, d * (k - 1) + 1))
-    if isinstance(padding, int):
+    if isinstance(padding, int) and -LONGEST <= padding <= LONGEST:
         return (padding,) * (2 * n)
+    given, padding = padding, whole(padding)
+    padding = (padding,) if isinstance(padding, int) else padding
     pairs: list[Any]
     try:
-        pairs = [(p, p) if isinstance(p, int) else tuple(map(int, p)) for p in padding]
+        pairs = [(p, p) if isinstance(p, int) else _pair(whole(p)) for p in padding]
     except TypeError:
-        pairs = []
+        raise TypeError(_PADDING.format(op, n, given)) from None
     if len(pairs) == 1:
         pairs = pairs * n
     if len(pairs) != n or any(len(p) != 2 for p in pairs):
-        raise ValueError(
-            f"{op}: padding must be a name, an int, or {n} ints or (low, high) pairs, not {padding!r}"
-        )
-    return tuple(p for pair in pairs for p in pair)
+        raise ValueError(_PADDING.format(op, n, given))
+    return sized(op, "padding", tuple(p for pair in pairs for p in pair))

@@ -7,6 +7,7 @@ written where they lie, and the result has the layout of the input.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 from ..function import Function
@@ -210,9 +211,15 @@ def _input_grad(
 ) -> Any:  # fmt: skip
     op = f"conv{n}d_input_grad"
     check_dims(op, gy, w, n, "grad_output")
-    size = tuple(input_size)
+    size = tuple(map(index, input_size))
     if len(size) != gy.ndim:
         raise ValueError(f"{op}: input_size {size} needs one number per axis of grad_output ({gy.ndim})")
+    lead = (*gy.shape[: -n - 1], w.shape[1] * groups)
+    if size[:-n] != lead:
+        raise ValueError(
+            f"{op}: input_size {size} must begin with {lead} "
+            f"(weight.shape={tuple(w.shape)}, grad_output.shape={tuple(gy.shape)}, groups={groups})"
+        )
     options = conv_options(
         op, size[-n:], w.shape[2:], stride, padding, dilation, groups, padding_mode, algorithm
     )
@@ -230,11 +237,16 @@ def _weight_grad(
     padding_mode: str, algorithm: str | None,
 ) -> Any:  # fmt: skip
     op = f"conv{n}d_weight_grad"
-    size = tuple(weight_size)
+    size = tuple(map(index, weight_size))
     if x.ndim not in (n + 1, n + 2) or gy.ndim != x.ndim or len(size) != n + 2:
         raise ValueError(
             f"{op}: input and grad_output must have {n + 2} axes (or {n + 1}) and weight_size {n + 2} numbers "
             f"(input.shape={tuple(x.shape)}, grad_output.shape={tuple(gy.shape)}, weight_size={size})"
+        )
+    if size[0] != gy.shape[-n - 1] or size[1] * groups != x.shape[-n - 1]:
+        raise ValueError(
+            f"{op}: weight_size {size} must begin with the channels of grad_output and those of input / groups "
+            f"(input.shape={tuple(x.shape)}, grad_output.shape={tuple(gy.shape)}, groups={groups})"
         )
     options = conv_options(
         op, x.shape[-n:], size[2:], stride, padding, dilation, groups, padding_mode, algorithm
@@ -289,7 +301,7 @@ def _conv_transpose(
     op = f"conv_transpose{n}d"
     check_dims(op, x, w, n)
     options, size, missing = transposed_options(
-        op, x, w, stride, padding, output_padding, groups, dilation, output_size
+        op, x, w, b, stride, padding, output_padding, groups, dilation, output_size
     )
     batched = x.ndim == n + 2
     if not batched:

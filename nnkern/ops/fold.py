@@ -66,7 +66,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
             [1., 2.],
             [2., 3.]]])
     """
-    n = 2 if isinstance(kernel_size, int) else len(kernel_size)
+    n = len(kernel_size) if hasattr(kernel_size, "__len__") else 2
     if input.ndim not in (n + 1, n + 2):
         raise ValueError(
             f"unfold: input must have {n + 2} axes (or {n + 1}, without the batch) for kernel_size {kernel_size} "
@@ -94,7 +94,7 @@ def fold(
     >>> nnkern.fold(np.ones((1, 3, 2)), (4,), 3)
     array([[[1., 2., 2., 1.]]])
     """
-    given = next((v for v in (output_size, kernel_size) if not isinstance(v, int)), (1, 1))
+    given = next((v for v in (output_size, kernel_size) if hasattr(v, "__len__")), (1, 1))
     size = numbers("fold", "output_size", output_size, len(given))
     if input.ndim not in (2, 3):
         raise ValueError(

@@ -10,16 +10,18 @@ a last window that only partly lies inside. ValueError for what does not fit.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 from ..function import Function
 from ._pooling import MaxPoolGrad, Window, batched, ignores_nan, like_input, named, taped, window
-from ._windows import numbers
+from ._windows import numbers, sized, whole
 from .arithmetic import mul
 from .compare import ne, where
 from .elementwise import abs, pow
 from .reduce import amax, mean
+from .shape import expand
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
@@ -207,13 +209,17 @@ def _lp_pool(n: int) -> Any:
 def _output_size(op: str, value: Any, size: Sequence[int]) -> tuple[int, ...]:
     """An int, or per axis an int or None, which keeps that axis."""
     n = len(size)
-    values = (value,) * n if value is None or isinstance(value, int) else tuple(value)
-    if len(values) == 1:
-        values = values * n
-    kept = [m if v is None else v for v, m in zip(values, size)]
-    if len(values) != n or min(kept) < 1:
+    values = (value,) if value is None or isinstance(whole(value), int) else value
+    try:
+        wanted = [v if v is None else operator.index(v) for v in values]
+    except TypeError:
+        raise TypeError(f"{op}: output_size must be an int or {n} of them (or None), not {value!r}") from None
+    if len(wanted) == 1:
+        wanted = wanted * n
+    kept = tuple(m if v is None else v for v, m in zip(wanted, size))
+    if len(wanted) != n or min(kept) < 1:
         raise ValueError(f"{op}: output_size must be a positive int or {n} of them (or None), not {value!r}")
-    return tuple(int(v) for v in kept)
+    return sized(op, "output_size", kept)
 
 
 def _adaptive_avg_pool(n: int) -> Any:
@@ -221,8 +227,9 @@ def _adaptive_avg_pool(n: int) -> Any:
         op = f"adaptive_avg_pool{n}d"
         images = batched(op, input, n)
         size = _output_size(op, output_size, images.shape[2:])
-        if math.prod(size) == 1:
-            return mean(input, tuple(range(-n, 0)), True)
+        if math.prod(size) == 1 or not images.shape[1]:
+            y = mean(input, tuple(range(-n, 0)), True)
+            return y if math.prod(size) == 1 else expand(y, (*input.shape[:-n], *size))
         return like_input(AvgPool(Window(size), False, False, 0)(images), input)
 
     return named(

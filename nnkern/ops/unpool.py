@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..function import Function
 from ..random import generator
 from ..tensor import Tensor
 from ._pooling import MaxPoolGrad, PoolTake, Window, batched, ignores_nan, like_input, named, taped
-from ._windows import numbers
+from ._windows import numbers, strides
 
 __all__ = [
     "fractional_max_pool2d", "fractional_max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
@@ -56,7 +57,7 @@ def _unpooled_size(
 ) -> Any:
     n = len(size)
     kernel = numbers(op, "kernel_size", kernel_size, n)
-    stride = kernel if stride is None or stride == () else numbers(op, "stride", stride, n)
+    stride = strides(op, stride, kernel)
     padding = numbers(op, "padding", padding, n)
     usual = tuple((m - 1) * s + k - 2 * p for m, k, s, p in zip(size, kernel, stride, padding))
     if wanted is None:
@@ -105,12 +106,14 @@ def _fractional_size(op: str, size: Sequence[int], output_size: Any, output_rati
         raise ValueError(f"{op}: give either output_size or output_ratio")
     if output_size is not None:
         return numbers(op, "output_size", output_size, len(size))
-    ratios = (output_ratio,) * len(size) if isinstance(output_ratio, float) else tuple(output_ratio)
+    ratios: tuple[Any, ...] = (
+        (output_ratio,) * len(size) if isinstance(output_ratio, Real) else tuple(output_ratio)
+    )
     if len(ratios) != len(size) or not all(0 < r < 1 for r in ratios):
         raise ValueError(
             f"{op}: output_ratio must lie between 0 and 1, one or {len(size)} of them, not {output_ratio!r}"
         )
-    return tuple(int(m * r) for m, r in zip(size, ratios))
+    return tuple(int(m * float(r)) for m, r in zip(size, ratios))
 
 
 def _fractional_max_pool(n: int) -> Any:
