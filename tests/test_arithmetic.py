@@ -145,3 +145,11 @@ def test_a_row_beside_every_row(shape):
         check_kernels(f"{name}_forward", row, x, kind="exact" if name in ("maximum", "gt") else "sum")
     image = randn(3, 7, 5, shape[-1]).transpose(0, 3, 1, 2)
     check_kernels("mul_forward", image, row[:, None, None])
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("floor", [2.0, -4.0]), ("trunc", [2.0, -3.0])])
+def test_rounded_division_writes_into_out(mode, expected):
+    x, y, out = np.array([5.0, -7.0]), np.array([2.0, 2.0]), np.zeros(2)
+    assert nnkern.div(x, y, out=out, rounding_mode=mode) is out and out.tolist() == expected
+    with pytest.raises(ValueError, match=r"div: out is float64 \(3,\) but the result float64 \(2,\)"):
+        nnkern.div(x, y, out=np.zeros(3), rounding_mode=mode)

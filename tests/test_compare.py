@@ -148,3 +148,13 @@ def test_masked_fill_equals_torch():
         nnkern.masked_fill(x, np.ones(2, bool), 0.0)
     with pytest.raises(ValueError, match=r"one number .*\(4,\)"):
         nnkern.masked_fill(x, mask, randn(4))
+
+
+def test_clamp_at_its_bounds_gives_x_the_gradient():
+    x, low = (Tensor(np.array(v), requires_grad=True) for v in ([1.0, 5.0, 3.0], [1.0, 6.0, 2.0]))
+    high = Tensor(np.array(4.0), requires_grad=True)
+    x.clamp(low, high).sum().backward()
+    assert x.grad.tolist() == [1, 0, 1] and low.grad.tolist() == [0, 0, 0] and high.grad.item() == 1
+    x = Tensor(np.array([4.0, 2.0]), requires_grad=True)
+    x.clamp(2.0, high).sum().backward()
+    assert x.grad.tolist() == [1, 1]

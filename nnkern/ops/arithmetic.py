@@ -150,7 +150,10 @@ class Div(Function):
 def div(x: Any, y: Any, out: Any = None, *, rounding_mode: str | None = None) -> Any:
     """x / y. `out`: see add. rounding_mode "floor" or "trunc" rounds the quotient so; whole numbers stay whole then."""
     if rounding_mode is not None:
-        return _rounded(x, y, rounding_mode)
+        if out is None:
+            return _rounded(x, y, rounding_mode)
+        _check_out("div", x, y, out)
+        return _copied("div", _rounded(x, y, rounding_mode), out)
     if out is not None:
         return _into("div", x, y, out)
     if type(x) is _ndarray and type(y) is _ndarray:
@@ -170,7 +173,19 @@ def _rounded(x: Any, y: Any, rounding_mode: str) -> Any:
     return trunc(div(x, y)) if "f" in kinds else floor_divide(sub(x, fmod(x, y)), y)
 
 
+def _copied(op: str, result: Any, out: Any) -> Any:
+    if out.shape != result.shape or out.dtype != result.dtype:
+        raise ValueError(f"{op}: out is {out.dtype} {out.shape} but the result {result.dtype} {result.shape}")
+    np.copyto(out, result)
+    return out
+
+
 def _into(op: str, x: Any, y: Any, out: Any) -> Any:
+    _check_out(op, x, y, out)
+    return getattr(Function.kernels, f"{op}_forward")(x, y, out)
+
+
+def _check_out(op: str, x: Any, y: Any, out: Any) -> None:
     for a in (x, y, out):
         if isinstance(a, Tensor):
             raise TypeError(
@@ -178,4 +193,3 @@ def _into(op: str, x: Any, y: Any, out: Any) -> Any:
             )
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{op}: out must be an ndarray, got {type(out).__name__}")
-    return getattr(Function.kernels, f"{op}_forward")(x, y, out)

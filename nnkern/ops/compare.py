@@ -175,6 +175,34 @@ def minimum(x: Any, y: Any) -> Any:
     return Minimum()(x, y)
 
 
+class AtLeast(Function):
+    """clamp's min: the gradient is x's where x is as large, else the bound's."""
+
+    takes_numbers = True
+    keeps, loses = "ge", "lt"
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.saved = (x, y)
+        return self.kernels.maximum_forward(x, y)
+
+    def backward(self, gy: Any) -> Any:
+        x, y = self.saved
+        need_x, need_y = self.needs_input_grad
+        a = x.data if isinstance(x, Tensor) else x
+        b = y.data if isinstance(y, Tensor) else y
+        gx = unbroadcast(where(globals()[self.keeps](a, b), gy, 0.0), x) if need_x else None
+        g_y = unbroadcast(where(globals()[self.loses](a, b), gy, 0.0), y) if need_y else None
+        return gx, g_y
+
+
+class AtMost(AtLeast):
+    keeps, loses = "le", "gt"
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.saved = (x, y)
+        return self.kernels.minimum_forward(x, y)
+
+
 class Clamp(Function):
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
@@ -198,5 +226,5 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
         low, high = -_inf if min is None else min, _inf if max is None else max
         return _kernels.clamp_forward(x, low, high) if type(x) is _ndarray else Clamp(low, high)(x)
     if min is not None:
-        x = maximum(x, min)
-    return x if max is None else minimum(x, max)
+        x = AtLeast()(x, min)
+    return x if max is None else AtMost()(x, max)
