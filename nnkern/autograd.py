@@ -139,16 +139,15 @@ def backward(y: Tensor, gradient: Any = None, retain_graph: bool = False, create
     """Adds d y / d leaf (times `gradient`) to .grad of every leaf that y was computed from."""
     walk = Walk(create_graph)
     walk.start(y, _seed(y, gradient, "backward", create_graph))
-    if not create_graph:
-        found = walk.run(retain_graph)
-    else:
+    if create_graph:
         with enable_grad():
-            found = walk.run(True)
+            for x, g in walk.run(True).values():  # a copy: leaves may share g, and it may be the caller's
+                x.grad = g.clone() if x.grad is None else x.grad + g
+        return
+    found = walk.run(retain_graph)
     while found:
         x, g = found.popitem()[1]
-        if create_graph:
-            x.grad = g if x.grad is None else x.grad + g
-        elif x.grad is not None:
+        if x.grad is not None:
             Function.kernels.add_forward(x.grad.data, g, x.grad.data)
         else:
             # Steal the buffer unless somebody else still sees it (2: `g` and getrefcount's own argument).

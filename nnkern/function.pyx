@@ -103,9 +103,10 @@ cdef class Function:
     cdef public object saved  # what backward needs; freed after backward unless retain_graph
     cdef public long long sequence
     cdef public int outputs
-    cdef public dict _hooks  # {output index: {key: hook}}
+    cdef public dict _hooks  # {output index: {key: hook}}; those of retain_grad, which come last, at ~index
     cdef public object _out_id  # id() of the output array, or of each: finds outputs among `saved`
     cdef public Version _out_version  # set when the output is changed in place
+    cdef Version _index_version  # the same of the output that holds indices: it has no history that leads here
 
     kernels = _kernels
     is_view = False  # True for ops whose result may share memory with their first input
@@ -208,6 +209,8 @@ cdef class Function:
                 t.requires_grad = True
                 t._fn = self
                 t._index = i
+            elif taped:
+                t._version = self._index_version = Version()
             if self.is_view and isinstance(inputs[0], TensorBase):
                 self._mark_view(t, inputs[0])
             tensors.append(t)
@@ -341,7 +344,9 @@ def check_versions(Function fn):
             t = <TensorBase>x
             suspects.append((_root(t)._version, t.data))
     out_ids = _as_tuple(fn._out_id)
-    suspects += [(fn._out_version, a) for a in saved if id(a) in out_ids]
+    suspects += [
+        (fn._out_version if a.dtype.kind == "f" else fn._index_version, a) for a in saved if id(a) in out_ids
+    ]
     for version, array in suspects:
         if version is None or version.sequence < fn.sequence:
             continue
@@ -528,8 +533,10 @@ cdef class Walk:
         for i, g in enumerate(slots):
             if g is None:
                 continue
-            if fn._hooks is not None and i in fn._hooks and fn.sequence > self.since:
-                slots[i] = g = run_hooks(fn._hooks[i], g, self.create_graph)
+            if fn._hooks is not None and fn.sequence > self.since:
+                for key in (i, ~i):
+                    if key in fn._hooks:
+                        slots[i] = g = run_hooks(fn._hooks[key], g, self.create_graph)
             if self.wanted_at is not None:
                 for t in self.wanted_at.get((fn, i), ()):
                     self.found[id(t)] = (t, g)

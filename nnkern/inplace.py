@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .function import Function, grad_mode, newest, record_change
+from .function import Function, grad_mode, newest, record_change, share_version
 from .tensor import Tensor
 
 _new = Tensor.__new__
@@ -58,7 +58,8 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
             f"x[...] = v: a leaf that requires grad can't be changed in place (shape {t.shape}); "
             "do it under nnkern.no_grad()"
         )
-    index = _plain(index)
+    if not isinstance(index, (int, slice)):
+        index = _plain(index, t.ndim)
     if t._base is not None:
         refresh_view(t)
     taped = grad_mode.enabled and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
@@ -69,29 +70,62 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         result = SetItem(index)(
             old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype))
         )
-    t.data[index] = array
+    t.data[index] = _short(array)
     record_change(t, "x[...] = v")
     if taped:
         _rewrite(t, result)
 
 
-def _plain(index: Any) -> Any:
-    if isinstance(index, tuple):
-        return tuple(i.data if isinstance(i, Tensor) else i for i in index)
-    return index.data if isinstance(index, Tensor) else index
+def _plain(index: Any, ndim: int) -> Any:
+    items = index if isinstance(index, tuple) else (index,)
+    return tuple(expand_ellipsis("x[...] = v", [plain_item("x[...] = v", i) for i in items], ndim))
+
+
+def plain_item(op: str, item: Any) -> Any:
+    """An item of an index as int, slice, None, ... or an integer or boolean array."""
+    if item is None or item is ... or isinstance(item, slice):
+        return item
+    if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        return int(item)
+    mine = isinstance(item, Tensor)  # a copy, since backward needs the index as it was
+    array = np.asarray(item.numpy() if mine else item)
+    if array.dtype.kind == "b":
+        return array.copy() if mine else array
+    if array.dtype.kind in "iu" or array.size == 0:
+        return array.astype(np.int64, copy=mine)
+    raise IndexError(f"{op}: an index must be integers, slices or a mask, got {array.dtype}")
+
+
+def expand_ellipsis(op: str, index: list[Any], ndim: int) -> list[Any]:
+    """index with ... replaced by full slices (by nothing where no dims are left); missing ones added at the end."""
+    used = sum(
+        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else i is not None and i is not ...
+        for i in index
+    )
+    if used > ndim:
+        raise IndexError(f"{op}: {used} indices for {ndim} dimensions")
+    places = [i for i, item in enumerate(index) if item is ...]
+    if len(places) > 1:
+        raise IndexError(f"{op}: an index may have one ellipsis (...), got {len(places)}")
+    at = places[0] if places else len(index)
+    return [*index[:at], *[slice(None)] * (ndim - used), *index[at + 1 :]]
+
+
+def _short(array: Any) -> Any:
+    """A value without its leading dims of length 1: they never matter, but NumPy does not always take them."""
+    shape = np.shape(array)
+    if not shape or shape[0] != 1:
+        return array
+    lead = next((i for i, n in enumerate(shape) if n != 1), len(shape))
+    return np.reshape(array, shape[lead:])
 
 
 def _alias(t: Tensor) -> Tensor:
-    """t as it was before the change: same memory, same history."""
+    """t as it was before the change: same memory, same history. Not t's base, whose history will lead here: a cycle."""
     old = _new(Tensor)
-    old.data, old.requires_grad, old._fn, old._index, old._base = (
-        t.data,
-        t.requires_grad,
-        t._fn,
-        t._index,
-        t._base,
-    )
-    old._view_sequence = t._view_sequence
+    old.data, old.requires_grad, old._fn, old._index = t.data, t.requires_grad, t._fn, t._index
+    if t._base is not None:
+        share_version(old, t)
     return old
 
 
@@ -116,7 +150,7 @@ def _keep_saved(fn: Function | None, start: int, old: Tensor) -> None:
             continue
         if isinstance(fn.saved, tuple) and any(a is before for a in fn.saved):
             if kept is None:
-                kept, old._base = before.copy(), None  # memory of its own, which nobody changes
+                kept, old._version = before.copy(), None  # memory of its own, which nobody changes
                 old.data = kept
             fn.saved = tuple(kept if a is before else a for a in fn.saved)
         todo += [x._fn for x in fn.inputs if isinstance(x, Tensor)]
@@ -142,12 +176,38 @@ def _check_view(t: Tensor, op: str) -> None:
 def _rewrite(t: Tensor, result: Tensor) -> None:
     """t's history is now result's; if t is a view, its base's history is told about the change, too."""
     base = _told(t)
+    _cut(result._fn, t if base is None else base)
     if base is None:
-        t._fn, t._index, t.requires_grad = result._fn, result._index, True
+        t._set_history(result._fn, result._index)
         return
     new_base = ViewUpdate(Layout(t.data, base.data))(_alias(base), result)
-    base._fn, base._index, base.requires_grad = new_base._fn, 0, True
+    base._set_history(new_base._fn, 0)
     refresh_view(t)
+
+
+def _cut(fn: Function | None, base: Tensor) -> None:
+    """What `base` is about to be computed from must not hold it, nor its views: nobody would free such a circle soon."""
+    if base._fn is None:
+        return
+    made, seen, todo = base._fn.sequence, set(), [fn]
+    while todo:
+        fn = todo.pop()
+        if fn is None or fn.sequence <= made or fn in seen:
+            continue
+        seen.add(fn)
+        tensors = [x for x in fn.inputs if isinstance(x, Tensor)]
+        if any(x is base or x._base is base for x in tensors):
+            fn.inputs = tuple(
+                _shared(x) if isinstance(x, Tensor) and (x is base or x._base is base) else x
+                for x in fn.inputs
+            )
+        todo += [x._fn for x in tensors]
+
+
+def _shared(t: Tensor) -> Tensor:
+    old = _alias(t)
+    share_version(old, t)
+    return old
 
 
 def refresh_view(t: Tensor) -> None:
@@ -157,8 +217,8 @@ def refresh_view(t: Tensor) -> None:
         return
     if t._view_sequence >= base._fn.sequence or not grad_mode.enabled:
         return
-    view = TakeView(Layout(t.data, base.data))(base)
-    t._fn, t._index, t.requires_grad = view._fn, 0, True
+    view = TakeView(Layout(t.data, base.data))(_alias(base))
+    t._set_history(view._fn, 0)
     t._view_sequence = view._fn.sequence
 
 
@@ -328,8 +388,12 @@ class SetItem(Function):
 
     def backward(self, gy: Any) -> tuple[Any, ...]:
         part = Take(self.place)(gy)
-        extra = part.ndim - len(self.value_shape)
+        extra = max(0, part.ndim - len(self.value_shape))
+        shape = self.value_shape[max(0, len(self.value_shape) - part.ndim) :]  # those before are 1
         axes = tuple(range(extra)) + tuple(
-            i + extra for i, n in enumerate(self.value_shape) if n == 1 and part.shape[i + extra] != 1
+            i + extra for i, n in enumerate(shape) if n == 1 and part.shape[i + extra] != 1
         )
-        return Clear(self.place)(gy), part.sum(axes).reshape(self.value_shape) if axes else part
+        part = part.sum(axes) if axes else part
+        return Clear(self.place)(gy), part if part.shape == self.value_shape else part.reshape(
+            self.value_shape
+        )

@@ -302,9 +302,16 @@ class Tensor(TensorBase):
         """Keeps .grad of this non-leaf tensor, too."""
         if self._fn is None:
             return
-        hooks = (self._fn._hooks or {}).get(self._index, {}).values()
-        if not any(isinstance(h, _KeepGrad) and h.tensor() is self for h in hooks):
-            self.register_hook(_KeepGrad(self))
+        if self._fn._hooks is None:
+            self._fn._hooks = {}
+        self._fn._hooks.setdefault(~self._index, {})[id(self)] = _KeepGrad(self)
+
+    def _set_history(self, fn: Any, index: int) -> None:
+        """This tensor is now what fn computed; a gradient that retain_grad keeps is that of the tensor as it is now."""
+        kept = self._fn and self._fn._hooks and self._fn._hooks.get(~self._index, {}).pop(id(self), None)
+        self._fn, self._index, self.requires_grad = fn, index, True
+        if kept and kept.tensor() is self:
+            self.retain_grad()
 
     # --- in place --------------------------------------------------------------------------------------------------
 
@@ -395,7 +402,7 @@ class _KeepGrad:
     def __call__(self, g: Tensor) -> None:
         t = self.tensor()
         if t is not None:
-            t.grad = g.detach() if t.grad is None else t.grad + g.detach()
+            t.grad = g.detach().clone() if t.grad is None else t.grad + g.detach()
 
 
 class RemovableHandle:

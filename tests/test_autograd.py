@@ -504,3 +504,86 @@ def test_grad_mode_inside_itself_and_in_generators():
     next(it)
     it.close()
     assert nnkern.is_grad_enabled()
+
+
+def test_create_graph_gives_each_leaf_a_gradient_of_its_own():
+    x, y = leaf(3), leaf(3, seed=1)
+    seed = Tensor(np.ones(3))
+    (x + y).backward(seed, create_graph=True)
+    assert x.grad is not y.grad and x.grad is not seed
+    x.grad.zero_()
+    assert y.grad.tolist() == seed.tolist() == [1, 1, 1]
+    (x + y).sum().backward(create_graph=True)  # the gradient of a sum is read-only
+    y.grad.zero_()
+    assert x.grad.tolist() == [1, 1, 1]
+
+
+def test_retain_grad_is_of_the_tensor_as_it_is_now_after_all_hooks():
+    x = Tensor(np.array([1.0]), requires_grad=True)
+    y = x * 1
+    y.retain_grad()
+    y.mul_(3)
+    (y * y).sum().backward()
+    assert y.grad.item() == 6
+    y = x * 1
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10)
+    y.sum().backward()
+    assert y.grad.item() == 10
+    base = x * 1
+    view = base.reshape(1, 1)
+    base.retain_grad(), view.retain_grad()
+    view.mul_(3)
+    (base * base).sum().backward()
+    assert base.grad.item() == 6 and view.grad is None
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [lambda x: x.max(1), lambda x: x.sort(1), lambda x: x.topk(2, 1), lambda x: x.median(1)],
+    ids=["max", "sort", "topk", "median"],
+)
+def test_indices_changed_in_place_are_found(pick):
+    x = leaf(3, 4)
+    y = pick(x)
+    y.indices.zero_()
+    with pytest.raises(RuntimeError, match="zero_ at .* changed it in place"):
+        y.values.sum().backward()
+
+
+def test_values_may_be_changed_where_only_indices_were_saved():
+    x = Tensor(np.array([[3.0, 1.0], [1.0, 5.0]]), requires_grad=True)
+    values = x.max(1).values
+    values.mul_(2)
+    values.sum().backward()
+    assert x.grad.tolist() == [[2, 0], [0, 2]]
+
+
+def test_pooling_indices_changed_in_place_are_found():
+    x = leaf(1, 1, 4, 4)
+    y, places = nnkern.max_pool2d(x, 2, return_indices=True)
+    places.zero_()
+    with pytest.raises(RuntimeError, match="zero_ at .* changed it in place"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda y: y[0].add_(1), lambda y: y.reshape(-1).mul_(2), lambda y: y.reshape(2, -1)[0].add_(1).mul_(2),
+        lambda y: y.add_(y * 3), lambda y: y[0].add_(y[1]),
+    ],
+    ids=["view", "reshaped", "twice", "itself", "other view"],
+)  # fmt: skip
+def test_in_place_changes_make_no_cycles(step):
+    gc.collect()
+    gc.disable()
+    try:
+        y = leaf(4, 4) * 1
+        gone = weakref.ref(y)
+        step(y)
+        y.sum().backward()
+        del y
+        assert gone() is None
+    finally:
+        gc.enable()

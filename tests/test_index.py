@@ -338,3 +338,54 @@ def test_true_false_and_none_as_in_numpy(index):
     z[index] = 5.0
     plain[index] = 5.0
     np.testing.assert_array_equal(z.data, plain)
+
+
+def test_an_ellipsis_without_dims_separates_nothing():
+    a = randn(3, 4, 2)
+    x = Tensor(a.copy())
+    i = [1, 2, 0]
+    x[:, i, ..., -1] = x[:, i, ..., -1]
+    np.testing.assert_array_equal(x.data, a)
+
+
+def test_index_tensors_may_be_changed_after_the_forward():
+    x = Tensor(np.arange(3.0), requires_grad=True)
+    i = Tensor([0, 1])
+    y = x[i]
+    i.add_(1)
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 1, 0]
+    b, v = Tensor(np.zeros(3)), Tensor(np.ones(2), requires_grad=True)
+    i = Tensor([0, 1])
+    b[i] = v
+    i.fill_(2)
+    (b * np.array([1.0, 2.0, 3.0])).sum().backward()
+    assert v.grad.tolist() == [1, 2]
+    y = nn.index_copy(x, 0, i, v)
+    i.fill_(0)
+    with pytest.raises(RuntimeError, match="fill_ at .* changed it in place"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("shape", "index", "expected"),
+    [
+        ((1, 2), slice(0, 2), [[2, 2]]), ((1, 1), slice(0, 2), [[4]]), ((1,), 0, [2]),
+        ((1, 2), np.array([True, False, True, False]), [[2, 2]]),
+    ],
+)  # fmt: skip
+def test_values_with_more_dims_of_length_1(shape, index, expected):
+    x, v = Tensor(np.zeros(4), requires_grad=True) * 1, Tensor(np.ones(shape), requires_grad=True)
+    x[index] = v
+    (x * x).sum().backward()
+    assert v.grad.tolist() == expected
+
+
+def test_errors_of_unfit_indices():
+    x = Tensor(randn(2, 3))
+    with pytest.raises(IndexError, match=r"getitem: index arrays of shapes \(2,\), \(3,\) do not broadcast"):
+        x[[0, 1], [0, 1, 1]]
+    with pytest.raises(IndexError, match="getitem: an index may have one ellipsis"):
+        x[..., [0], ...]
+    with pytest.raises(IndexError, match="v: an index may have one ellipsis"):
+        x[..., [0], ...] = 1.0

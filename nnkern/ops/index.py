@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..function import Function
-from ..tensor import Tensor
+from ..inplace import expand_ellipsis, plain_item
 
 __all__ = [
     "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "masked_select", "repeat_interleave",
@@ -290,36 +290,15 @@ def _take(x: Any, dim: int, index: Any) -> Any:
         raise IndexError(str(e).replace("index_select", "getitem", 1)) from None
 
 
-def _normal(item: Any) -> Any:
-    """An index item as int, slice, None, ... or an integer or boolean array."""
-    if item is None or item is ... or isinstance(item, slice):
-        return item
-    if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-        return int(item)
-    array = np.asarray(item.numpy() if isinstance(item, Tensor) else item)
-    if array.dtype.kind == "b":
-        return array
-    if array.dtype.kind in "iu" or array.size == 0:
-        return array.astype(np.int64, copy=False)
-    raise IndexError(f"getitem: an index must be integers, slices or a mask, got {array.dtype}")
-
-
-def _expand_ellipsis(index: Any, ndim: int) -> Any:
-    """index with ... replaced by full slices; missing ones added at the end."""
-    used = sum(
-        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else i is not None and i is not ...
-        for i in index
-    )
-    if used > ndim:
-        raise IndexError(f"getitem: {used} indices for {ndim} dimensions")
-    at = next((i for i, item in enumerate(index) if item is ...), len(index))
-    return [*index[:at], *[slice(None)] * (ndim - used), *index[at + 1 :]]
-
-
 def _linear_index(arrays: Any, lengths: Any) -> Any:
     """Integer arrays, one per dim of the given lengths, as one index into the merged dim."""
     if len(arrays) == 1:
         return arrays[0]
+    try:
+        np.broadcast_shapes(*[a.shape for a in arrays])
+    except ValueError:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise IndexError(f"getitem: index arrays of shapes {shapes} do not broadcast") from None
     linear = 0
     for position, (array, n) in enumerate(zip(arrays, lengths)):
         bad = (array < -n) | (array >= n)
@@ -335,7 +314,7 @@ def _linear_index(arrays: Any, lengths: Any) -> Any:
 def _advanced(x: Any, index: Any) -> Any:
     from .shape import movedim, reshape
 
-    index = _expand_ellipsis([_normal(i) for i in index], x.ndim)
+    index = expand_ellipsis("getitem", [plain_item("getitem", i) for i in index], x.ndim)
     fancy = any(isinstance(i, np.ndarray) for i in index)
     if not fancy:
         return GetItem(tuple(index))(x)

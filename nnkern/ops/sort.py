@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..function import Function
+from ..tensor import Tensor
 from .index import gather, scatter, zeros_view
 from .reduce import ValuesIndices
 from .shape import axis_of, reshape, squeeze
@@ -110,6 +111,6 @@ def median(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     index = np.asarray(kthvalue(x, (n + 1) // 2, dim, True).indices)
     missing = np.isnan(np.asarray(x))
     index = np.where(missing.any(dim, keepdims=True), missing.argmax(dim, keepdims=True), index)
-    values = gather(x, dim, index)
-    indices = type(values)(index) if not isinstance(values, np.ndarray) else index
+    indices = Tensor(index) if isinstance(x, Tensor) else index
+    values = gather(x, dim, indices)
     return ValuesIndices(*((values, indices) if keepdim else (squeeze(values, dim), squeeze(indices, dim))))
