@@ -82,6 +82,10 @@ cdef class TensorBase:
                 )
         self._grad = value
 
+    @grad.deleter
+    def grad(self):
+        self._grad = None
+
 
 cdef class Version:
     """The last in-place change of a block of memory: shared by a Tensor and its views."""

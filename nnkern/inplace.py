@@ -243,6 +243,8 @@ class Layout:
         self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
 
     def of(self, array: np.ndarray) -> np.ndarray:
+        if not array.size:  # no byte that an offset could point to
+            return np.ndarray(self.shape, array.dtype)
         return np.ndarray(self.shape, array.dtype, array.transpose(self.order), self.offset, self.strides)
 
     def laid(self, array: np.ndarray, copy: bool = False) -> np.ndarray:

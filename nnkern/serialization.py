@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,7 @@ def save(state_dict: Mapping[str, Any], path: Any, metadata: Mapping[str, str] |
 def _write_whole(path: Any, parts: list[Any]) -> None:
     import tempfile  # slow to import
 
-    path = os.fspath(path)
+    path = os.path.realpath(path)  # a link stays one: its file is replaced
     handle, temporary = tempfile.mkstemp(
         dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp"
     )
@@ -83,9 +84,13 @@ def _write_whole(path: Any, parts: list[Any]) -> None:
                 f.write(part)
             f.flush()
             os.fsync(f.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are private
+        if os.path.exists(path):
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+        else:  # mkstemp's files are private
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o666 & ~umask
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -223,13 +223,16 @@ class Tensor(TensorBase):
         self.requires_grad = requires_grad
         return self
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Tensor:
-        """In another dtype, or in that of another Tensor; "cpu" is the only device. x itself where nothing changes."""
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Tensor:
+        """In another dtype, or in that of another Tensor; "cpu" is the only device. x itself where nothing changes.
+
+        non_blocking is taken, so that PyTorch's code runs, and without effect.
+        """
         for a in args:
             if isinstance(a, Tensor):
                 dtype = a.dtype
             elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
-                device = a
+                device = "cpu" if a == "cpu:0" else a
             else:
                 dtype = a
         _device.check_device(device)

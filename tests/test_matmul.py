@@ -366,3 +366,9 @@ def test_whole_numbers_wrap_as_in_numpy(dtype):
     for a, b in ((bool, bool), (np.int64, np.int32), (np.float32, np.int64)):
         with pytest.raises(TypeError, match="matmul:"):
             nnkern.matmul(np.ones((2, 2), a), np.ones((2, 2), b))
+
+
+def test_packed_takes_a_strided_bias():
+    x, w, b = randn(3, 5), randn(5, 4, seed=1), np.zeros(8, np.float32)[::2]
+    packed = nnkern.PackedMatrix(w)
+    np.testing.assert_array_equal(nnkern.linear(x, packed, b), nnkern.linear(x, packed, b.copy()))

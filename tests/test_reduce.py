@@ -329,3 +329,11 @@ def test_a_dtype_for_the_result_as_in_torch(dtype):
     x = F.Tensor(np.ones((2, 3), np.float32), requires_grad=True)
     x.sum(dtype=np.float64).backward()
     assert x.grad.dtype == np.float32 and x.grad.tolist() == [[1] * 3] * 2
+
+
+@pytest.mark.parametrize("name", ["amax", "amin", "max"])
+@pytest.mark.filterwarnings("error")
+def test_nan_takes_the_gradient_of_an_extremum(name):
+    x = Tensor(np.array([np.nan, 1.0, np.nan]), requires_grad=True)
+    getattr(F, name)(x).backward()
+    assert x.grad.tolist() == [0.5, 0, 0.5]

@@ -177,3 +177,13 @@ def test_every_truncation_and_many_flipped_bits_are_harmless(tmp_path):
             load(path)
         except ValueError as e:
             assert str(e).startswith("load: ")
+
+
+def test_save_keeps_the_mode_and_writes_through_links(tmp_path):
+    file, link = tmp_path / "w.safetensors", tmp_path / "link"
+    nnkern.save({"w": np.zeros(2)}, file)
+    file.chmod(0o600)
+    link.symlink_to(file)
+    nnkern.save({"w": np.ones(2)}, link)
+    assert link.is_symlink() and file.stat().st_mode & 0o777 == 0o600
+    assert nnkern.load(file)["w"].tolist() == [1, 1]

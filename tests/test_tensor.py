@@ -237,3 +237,25 @@ def test_casts_like_torch():
     assert x[0].t().shape == (3,)
     with pytest.raises(ValueError, match="t: at most 2 dims"):
         x.reshape(1, 1, 3).t()
+
+
+def test_diagonals_and_empty_views_may_be_changed():
+    x = Tensor(np.ones((3, 3)))
+    x.diagonal().fill_(2.0)
+    assert x.tolist() == (np.ones((3, 3)) + np.eye(3)).tolist()
+    y = Tensor(np.ones((3, 3)), requires_grad=True) * 1
+    y.diagonal().mul_(2.0)
+    assert y.tolist() == x.tolist()
+    x = Tensor(np.zeros((0, 3)), requires_grad=True)
+    y = x * 1
+    y[:, 1].add_(1.0)
+    y.sum().backward()
+    assert x.grad.shape == (0, 3)
+
+
+def test_the_cpu_under_other_names_and_grad_deleted():
+    x = Tensor(np.ones(2), requires_grad=True)
+    assert x.to("cpu:0") is x and x.to("cpu", non_blocking=True) is x
+    x.sum().backward()
+    del x.grad
+    assert x.grad is None

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..config import get_isa
 from ..device import to_ndarray
 from ..function import Function
@@ -109,6 +111,7 @@ class PackedProduct(Function):
 
     def forward(self, x: Any, b: Any) -> Any:
         k, n = self.w.shape
+        b = b if b is None else np.ascontiguousarray(b)
         y = self.kernels.matmul_packed_forward(x, self.w.packed(), k, n, b, _ACTIVATIONS[self.activation])
         if self.activation == "relu":
             self.saved = (y,)

@@ -221,7 +221,11 @@ class AMax(Reduce):
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
         kept = self.kept_shape(x.shape)
-        share = np.asarray(_plain(x) == _plain(y).reshape(kept), x.dtype)
+        a, b = _plain(x), _plain(y).reshape(kept)
+        same = a == b
+        if np.isnan(b).any():
+            same |= np.isnan(a) & np.isnan(b)  # NaN is the extremum of NaNs
+        share = np.asarray(same, x.dtype)
         share /= self.kernels.sum_forward(share, self.dims, True)  # equals share the gradient
         return mul(self.spread(gy, x.shape), share)
 

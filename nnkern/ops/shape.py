@@ -267,7 +267,11 @@ class Diagonal(Function):
 
     def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
-        return np.diagonal(x, *self.place)
+        offset, dim1, dim2 = self.place
+        y = np.diagonal(x, offset, dim1, dim2)
+        if x.flags.writeable:  # NumPy's diagonals are read-only, but a view of ours may be changed
+            y.flags.writeable = True
+        return y
 
     def backward(self, gy: Any) -> Any:
         return DiagonalGrad(self.x_shape, *self.place)(gy)
