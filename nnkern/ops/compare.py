@@ -179,7 +179,7 @@ class AtLeast(Function):
     """clamp's min: the gradient is x's where x is as large, else the bound's."""
 
     takes_numbers = True
-    keeps, loses = "ge", "lt"
+    keeps, loses = staticmethod(ge), staticmethod(lt)
 
     def forward(self, x: Any, y: Any) -> Any:
         self.saved = (x, y)
@@ -190,13 +190,13 @@ class AtLeast(Function):
         need_x, need_y = self.needs_input_grad
         a = x.data if isinstance(x, Tensor) else x
         b = y.data if isinstance(y, Tensor) else y
-        gx = unbroadcast(where(globals()[self.keeps](a, b), gy, 0.0), x) if need_x else None
-        g_y = unbroadcast(where(globals()[self.loses](a, b), gy, 0.0), y) if need_y else None
+        gx = unbroadcast(where(self.keeps(a, b), gy, 0.0), x) if need_x else None
+        g_y = unbroadcast(where(self.loses(a, b), gy, 0.0), y) if need_y else None
         return gx, g_y
 
 
 class AtMost(AtLeast):
-    keeps, loses = "le", "gt"
+    keeps, loses = staticmethod(le), staticmethod(gt)
 
     def forward(self, x: Any, y: Any) -> Any:
         self.saved = (x, y)
