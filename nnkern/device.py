@@ -22,6 +22,17 @@ def is_torch(x: Any) -> bool:
     return torch is not None and isinstance(x, torch.Tensor)
 
 
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """dtype as NumPy's; PyTorch's go by their names."""
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        name = str(dtype).removeprefix("torch.")
+        if name not in np.sctypeDict:
+            raise TypeError(f"dtype must be one that NumPy has, such as float32, got {dtype}") from None
+        return np.dtype(name)
+
+
 def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
     """A CPU array of any kind as an ndarray that shares its memory; TypeError for what is no array."""
     if isinstance(x, np.ndarray):

@@ -127,6 +127,31 @@ def test_gradients_at_ties_and_nan_as_in_torch(name):
     assert found[0] == found[1]
 
 
+def test_masked_fill_keeps_the_dtype():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    mask = np.array([True, False])
+    for dtype in ("int64", "uint8", "bool", "float32", "float64"):
+        x = np.array([0, 1]).astype(dtype)
+        for value in (2.0, 2, True, np.array(2.0), np.float32(2), torch.tensor(2), Tensor(np.array(2.0))):
+            expected = [value, 1] if dtype != "bool" else [True, True]
+            for given in (x, torch.tensor(x), Tensor(x)):
+                y = nnkern.masked_fill(given, mask, value)
+                assert str(y.dtype).removeprefix("torch.") == dtype
+                assert y.tolist() == expected
+    for value in (2.5, np.array(2.5), np.nan, np.inf):
+        with pytest.raises(TypeError, match="masked_fill: .* does not fit an array of int64"):
+            nnkern.masked_fill(torch.tensor([1, 2]), mask, value)
+
+
+def test_a_bound_of_nan_gives_nan():
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    for options in ({"min": np.nan}, {"max": np.nan}, {"min": 0.0, "max": np.nan}):
+        assert np.isnan(nnkern.clamp(x.data, **options)).all()
+        y = nnkern.clamp(x, **options)
+        y.sum().backward()
+        assert np.isnan(y.data).all() and x.grad.tolist() == [0, 0]
+
+
 def test_masked_fill_equals_torch():
     torch = pytest.importorskip("torch")
     x, mask = randn(3, 4), randn(4, seed=1) > 0

@@ -163,6 +163,7 @@ X, G = randn(2, 3, 4, 5), randn(2, 3, 3, 2)
         (lambda: _cpu.grid_sample_backward(X, X, G, 0, 0, False, True, True), ValueError, "shape of the result"),
         (lambda: F.affine_grid(randn(2, 2, 2), (2, 3, 4, 5)), ValueError, r"theta \(N, 2, 3\).*\(2, 2, 2\)"),
         (lambda: F.affine_grid(randn(2, 2, 3), (2, 3, 0, 5)), ValueError, "all positive"),
+        (lambda: F.affine_grid(np.ones((2, 2, 3), int), (2, 3, 4, 5)), TypeError, "affine_grid: theta must be .* got int64"),
     ],
 )  # fmt: skip
 def test_errors(call, error, match):

@@ -1,10 +1,15 @@
 """Arrays of others: torch tensors and DLPack in and out, read-only arrays, and what is refused."""
 
+import inspect
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
 from support import randn
 
 import nnkern
+import nnkern.functional as F
 from nnkern import Tensor
 
 
@@ -106,6 +111,48 @@ def test_torch_tensors_that_are_no_plain_arrays():
     ):
         with pytest.raises(TypeError, match="exp: a torch tensor of"):
             nnkern.exp(t)
+
+
+def argument_lists(function):
+    """Some arguments of every kind for function: most don't fit."""
+    arrays = [
+        abs(randn(2, 3, 4, 4)), abs(randn(3, 3)), abs(randn(3)), np.array([0, 1, 2]), np.zeros((3, 3), np.int64),
+        np.array([True, False, True]), abs(randn(2, 3, 4)), 2, (1, 1), (1, 1, 2, 2), (2, 3, 4, 5), abs(randn(2, 2, 3)),
+        abs(randn(2, 4, 4, 2)),
+    ]  # fmt: skip
+    kinds = {"int": [1, 2], "float": [2.0], "str": ["mean", "sum"], "bool": [True]}
+    parameters = inspect.signature(function).parameters.values()
+    required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    lists = itertools.product(*[kinds.get(p.annotation, arrays) for p in required])
+    return [a for a in itertools.islice(lists, 2000) if any(isinstance(x, np.ndarray) for x in a)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [n for n in dir(F) if n[0] != "_" and inspect.isfunction(getattr(F, n))])
+def test_what_takes_arrays_takes_torch_tensors(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    function, done = getattr(F, name), 0
+    if name in (
+        "interpolate",
+        "upsample",
+        "upsample_nearest",
+        "upsample_bilinear",
+    ):  # which need one of two options
+        function = partial(function, size=2)
+    for args in argument_lists(getattr(F, name)):
+        nnkern.manual_seed(0)
+        try:
+            y = function(*[a.copy() if isinstance(a, np.ndarray) else a for a in args])
+        except (TypeError, ValueError, IndexError):
+            continue
+        nnkern.manual_seed(0)
+        z = function(*[torch.tensor(a) if isinstance(a, np.ndarray) else a for a in args])
+        if isinstance(y, np.ndarray):
+            assert isinstance(z, torch.Tensor) and str(z.dtype) == f"torch.{y.dtype}"
+            np.testing.assert_array_equal(z, y)
+        done += 1
+        if done == 3:
+            break
 
 
 def test_numpy_scalars_are_numbers():

@@ -64,6 +64,17 @@ def test_antialias_equals_torch(mode, align):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_a_scale_that_leaves_the_size(mode, antialias):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for x in (randn(2, 3, 3, 7, dtype=np.float64), np.arange(21, dtype=np.uint8).reshape(1, 1, 3, 7)):
+        for scale in ((1.3, 1.0), (1.2, 1.9), (1.0, 0.5)):
+            options = {"scale_factor": scale, "mode": mode, "antialias": antialias}
+            expected = torch.nn.functional.interpolate(torch.tensor(x), **options)
+            np.testing.assert_allclose(F.interpolate(x, **options), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_sizes_per_axis_and_other_names():
     torch = pytest.importorskip("torch")
     x = randn(2, 3, 5, 7)

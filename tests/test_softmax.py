@@ -5,7 +5,7 @@ import pytest
 from support import SIZES, check_kernels, check_torch, randn
 
 import nnkern as F
-from nnkern import Tensor, _cpu, gradgradcheck
+from nnkern import Tensor, _cpu, gradgradcheck, nn
 
 SHAPES = [(10,), (7, 10), (3, 17, 5), (2, 3, 40, 1), (5, 1000), (), (0, 4), (4, 0)]
 
@@ -87,6 +87,28 @@ def test_dtype_is_converted_first():
     for f in (F.softmax, F.log_softmax, F.softmin):
         assert f(np.arange(3), 0, dtype=np.float32).dtype == np.float32
         assert f(randn(3), 0, np.float64).dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice")
+@pytest.mark.parametrize("shape", [(), (3,), (3, 4), (3, 4, 5), (2, 3, 4, 5)])
+def test_without_a_dim_it_is_the_one_that_torch_takes(shape):
+    torch = pytest.importorskip("torch")
+    x = randn(*shape)
+    for name, layer in (("softmax", "Softmax"), ("log_softmax", "LogSoftmax"), ("softmin", "Softmin")):
+        theirs = getattr(torch.nn.functional, name)(torch.tensor(x))
+        for y in (getattr(F, name)(x), getattr(F, name)(x, None), getattr(nn, layer)()(x)):
+            np.testing.assert_allclose(y, theirs, rtol=1e-6, atol=1e-6)
+        assert getattr(F, name)(torch.tensor(x)).shape == shape
+
+
+def test_a_dtype_of_torch_will_do():
+    torch = pytest.importorskip("torch")
+    for name in ("softmax", "log_softmax", "softmin"):
+        for x in (randn(3), torch.ones(3), Tensor(randn(3))):
+            assert str(getattr(F, name)(x, 0, dtype=torch.float64).dtype).endswith("float64")
+    assert F.sinusoidal_positions(2, 2, dtype=torch.float64).dtype == np.float64
+    with pytest.raises(TypeError, match="dtype must be one that NumPy has, .* got torch.bfloat16"):
+        F.softmax(randn(3), 0, dtype=torch.bfloat16)
 
 
 def test_gumbel_softmax_samples_the_classes():

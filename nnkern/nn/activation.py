@@ -271,29 +271,29 @@ class Maxout(Activation):
 
 
 class Softmax(Activation):
-    """exp(x) / sum(exp(x)) along dim"""
+    """exp(x) / sum(exp(x)) along dim; None: see nnkern.softmax"""
 
     function = staticmethod(ops.softmax)
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__(dim=dim)
 
 
 class LogSoftmax(Activation):
-    """log(softmax(x)) along dim"""
+    """log(softmax(x)) along dim; None: see nnkern.softmax"""
 
     function = staticmethod(ops.log_softmax)
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__(dim=dim)
 
 
 class Softmin(Activation):
-    """softmax(-x) along dim"""
+    """softmax(-x) along dim; None: see nnkern.softmax"""
 
     function = staticmethod(ops.softmin)
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__(dim=dim)
 
 

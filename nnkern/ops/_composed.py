@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, neg, sub
 from .compare import clamp, eq, isnan, le, logical_and, logical_or, maximum, where
@@ -94,9 +95,10 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     >>> nan_to_num(np.array([np.nan, np.inf, 1.0]), 0.0, 9.0)
     array([0., 9., 1.])
     """
-    if x.dtype.kind != "f":
+    dtype = numpy_dtype(x.dtype)
+    if dtype.kind != "f":
         return clone(x)
-    limits = np.finfo(x.dtype)
+    limits = np.finfo(dtype)
     top = float(limits.max) if posinf is None else posinf
     bottom = float(limits.min) if neginf is None else neginf
     y = where(eq(x, math.inf), top, where(eq(x, -math.inf), bottom, x))

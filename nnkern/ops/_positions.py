@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import like, numpy_dtype
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, mul, sub
@@ -28,7 +29,7 @@ def sinusoidal_positions(length: int, width: int, base: float = 10000.0, dtype: 
     [0.0, 1.0]
     """
     angles = _angles(np.arange(length), width, base)
-    table = np.empty((length, width), dtype)
+    table = np.empty((length, width), numpy_dtype(dtype))
     table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles)[:, : width // 2]
     return table
 
@@ -79,7 +80,7 @@ def rope(x: Any, positions: Any = None, base: float = 10000.0, interleaved: bool
             f"rope: positions must broadcast to x's rows (positions.shape={np.shape(positions)}, x.shape={shape})"
         ) from None
     angles = _angles(positions, shape[-1], base)
-    dtype = x.dtype if isinstance(x.dtype, np.dtype) else np.dtype(str(x.dtype).removeprefix("torch."))
+    dtype = numpy_dtype(x.dtype)
     return Rope(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype), interleaved)(x)
 
 
@@ -96,7 +97,7 @@ def alibi_slopes(heads: int, dtype: Any = np.float32) -> Any:
     whole = 1 << (heads.bit_length() - 1)
     slopes = [2 ** (-8 * (i + 1) / whole) for i in range(whole)]
     slopes += [2 ** (-4 * (2 * i + 1) / whole) for i in range(heads - whole)]
-    return np.array(slopes, dtype)
+    return np.array(slopes, numpy_dtype(dtype))
 
 
 def alibi_bias(slopes: Any, length: int, keys: int | None = None, offset: int = 0) -> Any:
@@ -107,11 +108,11 @@ def alibi_bias(slopes: Any, length: int, keys: int | None = None, offset: int = 
     >>> alibi_bias(alibi_slopes(1), 2)[0].tolist()
     [[-0.0, -0.00390625], [-0.00390625, -0.0]]
     """
-    slopes, keys = np.asarray(slopes), length if keys is None else keys
+    given, slopes, keys = slopes, np.asarray(slopes), length if keys is None else keys
     if slopes.ndim != 1 or length < 0 or keys < 0:
         raise ValueError(
             f"alibi_bias: slopes must be 1-d and lengths not negative, got slopes of shape {slopes.shape}, "
             f"length {length} and keys {keys}"
         )
     i, j = np.arange(length)[:, None] + offset, np.arange(keys)
-    return -slopes[:, None, None] * np.abs(i - j).astype(slopes.dtype)
+    return like(-slopes[:, None, None] * np.abs(i - j).astype(slopes.dtype), given)

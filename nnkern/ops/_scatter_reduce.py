@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import div, mul
@@ -80,11 +81,11 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     y = scatter_add(x if include_self else scatter(x, dim, index, 0.0), dim, index, src)
     if reduce == "sum":
         return y
-    dtype = np.dtype(x.dtype)
+    dtype = numpy_dtype(x.dtype)
     if dtype.kind != "f":
         raise TypeError(f"scatter_reduce: mean needs floating point, x is {dtype}")
     ones, at = np.ones(tuple(x.shape), dtype), index.data if isinstance(index, Tensor) else index
     count = scatter_add(
         ones if include_self else scatter(ones, dim, at, 0.0), dim, at, np.ones(index.shape, dtype)
     )
-    return y / np.maximum(count, 1)
+    return div(y, np.maximum(count, 1))

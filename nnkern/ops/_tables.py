@@ -77,7 +77,9 @@ def table(
     real = np.dtype(dtype).type
     scale = _scale(size, out, align_corners, scale_factor, real)
     o = np.arange(out, dtype=dtype)
-    if antialias:
+    if size == out and (antialias or kind == "linear"):  # whatever the scale, as in PyTorch
+        t = _table(np.arange(out)[:, None], np.ones((out, 1), dtype))
+    elif antialias:
         t = _antialiased(kind, size, out, scale)
     elif kind in ("nearest", "nearest-exact"):
         at = np.floor((o + real(0.5 if kind == "nearest-exact" else 0)) * scale).astype(np.int64)
@@ -87,8 +89,6 @@ def table(
         place = low[:, None] + np.arange((high - low).max())
         weight = np.broadcast_to((1 / (high - low)).astype(dtype)[:, None], place.shape)
         t = _table(place, weight, place < high[:, None])
-    elif size == out:
-        t = _table(np.arange(out)[:, None], np.ones((out, 1), dtype))
     else:
         at = o * scale if align_corners else (o + real(0.5)) * scale - real(0.5)
         if kind == "linear":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import like, to_ndarray
+from ..device import like, numpy_dtype, to_ndarray
 from ..function import grad_mode
 from ..random import next_seed
 from ..tensor import Tensor
@@ -189,8 +189,9 @@ class KVCache:
     ) -> None:  # fmt: skip
         if window is not None and window < 1:
             raise ValueError(f"KVCache: window must be at least 1, got {window}")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"KVCache: dtype must be float32 or float64, got {np.dtype(dtype)}")
+        dtype = numpy_dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"KVCache: dtype must be float32 or float64, got {dtype}")
         self.window = window
         room = 2 * window if window else max(1, capacity)
         self._k = np.empty((batch, heads, room, width), dtype)

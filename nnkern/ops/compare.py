@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import BinaryKernel, mul, unbroadcast
@@ -127,13 +128,16 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     """x with `value` (a number, or an array or Tensor without dims) where mask (bool) holds; x and mask broadcast."""
     if getattr(value, "ndim", 0):
         raise ValueError(f"masked_fill: value must be one number (value.shape={tuple(value.shape)})")
-    if isinstance(value, float) and getattr(x.dtype, "kind", "f") in "iub":  # x keeps its dtype
-        if not value.is_integer():
-            raise TypeError(f"masked_fill: {value} does not fit an array of {x.dtype}")
-        value = int(value)
-    if getattr(x, "dtype", None) == np.bool_ and isinstance(value, int):
-        value = bool(value)
-    return where(mask, value, x)
+    from .elementwise import astype
+
+    dtype = numpy_dtype(getattr(x, "dtype", np.float32))  # which x keeps
+    number = value.item() if hasattr(value, "item") else value
+    if dtype.kind in "iub" and isinstance(number, (bool, int, float)):
+        kind = bool if dtype.kind == "b" else int
+        if number != number or number in (_inf, -_inf) or (kind is int and number != int(number)):
+            raise TypeError(f"masked_fill: {number} does not fit an array of {dtype}")
+        number = kind(number)
+    return where(mask, astype(value, dtype) if isinstance(value, Tensor) else number, x)
 
 
 class Extremum(BinaryKernel):
@@ -209,7 +213,8 @@ class Clamp(Function):
 
     def forward(self, x: Any) -> Any:
         self.saved = (x,)
-        return self.kernels.clamp_forward(x, self.low, self.high)
+        y = self.kernels.clamp_forward(x, self.low, self.high)
+        return y if self.low == self.low and self.high == self.high else np.full_like(y, np.nan)
 
     def backward(self, gy: Any) -> Any:
         x = self.saved[0]
@@ -218,13 +223,14 @@ class Clamp(Function):
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
-    """x limited to min <= x <= max; either may be None, a number or an array. NaN stays NaN."""
+    """x limited to min <= x <= max; either may be None, a number or an array. NaN stays NaN, and a bound of NaN gives it."""
     if min is None and max is None:
         raise ValueError("clamp: min or max is needed")
     numbers = (int, float, type(None))
     if isinstance(min, numbers) and isinstance(max, numbers):
         low, high = -_inf if min is None else min, _inf if max is None else max
-        return _kernels.clamp_forward(x, low, high) if type(x) is _ndarray else Clamp(low, high)(x)
+        plain = type(x) is _ndarray and low == low and high == high
+        return _kernels.clamp_forward(x, low, high) if plain else Clamp(low, high)(x)
     if min is not None:
         x = AtLeast()(x, min)
     return x if max is None else AtMost()(x, max)

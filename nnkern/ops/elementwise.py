@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..function import Function
 from .arithmetic import NamedKernel, add, div, mul, neg, sub, unbroadcast
 from .compare import eq, ge, logical_and, where
@@ -339,7 +340,7 @@ def pow(x: Any, y: Any) -> Any:
 
 class AsType(Function):
     def __init__(self, dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
+        self.dtype = dtype
 
     def forward(self, x: Any) -> Any:
         self.source = x.dtype
@@ -351,4 +352,5 @@ class AsType(Function):
 
 def astype(x: Any, dtype: Any) -> Any:
     """x in another dtype; a copy unless it already has that dtype."""
-    return x if getattr(x, "dtype", None) == np.dtype(dtype) else AsType(dtype)(x)
+    dtype = numpy_dtype(dtype)
+    return x if getattr(x, "dtype", None) == dtype else AsType(dtype)(x)

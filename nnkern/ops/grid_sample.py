@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import enable_grad, grad
 from ..function import Function
 from ..tensor import Tensor
+from ._loss_common import any_kind
 from .arithmetic import add, mul, sub
 from .compare import clamp, where
 from .elementwise import abs
@@ -146,11 +147,13 @@ def grid_sample(
     return GridSample(_MODES[mode], _PADDINGS[padding_mode], bool(align_corners))(input, grid)
 
 
+@any_kind
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
     """The grid (for grid_sample) of affine maps: grid[n, i, j] = theta[n] @ (x_j, y_i, 1).
 
     theta: (N, 2, 3) with size (N, C, H, W), or (N, 3, 4) with size (N, C, D, H, W). Returns (N, H, W, 2) or
-    (N, D, H, W, 3). align_corners as grid_sample's. Raises ValueError for shapes that do not go together.
+    (N, D, H, W, 3). align_corners as grid_sample's. Raises ValueError for shapes that do not go together,
+    TypeError for whole numbers.
     """
     size = tuple(int(s) for s in size)
     axes = len(size) - 2
@@ -159,12 +162,13 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
             "affine_grid: theta (N, 2, 3) needs size (N, C, H, W), theta (N, 3, 4) size (N, C, D, H, W), all positive "
             f"(theta.shape={tuple(theta.shape)}, size={size})"
         )
-    dtype = np.dtype(theta.dtype)
+    if theta.dtype.kind != "f":
+        raise TypeError(f"affine_grid: theta must be float32 or float64, got {theta.dtype}")
     lines = []
     for n in size[:1:-1]:
         line = np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
         lines.append(line if align_corners else line * (n - 1) / n)
     ones = np.ones(size[2:])
     places = [np.meshgrid(*lines[::-1], indexing="ij")[axes - 1 - i] for i in range(axes)]
-    base = np.stack([*places, ones], -1).reshape(-1, axes + 1).astype(dtype)
+    base = np.stack([*places, ones], -1).reshape(-1, axes + 1).astype(theta.dtype)
     return reshape(matmul(base, transpose(theta, 1, 2)), (size[0], *size[2:], axes))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..function import Function
 from ._tables import fixed_table, table
 from .index import index_select
@@ -118,7 +119,7 @@ def interpolate(
     """
     kind = _checked_kind(input, mode, align_corners, antialias)
     out, scale = _sizes(input, size, scale_factor, recompute_scale_factor)
-    dtype = np.dtype(input.dtype)
+    dtype = numpy_dtype(input.dtype)
     if dtype == np.uint8 and mode in ("bilinear", "bicubic"):
         fixed = [
             fixed_table(kind, n, o, bool(align_corners), s, antialias)

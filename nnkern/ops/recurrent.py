@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device import numpy_dtype
 from ..function import Function, grad_mode
 from ..random import next_seed
 from ..tensor import Tensor
@@ -212,9 +213,7 @@ def _stacked(
             h, c = (s if s is None else s[at] for s in (h0, c0))
         mask = None
         if recurrent_dropout and training:
-            ones = np.ones(
-                (directions, batch, side[0].w_hh.shape[1]), np.dtype(str(x.dtype).rpartition(".")[2])
-            )
+            ones = np.ones((directions, batch, side[0].w_hh.shape[1]), numpy_dtype(x.dtype))
             mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
         inputs = (x, h, c, *side[0]) if directions == 1 else (x, h, c, *side[0], *side[1])
         save = int(return_cells)

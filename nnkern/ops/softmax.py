@@ -40,25 +40,33 @@ class LogSoftmax(Softmax):
     log = True
 
 
-def softmax(x: Any, dim: int = -1, dtype: Any = None) -> Any:
+def _usual(x: Any, dim: int | None) -> int:
+    """The dim that PyTorch takes where none is given."""
+    if dim is not None:
+        return dim
+    return 0 if np.ndim(x) in (0, 1, 3) else 1
+
+
+def softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along dim: positive numbers that add up to 1. Computed about the maximum: no overflow.
 
-    dtype: what x is converted to first. A row of which all is -Inf gives NaN. Raises IndexError for a dim that does
+    dim: None is PyTorch's choice, 0 for arrays of 0, 1 and 3 dims and 1 for others: give dim=-1 if the last one is
+    meant. dtype: what x is converted to first. A row of which all is -Inf gives NaN. Raises IndexError for a dim that does
     not exist.
 
-    >>> nnkern.softmax(np.zeros((1, 2)))
+    >>> nnkern.softmax(np.zeros((1, 2)), dim=-1)
     array([[0.5, 0.5]])
     """
-    return Softmax(dim)(x if dtype is None else astype(x, dtype))
+    return Softmax(_usual(x, dim))(x if dtype is None else astype(x, dtype))
 
 
-def log_softmax(x: Any, dim: int = -1, dtype: Any = None) -> Any:
-    """x - log(sum(exp(x))) along dim: the logarithm of softmax, exact where softmax would be 0."""
-    return LogSoftmax(dim)(x if dtype is None else astype(x, dtype))
+def log_softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """x - log(sum(exp(x))) along dim (None: see softmax): the logarithm of softmax, exact where softmax would be 0."""
+    return LogSoftmax(_usual(x, dim))(x if dtype is None else astype(x, dtype))
 
 
-def softmin(x: Any, dim: int = -1, dtype: Any = None) -> Any:
-    """softmax(-x): the smallest x gets the largest share."""
+def softmin(x: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """softmax(-x): the smallest x gets the largest share. dim: see softmax."""
     return softmax(neg(x if dtype is None else astype(x, dtype)), dim)
 
 
