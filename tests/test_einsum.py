@@ -78,6 +78,15 @@ def test_operands_in_a_list_and_kinds():
     assert isinstance(F.einsum("ij->i", Tensor(x)), Tensor)
 
 
+def test_numbers_for_letters():
+    x, y = randn(2, 3), randn(3, 4)
+    np.testing.assert_array_equal(F.einsum(x, [0, 1], y, [1, 2], [0, 2]), F.einsum("ij,jk->ik", x, y))
+    torch = pytest.importorskip("torch")
+    for a in ((x, [30, 1]), (x, [..., 1], y, [1, 0]), (randn(3, 3), [2, 2]), (x, (0, 1), [1, 0])):
+        theirs = torch.einsum(*[torch.tensor(v) if isinstance(v, np.ndarray) else v for v in a])
+        np.testing.assert_allclose(F.einsum(*a), theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_tensordot_and_kron():
     torch = pytest.importorskip("torch")
     a, b = randn(3, 4, 5), randn(4, 5, 6)
@@ -107,6 +116,12 @@ X = randn(2, 3)
         (lambda: F.einsum("ij,jk->ik", X), "names 2 operands, got 1"),
         (lambda: F.einsum("ijk->i", X), r"'ijk' does not fit operand 0 \(shape \(2, 3\)\)"),
         (lambda: F.einsum("ij,jk->ik", X, X), r"'j' in 'ij,jk->ik' is both 3 and 2 long"),
+        (
+            lambda: F.einsum("aa", randn(2, 1)),
+            r"'a' in 'aa' is both 2 and 1 long|both 1 and 2 long .*\(2, 1\)",
+        ),
+        (lambda: F.einsum(X, [0, 52]), r"dims must be lists of numbers in \[0, 52\), got \[0, 52\]"),
+        (lambda: F.einsum(X), "without an equation dims must be lists .* got ndarray"),
         (lambda: F.einsum("ij->k", X), "'k' must stand once"),
         (lambda: F.einsum("ij->ii", X), "'i' must stand once"),
         (lambda: F.einsum("i2->i", X), "must be letters"),

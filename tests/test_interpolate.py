@@ -76,6 +76,8 @@ def test_a_scale_that_leaves_the_size(mode, antialias):
 
 
 def test_sizes_per_axis_and_other_names():
+    np.testing.assert_array_equal(F.interpolate(X, np.array([3, 7])), F.interpolate(X, (3, 7)))
+    np.testing.assert_array_equal(F.interpolate(X, np.int64(3)), F.interpolate(X, 3))
     torch = pytest.importorskip("torch")
     x = randn(2, 3, 5, 7)
     tx, theirs = torch.from_numpy(x), torch.nn.functional
@@ -256,6 +258,8 @@ BYTES = [a for n in X.shape[2:] for a in fixed_table("linear", n, 2, False, None
         (lambda: F.interpolate(X, 2, antialias=True), ValueError, "antialias is for 'bilinear'"),
         (lambda: F.interpolate(X, 2, recompute_scale_factor=True), ValueError, "needs scale_factor"),
         (lambda: F.interpolate(X, 0), ValueError, "must have a pixel"),
+        (lambda: F.interpolate(X, 4.7), TypeError, r"interpolate: size must be whole numbers, got \(4.7, 4.7\)"),
+        (lambda: F.interpolate(X, scale_factor=np.inf), ValueError, "scale_factor must be finite"),
         (lambda: F.interpolate(X, scale_factor=0.1), ValueError, "must have a pixel"),
         (lambda: F.interpolate(X[:, :, :0], 2), ValueError, "must have a pixel"),
         (lambda: F.interpolate(X.astype(np.int64), 2, mode="bilinear"), TypeError, "interpolate: x is int64"),

@@ -104,6 +104,17 @@ def test_equals_torch(dim, largest):
     assert F.median(np.array([1.0, np.nan, 3.0]), 0).indices == 1
 
 
+def test_the_median_of_all_shares_its_gradient():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for x in (np.ones(3), np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([np.nan, 1.0, np.nan]), np.array(2.0)):
+        ours, theirs = Tensor(x.copy(), requires_grad=True), torch.tensor(x, requires_grad=True)
+        F.median(ours).backward()
+        torch.median(theirs).backward()
+        np.testing.assert_array_equal(ours.grad.data, theirs.grad)
+    t = Tensor(randn(5).astype(np.float64), requires_grad=True)
+    assert gradgradcheck(lambda a: F.median(F.mul(a, a)), (t,))
+
+
 def test_gradients():
     x = randn(4, 6)
     check_gradient(lambda a: F.sort(a, 0).values, x)
@@ -126,6 +137,7 @@ def test_gradients():
         (lambda: F.topk(randn(2, 3), -1), ValueError, "k must lie in"),
         (lambda: F.kthvalue(randn(2, 3), 0), ValueError, r"k must lie in \[1, 3\], got 0"),
         (lambda: F.median(randn(2, 0), 1), ValueError, "dim 1 has no elements"),
+        (lambda: F.median(randn(2, 0)), ValueError, r"median: x has no elements \(x.shape=\(2, 0\)\)"),
         (lambda: F.sort(None), TypeError, "sort"),
     ],
 )

@@ -57,7 +57,12 @@ def _parse(equation: str, shapes: Shapes) -> tuple[list[str], str]:
 def _lengths(equation: str, inputs: list[str], shapes: Shapes) -> dict[str, int]:
     found: dict[str, int] = {}
     for letters, shape in zip(inputs, shapes):
+        own = dict(zip(letters, shape))
         for c, n in zip(letters, shape):
+            if n != own[c]:  # a diagonal, where nothing broadcasts
+                raise ValueError(
+                    f"einsum: {c!r} in {letters!r} is both {n} and {own[c]} long (shape {shape})"
+                )
             if found.setdefault(c, n) != n and 1 not in (n, found[c]):
                 listed = ", ".join(map(str, shapes))
                 raise ValueError(
@@ -155,18 +160,36 @@ def _plan(equation: str, shapes: Shapes) -> tuple[list[str], str, Any]:
     return inputs, output, _path(inputs, output, _lengths(equation, inputs, shapes))
 
 
-def einsum(equation: str, *operands: Any) -> Any:
+def _in_letters(*arguments: Any) -> tuple[str, tuple[Any, ...]]:
+    """The equation and operands of einsum(x, [0, 1], y, [1, 2], [0, 2])."""
+    letters = _LETTERS.swapcase()  # the order of the numbers is that of the letters
+    named = []
+    for dims in (*arguments[1::2], *arguments[len(arguments) // 2 * 2 :]):
+        if not isinstance(dims, (list, tuple)) or not all(d is ... or d in range(52) for d in dims):
+            found = dims if isinstance(dims, (list, tuple)) else type(dims).__name__
+            raise ValueError(
+                f"einsum: without an equation dims must be lists of numbers in [0, 52), got {found}"
+            )
+        named.append("".join("..." if d is ... else letters[d] for d in dims))
+    operands = arguments[: len(arguments) // 2 * 2 : 2]
+    result = ["->", *named[len(operands) :]] if len(named) > len(operands) else []
+    return ",".join(named[: len(operands)]) + "".join(result), operands
+
+
+def einsum(equation: Any, *operands: Any) -> Any:
     """Sum of products: y[result's letters] = sum over the other letters of the product of the operands.
 
     equation: letters for the dims of each operand, "..." for any leading ones that broadcast, and of the result
     ("ij,jk->ik"); without "->" the result has the letters that stand once, in alphabetical order. A letter twice in one
-    operand is its diagonal. operands: float32 or float64 arrays, or one list of them. More than two are contracted in
+    operand is its diagonal. Also einsum(x, [0, 1], y, [1, 2], [0, 2]), with numbers for letters. operands: float32 or float64 arrays, or one list of them. More than two are contracted in
     opt_einsum's order where that package is installed, else from left to right; each pair is one batched matmul.
     Raises ValueError for letters and shapes that do not fit. Semantics: torch.einsum.
 
     >>> einsum("ij,ij->i", np.ones((2, 3)), np.ones((2, 3)))
     array([3., 3.])
     """
+    if not isinstance(equation, str):
+        equation, operands = _in_letters(equation, *operands)
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if not operands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ def _per_axis(name: str, value: Any, n: int) -> Any:
     """value as a tuple of n numbers, or None."""
     if value is None:
         return None
+    value = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(value, (tuple, list)):
         return (value,) * n
     if len(value) != n:
@@ -70,7 +72,14 @@ def _sizes(input: Any, size: Any, scale_factor: Any, recompute_scale_factor: Any
         raise ValueError(f"interpolate: give either size or scale_factor, got {given}")
     if size is not None and recompute_scale_factor:
         raise ValueError("interpolate: recompute_scale_factor needs scale_factor, got size")
-    out = tuple(map(int, size)) if size else tuple(math.floor(k * float(s)) for k, s in zip(shape[2:], scale))
+    if size:
+        if not all(hasattr(s, "__index__") for s in size):
+            raise TypeError(f"interpolate: size must be whole numbers, got {size}")
+        out = tuple(map(operator.index, size))
+    else:
+        if not all(math.isfinite(s) for s in scale):
+            raise ValueError(f"interpolate: scale_factor must be finite, got {scale}")
+        out = tuple(math.floor(k * float(s)) for k, s in zip(shape[2:], scale))
     if min(out) < 1 or min(shape[1:]) < 1:
         raise ValueError(f"interpolate: input and output must have a pixel (input.shape={shape}, size={out})")
     return out, (None,) * n if size or recompute_scale_factor else tuple(map(float, scale))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
+import numpy as np
+
+from ..device import numpy_dtype
 from ..function import Function
 
 __all__ = ["pad"]
@@ -44,7 +48,8 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     mode: "constant" (by `value`, 0 if None), "reflect" (mirrored at the edge, which is not repeated: pads below the
     length), "replicate" (the edge repeated), "circular" (the other end: pads up to the length). Negative numbers crop.
     Any dims may be padded in all modes (PyTorch: the last one to three, behind N and C), and any dtype. A
-    channels-last image stays one. Raises ValueError for pads that do not fit. Semantics: torch.nn.functional.pad.
+    channels-last image stays one. Raises ValueError for pads that do not fit,
+    and for a value that x's dtype does not have. Semantics: torch.nn.functional.pad.
 
     >>> pad(np.ones((2, 2)), (1, 0)).tolist()
     [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
@@ -55,4 +60,25 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         raise ValueError(f"pad: mode must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
     if value and mode != "constant":
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    return Pad([int(p) for p in pad], _MODES[mode], float(value or 0))(x)
+    pads = _whole(pad, tuple(getattr(x, "shape", ())))
+    number = 0 if value is None else value
+    dtype = numpy_dtype(getattr(x, "dtype", np.float64))
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if (
+            not limits.min <= number <= limits.max or int(float(number)) != number
+        ):  # the kernel takes a double
+            raise ValueError(f"pad: value {number} does not fit x, which is {dtype}")
+    return Pad(pads, _MODES[mode], float(number))(x)
+
+
+def _whole(pad: Any, shape: tuple[int, ...]) -> list[int]:
+    """pad as whole numbers, none of which crops more than there is."""
+    try:
+        pads = [operator.index(p) for p in pad]
+    except TypeError:
+        raise TypeError(f"pad: pad must be whole numbers, got {pad}") from None
+    for p, (dim, n) in zip(pads, [axis for axis in reversed(list(enumerate(shape))) for _ in range(2)]):
+        if -p > n:
+            raise ValueError(f"pad: {p} crops more than the length {n} of dim {dim} (x.shape={shape})")
+    return pads

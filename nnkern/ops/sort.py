@@ -8,9 +8,10 @@ import numpy as np
 
 from ..function import Function
 from ..tensor import Tensor
+from .arithmetic import mul
 from .index import gather, scatter, zeros_view
 from .reduce import ValuesIndices
-from .shape import axis_of, reshape, squeeze
+from .shape import axis_of, squeeze
 
 __all__ = ["argsort", "kthvalue", "median", "sort", "topk"]
 
@@ -95,13 +96,27 @@ def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     return ValuesIndices(*(picked if keepdim else [squeeze(a, dim) for a in picked]))
 
 
+class MedianOfAll(Function):
+    name = "median"
+
+    def forward(self, x: Any) -> Any:
+        if not x.size:
+            raise ValueError(f"median: x has no elements (x.shape={x.shape})")
+        y = median(x.reshape(-1), 0).values
+        self.equal = np.isnan(x) if np.isnan(y) else x == y
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        return mul(gy, (self.equal / self.equal.sum()).astype(gy.dtype))
+
+
 def median(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The median along dim as (values, indices), of an even count the lower one; without dim that of all elements.
 
-    NaN if there is one.
+    NaN if there is one. Along dim the gradient goes to the element that was picked; without dim equal ones share it.
     """
     if dim is None:
-        return median(reshape(x, (-1,)), 0).values
+        return MedianOfAll()(x)
     if not x.ndim:
         return topk(x, 1)
     dim = axis_of("median", dim, x.ndim)
