@@ -122,6 +122,16 @@ def test_errors():
         ),
         (lambda: F.cross_entropy(x, x.astype(np.float64)), TypeError, "target is float64"),
         (
+            lambda: F.cross_entropy(x, abs(x), ignore_index=1),
+            ValueError,
+            "ignore_index is for class numbers.* got 1",
+        ),
+        (
+            lambda: F.cross_entropy([1.0], target),
+            TypeError,
+            "^cross_entropy: expected an array or Tensor, got list",
+        ),
+        (
             lambda: F.cross_entropy(x, target, randn(2)),
             ValueError,
             "weight needs one number for each of the 3",
@@ -268,6 +278,19 @@ def test_where_nothing_counts_there_is_no_slope():
         assert np.isnan(loss.item())
         (gx,) = F.grad(loss, (x,), create_graph=True)
         assert not gx.data.any()
+
+
+def test_one_row_takes_a_target_of_one():
+    torch = pytest.importorskip("torch")
+    x = randn(3)
+    for name in ("nll_loss", "cross_entropy"):
+        for reduction in ("none", "mean", "sum"):
+            theirs = getattr(torch.nn.functional, name)(
+                torch.tensor(x), torch.tensor([1]), reduction=reduction
+            )
+            y = getattr(F, name)(x, np.array([1]), reduction=reduction)
+            assert y.shape == theirs.shape
+            np.testing.assert_allclose(y, theirs, rtol=1e-6)
 
 
 def test_a_weight_that_waits_for_a_gradient_is_refused():

@@ -147,6 +147,24 @@ def test_strides_and_kinds(dtype):
     assert_close(t.numpy(), F.multi_margin_loss(x[:4], y), "exact")
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_cosine_embedding_broadcasts(reduction):
+    torch = pytest.importorskip("torch")
+    loss = torch.nn.functional.cosine_embedding_loss
+    for one, two, labels in (
+        ((4, 3), (1, 3), 4),
+        ((1, 3), (4, 3), 4),
+        ((4, 3), (4, 3), 1),
+        ((1, 3), (1, 3), 4),
+    ):
+        y = np.resize([1, -1], labels)
+        check_torch(
+            lambda a, b, y=y: F.cosine_embedding_loss(a, b, y, 0.1, reduction),
+            lambda a, b, y=y: loss(a, b, torch.tensor(y), 0.1, reduction=reduction),
+            randn(*one), randn(*two, seed=1), kind="chain", n=20,
+        )  # fmt: skip
+
+
 def test_large_margins_do_not_overflow():
     assert F.soft_margin_loss(np.array([-1e4, 1e4]), np.array([1, 1]), "none").tolist() == [1e4, 0]
     assert F.soft_margin_loss(np.array([-1e4]), np.array([1.0]), "sum") == 1e4
@@ -158,7 +176,8 @@ ERRORS = [
     (lambda x: F.hinge_embedding_loss(x, np.ones(5)), ValueError, r"hinge_embedding_loss.*\(4, 3\).*\(5,\)"),
     (lambda x: F.soft_margin_loss(x, x, "avg"), ValueError, "soft_margin_loss: reduction must be"),
     (lambda x: F.cosine_embedding_loss(x, x, np.ones(3)), ValueError, r"target \(N,\).*\(4, 3\).*\(3,\)"),
-    (lambda x: F.cosine_embedding_loss(x, x[:2], np.ones(4)), ValueError, r"one shape .*\(4, 3\).*\(2, 3\)"),
+    (lambda x: F.cosine_embedding_loss(x, x[:2], np.ones(4)), ValueError, r"would fit.*\(4, 3\).*\(2, 3\)"),
+    (lambda x: F.cosine_embedding_loss(x, x[0], np.ones(4)), ValueError, r"would fit.*\(4, 3\).*\(3,\)"),
     (lambda x: F.margin_ranking_loss(x, x, np.ones(3)), ValueError, "as many dims"),
     (lambda x: F.multi_margin_loss(x, np.array([0, 1, 3, 0])), IndexError, r"target\[2\] is 3, but x has classes 0 to 2"),
     (lambda x: F.multi_margin_loss(x, np.array([0, -1, 3, 0])), IndexError, r"target\[1\] is -1"),
@@ -167,6 +186,8 @@ ERRORS = [
     (lambda x: F.multi_margin_loss(x, np.zeros(4, int), p=3), ValueError, "p must be 1 or 2"),
     (lambda x: F.multi_margin_loss(x, np.zeros(4, int), weight=x[0, :2]), ValueError, r"weight must be \(3,\)"),
     (lambda x: F.multilabel_margin_loss(x, np.full((4, 3), 3)), IndexError, r"target\[0, 0\] is 3"),
+    (lambda x: F.multilabel_margin_loss(x, [0]), TypeError, "^multilabel_margin_loss: expected an array"),
+    (lambda x: F.multi_margin_loss(x, [0]), TypeError, "^multi_margin_loss: expected an array"),
     (lambda x: F.multilabel_margin_loss(x, np.zeros(4, int)), ValueError, "one shape"),
     (lambda x: F.multilabel_soft_margin_loss(x, x[0]), ValueError, "one shape"),
     (lambda x: F.triplet_margin_loss(x, x, x, margin=0), ValueError, "margin must be greater than 0"),

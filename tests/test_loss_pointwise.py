@@ -159,6 +159,9 @@ def test_batchmean_divides_by_the_first_length():
     whole = F.kl_div(x, t, "sum")
     assert_close(F.kl_div(x, t, "batchmean"), whole / np.float32(4), "math")
     assert F.kl_div(x[0, 0], t[0, 0], "batchmean") == F.kl_div(x[0, 0], t[0, 0], "sum")
+    assert_close(
+        F.kl_div(x[:1], t, "batchmean"), F.kl_div(x[:1], t, "sum"), "math"
+    )  # x's, before it is broadcast
     with pytest.warns(UserWarning, match="batchmean"):
         F.kl_div(x, t)
 
@@ -170,6 +173,20 @@ def test_broadcasting_warns():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             getattr(F, name)(randn(4, 1), randn(4, 1))
+
+
+def test_integers_beside_floats():
+    torch = pytest.importorskip("torch")
+    x, t = np.array([1, 2, 3]), np.array([1.5, 2.0, 5.0])
+    for name in ("l1_loss", "mse_loss", "smooth_l1_loss"):
+        for dtype in (np.float32, np.float64):
+            target = Tensor(t.astype(dtype), requires_grad=True)
+            theirs = torch.tensor(t.astype(dtype), requires_grad=True)
+            y, z = getattr(F, name)(x, target), getattr(torch.nn.functional, name)(torch.tensor(x), theirs)
+            y.backward()
+            z.backward()
+            assert y.dtype == dtype
+            np.testing.assert_allclose([y.item(), *target.grad.data], [z.item(), *theirs.grad], rtol=1e-6)
 
 
 def test_logits_beyond_the_range_of_exp():
@@ -211,6 +228,9 @@ ERRORS = [
     (lambda x: F.mse_loss(x, x, weight=x[0]), ValueError, "must have one shape"),
     (lambda x: F.l1_loss(x, x.astype(np.float64)), TypeError, "l1_loss"),
     (lambda x: F.smooth_l1_loss(x, x, beta=-1), ValueError, "beta must not be negative"),
+    (lambda x: F.smooth_l1_loss(x, x, beta=np.nan), ValueError, "beta must not be negative or NaN"),
+    (lambda x: F.kl_div([1.0], x, "sum"), TypeError, "^kl_div: expected an array or Tensor, got list"),
+    (lambda x: F.mse_loss(x, [1.0]), TypeError, "^mse_loss: expected an array or Tensor, got list"),
     (lambda x: F.huber_loss(x, x, delta=0), ValueError, "delta must be greater than 0"),
     (lambda x: F.binary_cross_entropy(x, x[0]), ValueError, r"one shape .*\(4, 3\).*\(3,\)"),
     (lambda x: F.binary_cross_entropy(x, x * 0), ValueError, r"x\[1, 2\] is 1.5.*between 0 and 1"),

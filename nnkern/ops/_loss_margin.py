@@ -24,19 +24,27 @@ from .reduce import amax, amin, mean, sum
 from .shape import reshape, unsqueeze
 
 
+def _broadcast(*shapes: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
+
+
 @any_kind
 def cosine_embedding_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
     """1 - cos(x1, x2) where target is 1, max(0, cos(x1, x2) - margin) where it is -1.
 
-    x1, x2: (N, D) and target (N,), or (D,) and a target of shape (). Raises ValueError for other shapes.
+    x1, x2: (N, D) and target (N,), or (D,) and a target of shape (); they broadcast. Raises ValueError for other shapes.
     """
     op = "cosine_embedding_loss"
     code = reduction_code(op, reduction)
-    same_shape(op, x1=x1, x2=x2)
-    if x1.ndim not in (1, 2) or tuple(target.shape) != tuple(x1.shape[:-1]):
+    shapes = tuple(x1.shape), tuple(x2.shape), tuple(target.shape)
+    if not (x1.ndim == x2.ndim == target.ndim + 1 <= 2 and _broadcast(*shapes[:2], (*shapes[2], 1))):
         raise ValueError(
-            f"{op}: x1, x2 (N, D) and target (N,), or (D,) and (), would fit "
-            f"(x1.shape={tuple(x1.shape)}, target.shape={tuple(target.shape)})"
+            f"{op}: x1, x2 (N, D) and target (N,), or (D,) and (), would fit, also where they broadcast "
+            f"(x1.shape={shapes[0]}, x2.shape={shapes[1]}, target.shape={shapes[2]})"
         )
     tiny = 1e-12  # PyTorch's: a vector of zeros has cosine 0
     squares = mul(add(sum(square(x1), -1), tiny), add(sum(square(x2), -1), tiny))
@@ -66,7 +74,11 @@ def margin_ranking_loss(x1: Any, x2: Any, target: Any, margin: float = 0.0, redu
 class MarginLoss(Function):
     """Of one class in each row, or of several."""
 
+    name = "multi_margin_loss"
+
     def __init__(self, p: int, margin: float, several: bool, reduction: int) -> None:
+        if several:
+            self.name = "multilabel_margin_loss"
         self.options = (p, margin, several, reduction)
 
     def forward(self, x: Any, target: Any, weight: Any) -> Any:

@@ -24,7 +24,7 @@ from .elementwise import pow
 from .loss_pointwise import binary_cross_entropy_with_logits
 from .matmul import linear
 from .reduce import sum
-from .shape import unsqueeze
+from .shape import reshape, unsqueeze
 from .softmax import log_softmax, softmax
 
 __all__ = [
@@ -41,12 +41,25 @@ def _coefficients(arrays: Any, ignore_index: int, smoothing: float) -> tuple[Any
     return coefficients(*arrays, ignore_index, smoothing)  # type: ignore[call-arg,no-untyped-call]
 
 
+def _of_one_row(op: str, x: Any, target: Any) -> Any:
+    """target, which for x (C,) may be (1,), too, as in PyTorch."""
+    if (
+        getattr(x, "ndim", 0) != 1
+        or getattr(target, "shape", None) != (1,)
+        or plain(op, target).dtype.kind == "f"
+    ):
+        return target
+    return reshape(target, ())
+
+
 def _share(counted: Any) -> float:
     """What a mean multiplies by; where nothing counts there is no slope."""
     return 1 / float(counted) if counted else 0.0
 
 
 class CrossEntropy(Function):
+    name = "cross_entropy"
+
     def __init__(self, ignore_index: int, reduction: int, label_smoothing: float) -> None:
         self.options = (ignore_index, reduction, label_smoothing)
 
@@ -87,7 +100,7 @@ def cross_entropy(
     """-log softmax(x)[target]: the loss of a classifier, from logits.
 
     x: (C,), (N, C) or (N, C, d1...). target: class numbers (int64, int32 or uint8) of x's shape without C, or probabilities
-    of x's shape and dtype. weight: (C,) one factor for each class. Rows whose target is ignore_index count for
+    of x's shape and dtype (without ignore_index). weight: (C,) one factor for each class. Rows whose target is ignore_index count for
     nothing. label_smoothing mixes the target with the even distribution. reduction: 'none' gives one loss for each
     target; 'mean' divides the sum by the sum of weight[target] (class numbers) or by their count (probabilities).
     Raises ValueError for shapes that don't fit, IndexError for a class that x does not have (naming its place).
@@ -97,8 +110,12 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
+    if ignore_index >= 0 and plain("cross_entropy", target).dtype.kind == "f":
+        raise ValueError(
+            f"cross_entropy: ignore_index is for class numbers, not for probabilities, got {ignore_index}"
+        )
     return CrossEntropy(ignore_index, reduction_code("cross_entropy", reduction), label_smoothing)(
-        x, target, constant("cross_entropy", weight)
+        x, _of_one_row("cross_entropy", x, target), constant("cross_entropy", weight)
     )
 
 
@@ -134,6 +151,7 @@ def nll_loss(
     1.3863
     """
     weight = constant("nll_loss", weight)
+    target = _of_one_row("nll_loss", x, target)
     return NLLLoss(ignore_index, reduction_code("nll_loss", reduction))(x, target, weight)
 
 

@@ -1,7 +1,7 @@
 """Losses of predictions and targets, element by element.
 
 Everywhere: x and target are float arrays of one dtype; those of the squared and absolute kinds and poisson_nll_loss
-broadcast, with a warning where PyTorch warns, and take integer targets. reduction is 'none', 'mean' or 'sum'; another one is a
+broadcast, with a warning where PyTorch warns, and take integers beside floats. reduction is 'none', 'mean' or 'sum'; another one is a
 ValueError, as are shapes that don't fit.
 """
 
@@ -20,7 +20,7 @@ from ._loss_common import any_kind, float_labels, plain, reduced, reduction_code
 from .activation import sigmoid, softplus
 from .arithmetic import add, div, mul, neg, sub
 from .compare import clamp, where
-from .elementwise import exp, log, sign, square
+from .elementwise import astype, exp, log, sign, square
 from .reduce import amin, sum
 from .shape import broadcast_to, unsqueeze
 
@@ -63,12 +63,19 @@ _SLOPES: list[tuple[_Slope, _Slope | None]] = [
     MSE, L1, SMOOTH_L1, HUBER, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_WITH_LOGITS, KL_DIV, KL_DIV_LOG,
     POISSON_NLL, SOFT_MARGIN, HINGE_EMBEDDING,
 ) = range(11)  # fmt: skip
+_NAMES = [
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "kl_div", "kl_div", "poisson_nll_loss", "soft_margin_loss", "hinge_embedding_loss",
+]  # fmt: skip
 
 
 class PointwiseLoss(Function):
     """One of the losses above with its number a (beta, delta); the weight has x's shape and no gradient."""
 
+    name = ""
+
     def __init__(self, kind: int, reduction: int, a: float = 0.0) -> None:
+        self.name = _NAMES[kind]
         self.options = (kind, reduction, a)
 
     def forward(self, x: Any, target: Any, weight: Any) -> Any:
@@ -102,6 +109,8 @@ def _squared_kind(
         return Function.kernels.pointwise_loss_forward(x, target, None, kind, code, a)  # there is no tape
     target = float_labels(op, target, x)
     x, target = spread(op, x, target, warn)
+    if plain(op, x).dtype.kind in "biu" and plain(op, target).dtype.kind == "f":
+        x = astype(x, target.dtype)
     return PointwiseLoss(kind, code, a)(x, target, None)
 
 
@@ -142,8 +151,8 @@ def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1
 
     Raises ValueError for a negative beta. Girshick, Fast R-CNN, arXiv 1504.08083.
     """
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative or NaN, got {beta}")
     return _squared_kind("smooth_l1_loss", SMOOTH_L1 if beta else L1, x, target, reduction, float(beta))
 
 
@@ -218,7 +227,7 @@ def binary_cross_entropy_with_logits(
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """target (log target - x), x being log-probabilities: the Kullback-Leibler divergence of x from the target.
 
-    log_target: the target holds logarithms, too. reduction 'batchmean' divides the sum by the first length: the
+    log_target: the target holds logarithms, too. reduction 'batchmean' divides the sum by x's first length: the
     definition of the divergence; 'mean' divides by the number of elements and warns of it, as in PyTorch.
 
     >>> kl_div(np.log([[0.5, 0.5]]), np.array([[0.5, 0.5]]), reduction="batchmean")
@@ -230,11 +239,12 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
             stacklevel=3,
         )
     code = reduction_code("kl_div", "sum" if reduction == "batchmean" else reduction)
+    batch = x.shape[0] if len(x.shape) else 1  # before broadcasting, as in PyTorch
     x, target = spread("kl_div", x, target)
     y = PointwiseLoss(KL_DIV_LOG if log_target else KL_DIV, code)(x, target, None)
-    if reduction != "batchmean" or not x.ndim:
+    if reduction != "batchmean":
         return y
-    return mul(y, 1 / x.shape[0] if x.shape[0] else math.nan)
+    return mul(y, 1 / batch if batch else math.nan)
 
 
 @any_kind
