@@ -15,7 +15,9 @@ TEXT = """# torch.nn.functional and torch.nn in nnkern
 ## Functions
 
 Every public function of `torch.nn.functional` {version}: {have} of {all} are in `nnkern.functional`, under the same name, with the
-same arguments in the same order (the arrays in front are often called x). Arguments that are not there are named.
+same arguments in the same order (the arrays in front are often called x). Arguments that are not there are named. Those that
+PyTorch deprecates are left out everywhere: `size_average` and `reduce` of losses (where they stand before others, such as
+`reduction` or `ignore_index`, give these by name), `min_value` and `max_value` of `nn.Hardtanh` (now `min_val`, `max_val`).
 `python docs/measure_coverage.py` makes this page, and a test holds it up to date.
 
 {table}

@@ -142,6 +142,8 @@ def test_integers_where_torch_takes_them():
     x = np.array([-3, 0, 2, 9])
     np.testing.assert_array_equal(F.relu6(x), [0, 0, 2, 6])
     np.testing.assert_array_equal(F.hardtanh(x, -1, 5), [-1, 0, 2, 5])
+    np.testing.assert_array_equal(F.hardtanh(x, -np.inf, 5), np.minimum(x, 5))
+    np.testing.assert_array_equal(F.hardtanh(x, -1, np.inf), np.maximum(x, -1))
     np.testing.assert_array_equal(F.threshold(x, 1, 7), [7, 7, 2, 9])
     with pytest.raises(TypeError, match="mish: x is int64"):
         F.mish(x)

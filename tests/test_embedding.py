@@ -178,6 +178,13 @@ def test_one_hot_equals_torch(shape, classes):
     np.testing.assert_array_equal(F.one_hot(Tensor(index), classes).data, expected)
 
 
+def test_one_hot_of_nothing():
+    assert F.one_hot(np.zeros(0, int), 3).shape == (0, 3)
+    for classes in (-1, 0):
+        with pytest.raises(ValueError, match="one_hot: an empty input"):
+            F.one_hot(np.zeros(0, int), classes)
+
+
 # --- gradients
 
 

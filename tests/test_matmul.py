@@ -150,6 +150,9 @@ def test_linear_shapes_and_torch():
     check_torch(nnkern.linear, torch.nn.functional.linear, randn(3, 2, 0), randn(4, 0), randn(4))
     for x in (randn(7), randn(2, 5, 7)):
         check_torch(nnkern.linear, torch.nn.functional.linear, x, randn(7, seed=1), randn(seed=2), n=60)
+        for bias in (randn(seed=2), randn(1, seed=2)):  # one for all features
+            check_torch(nnkern.linear, torch.nn.functional.linear, x, randn(4, 7, seed=1), bias, n=60)
+            check_torch(nnkern.linear, torch.nn.functional.linear, x, randn(1, 7, seed=1), bias, n=60)
 
 
 def test_nan_and_inf():

@@ -91,6 +91,7 @@ def test_modes_and_dtypes():
         net.to("cuda")
     with pytest.raises(TypeError, match="float32 or float64, not int64"):
         net.to(np.int64)
+    assert nn.PReLU(2, dtype=np.float64).weight.dtype == np.float64 and nn.PReLU().weight.dtype == np.float32
     net.requires_grad_(False)
     assert not any(p.requires_grad for p in net.parameters())
     seen = []

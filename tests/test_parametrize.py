@@ -157,6 +157,10 @@ def test_training_moves_the_originals():
 
 
 def test_errors():
+    layer = nn.Linear(3, 2)
+    with pytest.raises(IndexError, match=r"weight_norm: dim 7 does not exist \(weight.shape=\(2, 3\)\)"):
+        parametrizations.weight_norm(layer, dim=7)
+    assert layer(randn(1, 3)).shape == (1, 2) and type(layer) is nn.Linear
     with pytest.raises(ValueError, match="Linear has no parameter or buffer 'weights' to parametrise"):
         parametrize.register_parametrization(nn.Linear(2, 2), "weights", Doubled())
     with pytest.raises(ValueError, match=r"gives float32 \(4,\) for float32 \(2, 2\); pass unsafe=True"):

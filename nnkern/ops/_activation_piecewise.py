@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
+
+from numpy import iinfo
 
 from ._activation import Activation, activate, kernels, ndarray
 from .arithmetic import add, div, mul
@@ -16,6 +19,8 @@ class Hardtanh(Activation):
     @staticmethod
     def direct(x: Any, low: float, high: float) -> Any:
         if isinstance(x, ndarray) and x.dtype.kind in "iu":
+            limits = iinfo(x.dtype)
+            low, high = (limits.min if low == -inf else low), (limits.max if high == inf else high)
             return kernels.minimum_forward(kernels.maximum_forward(x, int(low)), int(high))
         return kernels.hardtanh_forward(x, low, high)
 

@@ -267,11 +267,9 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
         raise TypeError(f"one_hot: classes must be integers, got {index.dtype}")
     index = index.astype(np.int64)
     if num_classes == -1:
-        if index.size == 0:
-            raise ValueError(
-                "one_hot: an empty input does not tell how many classes there are: give num_classes"
-            )
-        num_classes = int(index.max()) + 1
+        num_classes = int(index.max(initial=-1)) + 1
+    if index.size == 0 and num_classes < 1:
+        raise ValueError("one_hot: an empty input does not tell how many classes there are: give num_classes")
     low, high = int(index.min(initial=0)), int(index.max(initial=-1))
     if high >= num_classes or low < 0:
         raise ValueError(f"one_hot: classes must lie in [0, {num_classes}), got {low} to {high}")

@@ -20,7 +20,7 @@ from .activation import relu_grad
 from .arithmetic import add, mul
 from .reduce import sum as _sum
 from .reduce import sum_to
-from .shape import movedim, reshape
+from .shape import broadcast_to, movedim, reshape
 
 __all__ = ["PackedMatrix", "addmm", "baddbmm", "bilinear", "bmm", "linear", "matmul", "mm", "mv", "outer"]
 
@@ -176,7 +176,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     """activation(x @ weight.T + bias), bias and activation fused into the product.
 
     x: (..., in_features) or (in_features,); weight: (out_features, in_features), or
-    PackedMatrix(weight.T), or (in_features,) for one feature without its axis; bias: (out_features,), () or None.
+    PackedMatrix(weight.T), or (in_features,) for one feature without its axis; bias: (out_features,), (1,), () or None.
     activation: None, 'relu', 'sigmoid', 'tanh', 'gelu', 'gelu_tanh' or 'silu' (beyond PyTorch, for inference;
     gradients exist for None and 'relu'). Returns (..., out_features). Semantics: torch.nn.functional.linear.
 
@@ -192,6 +192,9 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     try:
         return Linear(activation)(x, weight, bias)
     except ValueError:
+        one = tuple(getattr(bias, "shape", (2,))) in ((), (1,))  # number for all features
+        if len(weight.shape) == 2 and one and tuple(bias.shape) != (weight.shape[0],):
+            return linear(x, weight, broadcast_to(bias, (weight.shape[0],)), activation)
         if len(weight.shape) != 1 or len(getattr(bias, "shape", ())) != 0:
             raise
     y = linear(x, reshape(weight, (1, -1)), None if bias is None else reshape(bias, (1,)), activation)

@@ -34,6 +34,8 @@ class _WeightNorm(Module):
         return v * (g / self._length(v))
 
     def right_inverse(self, weight: Any) -> Any:
+        if self.dim != -1 and not -weight.ndim <= self.dim < weight.ndim:
+            raise IndexError(f"weight_norm: dim {self.dim} does not exist (weight.shape={weight.shape})")
         return self._length(weight), weight
 
 
