@@ -128,16 +128,23 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     """x with `value` (a number, or an array or Tensor without dims) where mask (bool) holds; x and mask broadcast."""
     if getattr(value, "ndim", 0):
         raise ValueError(f"masked_fill: value must be one number (value.shape={tuple(value.shape)})")
-    from .elementwise import astype
-
     dtype = numpy_dtype(getattr(x, "dtype", np.float32))  # which x keeps
-    number = value.item() if hasattr(value, "item") else value
+    if isinstance(value, Tensor):
+        from .elementwise import astype
+
+        _fitting(value.item(), dtype)
+        return where(mask, astype(value, dtype), x)
+    return where(mask, _fitting(value.item() if hasattr(value, "item") else value, dtype), x)
+
+
+def _fitting(number: Any, dtype: Any) -> Any:
+    """A number for masked_fill of an array of dtype, of its kind."""
     if dtype.kind in "iub" and isinstance(number, (bool, int, float)):
         kind = bool if dtype.kind == "b" else int
         if number != number or number in (_inf, -_inf) or (kind is int and number != int(number)):
             raise TypeError(f"masked_fill: {number} does not fit an array of {dtype}")
-        number = kind(number)
-    return where(mask, astype(value, dtype) if isinstance(value, Tensor) else number, x)
+        return kind(number)
+    return number
 
 
 class Extremum(BinaryKernel):

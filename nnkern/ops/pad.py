@@ -60,25 +60,25 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         raise ValueError(f"pad: mode must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
     if value and mode != "constant":
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    pads = _whole(pad, tuple(getattr(x, "shape", ())))
-    number = 0 if value is None else value
-    dtype = numpy_dtype(getattr(x, "dtype", np.float64))
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if (
-            not limits.min <= number <= limits.max or int(float(number)) != number
-        ):  # the kernel takes a double
-            raise ValueError(f"pad: value {number} does not fit x, which is {dtype}")
-    return Pad(pads, _MODES[mode], float(number))(x)
+    pads = _whole(pad, x)
+    if value and hasattr(x, "dtype") and (dtype := numpy_dtype(x.dtype)).kind in "iu":
+        limits = np.iinfo(dtype)  # and the kernel takes a double
+        if not limits.min <= value <= limits.max or int(float(value)) != value:
+            raise ValueError(f"pad: value {value} does not fit x, which is {dtype}")
+    return Pad(pads, _MODES[mode], float(value or 0))(x)
 
 
-def _whole(pad: Any, shape: tuple[int, ...]) -> list[int]:
+def _whole(pad: Any, x: Any) -> list[int]:
     """pad as whole numbers, none of which crops more than there is."""
     try:
         pads = [operator.index(p) for p in pad]
     except TypeError:
         raise TypeError(f"pad: pad must be whole numbers, got {pad}") from None
-    for p, (dim, n) in zip(pads, [axis for axis in reversed(list(enumerate(shape))) for _ in range(2)]):
-        if -p > n:
-            raise ValueError(f"pad: {p} crops more than the length {n} of dim {dim} (x.shape={shape})")
+    if pads and min(pads) < 0:
+        shape = tuple(getattr(x, "shape", ()))
+        for i, p in enumerate(pads):
+            dim = len(shape) - 1 - i // 2
+            if dim >= 0 and -p > shape[dim]:
+                n = shape[dim]
+                raise ValueError(f"pad: {p} crops more than the length {n} of dim {dim} (x.shape={shape})")
     return pads
