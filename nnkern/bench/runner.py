@@ -130,6 +130,8 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: boo
     """Seconds per call of each candidate, round by round, for about so many seconds."""
     repeats, longest = {}, SAMPLE_SECONDS
     for name, f in candidates.items():
+        if rest:  # a call among others' spinning threads takes so long that its samples would be too short
+            _rest()
         once = _sample(f, 1)
         if once < 10 * SAMPLE_SECONDS:
             once = min(once, _sample(f, 1), _sample(f, 1))
