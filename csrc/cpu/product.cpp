@@ -2,13 +2,12 @@
 // whatever packs itself into panels: matrices, images seen as matrices of patches, gradients; results lie
 // where two walks say. Who packs what, so that threads seldom meet and have equal work:
 //
-//   by rows     B together, in L3 (nc columns, some blocks of kc depths); each thread packs its rows of A in
-//               L2, or reads them where they lie if B has few columns.
-//   by columns  more columns than rows: A together, each thread packs its columns of B in L2, and the tiles
-//               ask memory for the next ones.
-//   outer       few results, long sums, both sides along the lanes: each thread makes some of the results,
-//   block
-//               by block of the depth.
+//   by pieces   a part of the result for each thread, which packs the part's rows and columns by itself, B in
+//               L2: nobody waits for another, or reads from afar what another has packed.
+//   by rows     where pieces of many threads would pack too much again and again: B together, in L3 (nc
+//               columns, some blocks of kc depths); each thread packs its rows of A in L2.
+//   by columns  many more columns than rows: A together, each thread packs its columns of B in L2, and the
+//               tiles ask memory for the next ones.
 //   deep        few results, long sums otherwise: slices of the depth, added up in order.
 //
 // The depth is cut by the shapes alone and summed in order, whatever the number of threads: same bits.
@@ -140,6 +139,11 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
   }
 }
 
+template <class T> bool along_lanes(const Panels<T>& x) {
+  Matrix<T> lies;
+  return x.straight(0, 1, 0, 1, &lies) && lies.row == 1 && lies.col != 1;
+}
+
 // Whether tiles can read these rows where they lie: along the depth, and not all from the same lines of L1.
 template <class T>
 bool reads_in_place(const Panels<T>& a, int64_t i, int64_t rows, int64_t p, int64_t depth, Matrix<T>* found) {
@@ -160,6 +164,34 @@ bool reads_turned(const Panels<T>& a, int64_t i, int64_t rows, int64_t p, int64_
   return true;
 }
 
+template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t lanes, int width, int64_t depth,
+                                    int64_t count, T* out) {
+  const int64_t piece = std::min(x.together(), count);
+  for (int64_t d = 0; d < count; d += piece)
+    for (int64_t l = 0; l < lanes; l += width)
+      x.pack(lane + l, int(std::min<int64_t>(width, lanes - l)), width, depth + d, std::min(piece, count - d),
+             out + l * count + d * width);
+}
+
+// Rows of A for tiles: where they lie if B has so few columns that packing does not pay, or packed.
+template <class T> Matrix<T> rows_of(const Product<T>& g, const GemmShape& s, int64_t i, int64_t rows,
+                                     int64_t p, int64_t depth, int64_t columns, T* packed) {
+  Matrix<T> a;
+  if (columns <= kFewPanels * s.nr &&
+      (reads_in_place(*g.a, i, rows, p, depth, &a) || reads_turned(*g.a, i, rows, p, depth, &a)))
+    return a;
+  pack_panels(*g.a, i, rows, s.mr, p, depth, packed);
+  return {packed, 0, s.mr};
+}
+
+// Whether the first tile of a panel can read B in place and pack it on the way: rows of some powers of two
+// all fall on the same lines of the caches.
+template <class T> bool packs_on_the_way(const Product<T>& g) {
+  Matrix<T> first;
+  return !g.packed_b && g.b->straight(0, 1, 0, 1, &first) && first.row == 1 &&
+         first.col * int64_t(sizeof(T)) % 2048 != 0;
+}
+
 // Into how many pieces work is cut: some for each thread, so that none waits long for another, but not
 // smaller than what packing their operands again and again is worth.
 template <class T> int64_t pieces_of(const Product<T>& g, bool threads) {
@@ -175,15 +207,6 @@ template <class T> GemmTile<T> tile_at(const Product<T>& g, int64_t p, int64_t d
   t.c_row = t.residual_row = g.rows.step[0];
   t.alpha = g.alpha, t.beta = g.beta, t.floor = floor_of<T>(g.activation);
   return t;
-}
-
-template <class T> void pack_panels(const Panels<T>& x, int64_t lane, int64_t lanes, int width, int64_t depth,
-                                    int64_t count, T* out) {
-  const int64_t piece = std::min(x.together(), count);
-  for (int64_t d = 0; d < count; d += piece)
-    for (int64_t l = 0; l < lanes; l += width)
-      x.pack(lane + l, int(std::min<int64_t>(width, lanes - l)), width, depth + d, std::min(piece, count - d),
-             out + l * count + d * width);
 }
 
 // A packed as a whole, and every thread packs the columns that it multiplies: B then waits in L2, and there
@@ -203,9 +226,7 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   const int64_t fitting = std::max<int64_t>(1, kOwnedBytes / (kb * s.nr * int64_t(sizeof(T))));
   const int64_t part = ceil_div(panels, pieces_of(g, threads));
   const int64_t wide = s.nr * ceil_div(part, ceil_div(part, fitting));
-  // Whether a tile can read B in place: rows of some powers of two all fall on the same lines of the caches.
-  Matrix<T> first;
-  const bool apart = g.b->straight(0, 1, 0, 1, &first) && first.row == 1 && first.col * sizeof(T) % 2048 != 0;
+  const bool on_the_way = packs_on_the_way(g);
   parallel_for(panels, part, [&](int64_t begin, int64_t end) {
     Workspace<T> b(size_t(wide * kb));
     for (int64_t j = begin * s.nr, last = std::min(g.n, end * s.nr); j < last; j += wide) {
@@ -213,7 +234,7 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
       int64_t p = 0;
       do {  // once even for depth 0: the result is then the epilogue of zeros
         const int64_t depth = std::min(kb, g.k - p), next = p + depth < g.k ? j : j + wide;
-        const bool fresh = apart && (j > begin * s.nr || p > 0);
+        const bool fresh = on_the_way && (j > begin * s.nr || p > 0);
         if (!fresh) pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b);
         const GemmTile<T> t = tile_at(g, p, depth);
         multiply_block<T>(g, s, t, a + p * rows, b, 0, g.m, j, columns, 0, next < last ? next : -1,
@@ -224,49 +245,11 @@ template <class T> void by_columns(const Product<T>& g, const GemmShape& s, bool
   });
 }
 
-// --- outer: few results, each a long sum, of rows that lie along the lanes, as the gradient of a Linear's
-// weights
+// --- deep: few results, each a long sum, as the gradient of a convolution's weights
 
 template <class T> bool few_results(const Product<T>& g) {
   return g.m * g.n * int64_t(sizeof(T)) <= kOwnedBytes * 2 && !g.packed_b;
 }
-
-template <class T> bool along_lanes(const Panels<T>& x) {
-  Matrix<T> lies;
-  return x.straight(0, 1, 0, 1, &lies) && lies.row == 1 && lies.col != 1;
-}
-
-template <class T> void outer(const Product<T>& g, const GemmShape& s, bool threads) {
-  const int64_t kb = depth_block(g.k, s.kc), tiles = ceil_div(g.m, s.mr), panels = ceil_div(g.n, s.nr);
-  // Parts of the results, about square: each packs its rows and columns by itself.
-  const int64_t pieces = std::min<int64_t>(tiles * panels, threads ? 2 * num_threads() : 1);
-  int64_t down = 1, across = 1;
-  while (down * across < pieces)
-    if (across == panels || (down < tiles && g.m * across > g.n * down))
-      ++down;
-    else
-      ++across;
-  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
-    Workspace<T> a(size_t(ceil_div(tiles, down) * s.mr * kb)),
-        b(size_t(ceil_div(panels, across) * s.nr * kb));
-    for (int64_t q = begin; q < end; ++q) {
-      const int64_t r = q / across, c = q % across, i = tiles * r / down * s.mr,
-                    j = panels * c / across * s.nr;
-      const int64_t rows = std::min(g.m, tiles * (r + 1) / down * s.mr) - i,
-                    columns = std::min(g.n, panels * (c + 1) / across * s.nr) - j;
-      for (int64_t p = 0, depth; p < g.k; p += depth) {
-        depth = std::min(kb, g.k - p);
-        GemmTile<T> t = tile_at(g, p, depth);
-        Matrix<T> left = {a, 0, t.a_k};
-        if (!reads_turned(*g.a, i, rows, p, depth, &left)) pack_panels<T>(*g.a, i, rows, s.mr, p, depth, a);
-        t.a_k = left.col;
-        multiply_block<T>(g, s, t, left.p, b, i, rows, j, columns, left.row, -1, 0, b, p);
-      }
-    }
-  });
-}
-
-// --- deep: few results, each a long sum, as the gradient of a convolution's weights
 
 // The depth in slices whose sums are added up in order at the end: slices depend on the shapes alone. The
 // side of fewer lanes is packed, the other one is read where it lies.
@@ -352,17 +335,68 @@ template <class T> class Deep {
   Workspace<T> sums_;
 };
 
+// A grid of about square pieces of the result.
+struct Grid {
+  int64_t down = 1, across = 1;
+};
+Grid grid_of(int64_t m, int64_t n, int64_t tiles, int64_t panels, int64_t pieces) {
+  Grid grid;
+  while (grid.down * grid.across < std::min(pieces, tiles * panels))
+    if (grid.across == panels || (grid.down < tiles && m * grid.across > n * grid.down))
+      ++grid.down;
+    else
+      ++grid.across;
+  return grid;
+}
+
+// The blocks of a piece in the order of one thread: B's columns packed in L2, or as far as they were before;
+// then row by row of A's blocks.
+template <class T> void by_pieces(const Product<T>& g, const GemmShape& s, const Grid& grid) {
+  const int64_t kb = depth_block(g.k, s.kc), tiles = ceil_div(g.m, s.mr), panels = ceil_div(g.n, s.nr);
+  const int64_t high = ceil_div(tiles, grid.down), mc = s.mr * ceil_div(high, ceil_div(high, s.mc / s.mr));
+  const int64_t nc = std::min<int64_t>(s.nc, s.nr * ceil_div(panels, grid.across));
+  const bool on_the_way = packs_on_the_way(g);
+  parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
+    Workspace<T> a_block(size_t(mc * kb)), b_block(g.packed_b ? 1 : size_t(nc * kb));
+    for (int64_t q = begin; q < end; ++q) {
+      const int64_t r = q / grid.across, c = q % grid.across;
+      const int64_t top = tiles * r / grid.down * s.mr,
+                    bottom = std::min(g.m, tiles * (r + 1) / grid.down * s.mr);
+      const int64_t left = panels * c / grid.across * s.nr,
+                    right = std::min(g.n, panels * (c + 1) / grid.across * s.nr);
+      for (int64_t j = left; j < right; j += nc) {
+        const int64_t columns = std::min(nc, right - j);
+        int64_t p = 0;
+        do {  // once even for depth 0: the result is then the epilogue of zeros
+          const int64_t depth = std::min(kb, g.k - p);
+          const T* b = g.packed_b ? g.packed_b + p * panels * s.nr + j * depth : b_block;
+          if (!g.packed_b && !on_the_way) pack_panels<T>(*g.b, j, columns, s.nr, p, depth, b_block);
+          for (int64_t i = top; i < bottom; i += mc) {
+            const int64_t rows = std::min(mc, bottom - i);
+            const Matrix<T> a = rows_of<T>(g, s, i, rows, p, depth, columns, a_block);
+            GemmTile<T> t = tile_at(g, p, depth);
+            t.a_k = a.col;
+            T* const keep = on_the_way && i == top ? static_cast<T*>(b_block) : nullptr;
+            multiply_block<T>(g, s, t, a.p, b, i, rows, j, columns, a.row, -1, 0, keep, p);
+          }
+          p += depth;
+        } while (p < g.k);
+      }
+    }
+  });
+}
+
 // B packed as a whole (as far as it should be: in L3), and every thread packs the rows of A that it
 // multiplies, unless B has few columns: A then waits in L2.
-template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool threads) {
+template <class T> void by_rows(const Product<T>& g, const GemmShape& s) {
   const int64_t kb = depth_block(g.k, s.kc);
   const int64_t nc = std::min(g.packed_b ? round_up(g.n, s.nr) : s.nc, round_up(g.n, s.nr));
-  // Threads meet after kd depths: seldom. One thread has no reason to leave L2.
-  const int64_t blocks = threads ? std::max<int64_t>(1, kSharedBytes / (kb * nc * int64_t(sizeof(T)))) : 1;
+  // Threads meet after kd depths: seldom.
+  const int64_t blocks = std::max<int64_t>(1, kSharedBytes / (kb * nc * int64_t(sizeof(T))));
   const int64_t kd = g.packed_b ? std::max<int64_t>(g.k, 1) : kb * blocks;
   // Blocks of rows that fit L2; more if there are enough for all threads; if not they share the columns, and
   // then pack the same rows.
-  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = pieces_of(g, threads);
+  const int64_t tiles = ceil_div(g.m, s.mr), n_panels = nc / s.nr, pieces = pieces_of(g, true);
   const int64_t fitting = ceil_div(tiles, s.mc / s.mr);
   const int64_t n_split = tiles >= pieces ? 1 : std::min(n_panels, ceil_div(pieces, fitting));
   const int64_t m_blocks = std::min(tiles, std::max(fitting, ceil_div(pieces, n_split)));
@@ -377,17 +411,16 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
       const int64_t deep = std::min(kd, g.k - d);
       const T* b = g.packed_b ? g.packed_b : b_block;
       if (!g.packed_b)
-        parallel_for(
-            panels, threads ? std::max<int64_t>(1, kPackGrain / (s.nr * std::max<int64_t>(deep, 1))) : panels,
-            [&](int64_t begin, int64_t end) {
-              const int64_t j = begin * s.nr, count = std::min(end * s.nr, columns) - j;
-              for (int64_t p = 0; p < deep; p += kb) {
-                const int64_t depth = std::min(kb, deep - p);
-                pack_panels(*g.b, j0 + j, count, s.nr, d + p, depth, b_block + p * nc + j * depth);
-              }
-            });
+        parallel_for(panels, std::max<int64_t>(1, kPackGrain / (s.nr * std::max<int64_t>(deep, 1))),
+                     [&](int64_t begin, int64_t end) {
+                       const int64_t j = begin * s.nr, count = std::min(end * s.nr, columns) - j;
+                       for (int64_t p = 0; p < deep; p += kb) {
+                         const int64_t depth = std::min(kb, deep - p);
+                         pack_panels(*g.b, j0 + j, count, s.nr, d + p, depth, b_block + p * nc + j * depth);
+                       }
+                     });
       const int64_t parts = ceil_div(columns, n_part);
-      parallel_for(m_blocks * parts, threads ? 1 : m_blocks * parts, [&](int64_t begin, int64_t end) {
+      parallel_for(m_blocks * parts, 1, [&](int64_t begin, int64_t end) {
         Workspace<T> a_block(size_t(mc * kb));
         for (int64_t q = begin; q < end; ++q) {
           const int64_t i = q / parts * tiles / m_blocks * s.mr, j = q % parts * n_part,
@@ -395,13 +428,9 @@ template <class T> void by_rows(const Product<T>& g, const GemmShape& s, bool th
           int64_t p = 0;
           do {
             const int64_t depth = std::min(kb, deep - p);
+            const Matrix<T> a = rows_of<T>(g, s, i, rows, d + p, depth, columns, a_block);
             GemmTile<T> t = tile_at(g, d + p, depth);
-            Matrix<T> a = {a_block, 0, t.a_k};
-            if (panels <= kFewPanels && (reads_in_place(*g.a, i, rows, d + p, depth, &a) ||
-                                         reads_turned(*g.a, i, rows, d + p, depth, &a)))
-              t.a_k = a.col;
-            else
-              pack_panels<T>(*g.a, i, rows, s.mr, d + p, depth, a_block);
+            t.a_k = a.col;
             multiply_block<T>(g, s, t, a.p, b + p * nc + j * depth, i, rows, j0 + j,
                               std::min(n_part, columns - j), a.row);
             p += depth;
@@ -423,14 +452,18 @@ template <class T> void multiply(const Product<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const GemmShape s = kernels<T>().gemm_shape();
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops<T> && num_threads() > 1;
-  if (g.k >= 2 * s.kc && few_results(g) && along_lanes(*g.a) && along_lanes(*g.b))
-    outer(g, s, threads);
-  else if (Deep<T>::serves(g))
-    Deep<T>(g, s).run(threads);
-  else if (!g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
-    by_columns(g, s, threads);
+  // Few results of rows that lie along the lanes, as the gradient of a Linear's weights
+  const bool outer = g.k >= 2 * s.kc && few_results(g) && along_lanes(*g.a) && along_lanes(*g.b);
+  if (!outer && Deep<T>::serves(g)) return Deep<T>(g, s).run(threads);
+  if (!outer && !g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
+    return by_columns(g, s, threads);
+  const Grid grid = grid_of(g.m, g.n, ceil_div(g.m, s.mr), ceil_div(g.n, s.nr), threads ? num_threads() : 1);
+  // What pieces pack again and again, against the work
+  const bool too_much = (grid.across - 1) * g.m + (grid.down - 1) * g.n > g.m * g.n / 128;
+  if (too_much && !outer)
+    by_rows(g, s);
   else
-    by_rows(g, s, threads);
+    by_pieces(g, s, grid);
 }
 
 template <class T>
