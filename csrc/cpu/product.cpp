@@ -139,9 +139,9 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
   }
 }
 
-template <class T> bool along_lanes(const Panels<T>& x) {
+template <class T> bool along_lanes(const Panels<T>& x, int64_t depth) {
   Matrix<T> lies;
-  return x.straight(0, 1, 0, 1, &lies) && lies.row == 1 && lies.col != 1;
+  return x.straight(0, 1, depth - 1, 1, &lies) && lies.row == 1 && lies.col != 1;
 }
 
 // Whether tiles can read these rows where they lie: along the depth, and not all from the same lines of L1.
@@ -188,7 +188,7 @@ template <class T> Matrix<T> rows_of(const Product<T>& g, const GemmShape& s, in
 // all fall on the same lines of the caches.
 template <class T> bool packs_on_the_way(const Product<T>& g) {
   Matrix<T> first;
-  return !g.packed_b && g.b->straight(0, 1, 0, 1, &first) && first.row == 1 &&
+  return !g.packed_b && g.k > 0 && g.b->straight(0, 1, g.k - 1, 1, &first) && first.row == 1 &&
          first.col * int64_t(sizeof(T)) % 2048 != 0;
 }
 
@@ -453,7 +453,7 @@ template <class T> void multiply(const Product<T>& g) {
   const GemmShape s = kernels<T>().gemm_shape();
   const bool threads = 2 * g.m * g.n * g.k > kSerialFlops<T> && num_threads() > 1;
   // Few results of rows that lie along the lanes, as the gradient of a Linear's weights
-  const bool outer = g.k >= 2 * s.kc && few_results(g) && along_lanes(*g.a) && along_lanes(*g.b);
+  const bool outer = g.k >= 2 * s.kc && few_results(g) && along_lanes(*g.a, g.k) && along_lanes(*g.b, g.k);
   if (!outer && Deep<T>::serves(g)) return Deep<T>(g, s).run(threads);
   if (!outer && !g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
     return by_columns(g, s, threads);

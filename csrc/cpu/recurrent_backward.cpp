@@ -239,7 +239,7 @@ template <class T> void backward(const Backward<T>* f, const Gradients<T>* to) {
   const bool once = s.batch <= 4 && s.steps <= 2, both = s.directions == 2;
   const RecurrentSplit split = recurrent_split(s, once, weights, weights * int64_t(sizeof(T)));
   // In L3: threads meet at the products of each chunk, and with busy neighbours each meeting costs.
-  const int64_t most = chunk_rows(columns * int64_t(sizeof(T)), int64_t(4) << 20);
+  const int64_t most = chunk_rows(columns * int64_t(sizeof(T)), int64_t(6) << 20);
   const int64_t all = f->order->rows_before(s.steps);
   std::optional<BackwardPass<T>> passes[2];
   for (int d = 0; d < s.directions; ++d) passes[d].emplace(f[d], split, most, once);

@@ -40,6 +40,25 @@ template <class T> class Seen : public Panels<T> {
     }
   }
 
+  // Step after step where nothing is missing between them.
+  bool straight(int64_t lane, int64_t lanes, int64_t depth, int64_t count, Matrix<T>* found) const override {
+    const RecurrentShape& s = f_.s;
+    const bool state = lane >= split_;
+    if (state) lane -= split_;
+    if (f_.order->ragged() || lane + lanes > (state ? s.out : inputs_)) return false;
+    const int64_t k = f_.first + depth / s.batch, n = depth % s.batch;
+    const bool one_step = n + count <= s.batch;
+    if (s.direction && !one_step) return false;
+    if (!state) {
+      *found = {f_.x_step.p + s.time(k) * f_.x_time + n * f_.x_step.row + lane * f_.x_step.col, f_.x_step.col,
+                f_.x_step.row};
+      return one_step || f_.x_time == s.batch * f_.x_step.row;
+    }
+    if (k == 0 || f_.mask || resets_) return false;
+    *found = {f_.y.at(s.time(k - 1), n) + lane, 1, f_.y.n};
+    return one_step || f_.y.t == s.batch * f_.y.n;
+  }
+
  private:
   void put_input(int64_t t, int64_t n, int64_t rows, int64_t lane, int lanes, int width, T* out) const {
     const Matrix<T>& x = f_.x_step;
@@ -68,11 +87,10 @@ template <class T> class Seen : public Panels<T> {
   bool resets_ = false;
 };
 
-// The chunk's d^T b for m columns of d from `first` on: gw_ih takes the columns of x, gw_hh (or null) those
-// of h.
-template <class T>
-void weight_grad(const Backward<T>& f, int64_t first, int64_t m, const Seen<T>& b, T* gw_ih, T* gw_hh) {
-  const WalkPanels<T> left(f.d + first, Walk(1), Walk(f.d_row()));
+// The chunk's d^T b for m columns of d: gw_ih (or null) takes the columns of x, gw_hh (or null) those of h.
+template <class T> void weight_grad(const Backward<T>& f, const T* d, const Walk& columns, int64_t m,
+                                    const Seen<T>& b, T* gw_ih, T* gw_hh) {
+  const WalkPanels<T> left(d, columns, Walk(f.d_row()));
   Product<T> g = {};
   g.m = m, g.n = gw_hh ? b.split() + f.s.out : b.inputs(), g.k = f.rows();
   g.a = &left, g.b = &b, g.c = gw_ih, g.rows = Walk(f.s.inputs), g.cols = Walk(1);
@@ -139,16 +157,20 @@ template <class T> void projection_grad(const Backward<T>& f, T* gw_hr) {
 template <class T> void weight_gradients(const Backward<T>& f, const Gradients<T>& to) {
   const RecurrentShape& s = f.s;
   const int64_t h = s.units, first = s.gates * h;
-  const bool gru = s.cell == kGru || s.cell == kGruBefore;
   Seen<T> seen(f);
-  // One product for both weights: d is packed once. But gru's n has parts of its own.
   seen.choose(true, false);
-  weight_grad(f, 0, gru ? 2 * h : first, seen, to.gw_ih, to.gw_hh);
-  if (gru) {
-    T *const n_ih = to.gw_ih + 2 * h * s.inputs, *const n_hh = to.gw_hh + 2 * h * s.out;
-    weight_grad<T>(f, 2 * h, h, seen, n_ih, nullptr);
-    seen.choose(false, s.cell == kGruBefore);
-    weight_grad(f, (s.cell == kGru ? 3 : 2) * h, h, seen, n_ih, n_hh);
+  if (s.cell != kGru && s.cell != kGruBefore) {  // one product for both weights: d is packed once
+    weight_grad(f, f.d, Walk(1), first, seen, to.gw_ih, to.gw_hh);
+  } else {
+    weight_grad<T>(f, f.d, Walk(1), first, seen, to.gw_ih, nullptr);
+    seen.choose(false, false);
+    Walk columns;  // gru's n has a part of its own for the state
+    columns.then(2 * h, 1), columns.then(2, 3 * h);
+    weight_grad<T>(f, f.d, columns, s.cell == kGru ? first : 2 * h, seen, nullptr, to.gw_hh);
+  }
+  if (s.cell == kGruBefore) {
+    seen.choose(false, true);
+    weight_grad<T>(f, f.d + 2 * h, Walk(1), h, seen, nullptr, to.gw_hh + 2 * h * s.out);
   }
   bias_gradients(f, to.gb_ih, to.gb_hh);
   if (to.gpeephole) peephole_grad(f, to.gpeephole);
