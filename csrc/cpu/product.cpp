@@ -4,7 +4,7 @@
 //
 //   by pieces   a part of the result for each thread, which packs the part's rows and columns by itself, B in
 //               L2: nobody waits for another, or reads from afar what another has packed.
-//   by rows     where pieces of many threads would pack too much again and again: B together, in L3 (nc
+//   by rows     for many threads, whose pieces would pack too much again and again: B together, in L3 (nc
 //               columns, some blocks of kc depths); each thread packs its rows of A in L2.
 //   by columns  many more columns than rows: A together, each thread packs its columns of B in L2, and the
 //               tiles ask memory for the next ones.
@@ -458,9 +458,10 @@ template <class T> void multiply(const Product<T>& g) {
   if (!outer && !g.packed_b && g.n >= 2 * g.m && g.m * g.k * int64_t(sizeof(T)) <= kSharedBytes)
     return by_columns(g, s, threads);
   const Grid grid = grid_of(g.m, g.n, ceil_div(g.m, s.mr), ceil_div(g.n, s.nr), threads ? num_threads() : 1);
-  // What pieces pack again and again, against the work
-  const bool too_much = (grid.across - 1) * g.m + (grid.down - 1) * g.n > g.m * g.n / 128;
-  if (too_much && !outer)
+  // Pieces have what they pack again and again against the work, and many threads end at different times.
+  const bool shared =
+      grid.down * grid.across > 4 || (grid.across - 1) * g.m + (grid.down - 1) * g.n > g.m * g.n / 128;
+  if (shared && !outer)
     by_rows(g, s);
   else
     by_pieces(g, s, grid);
