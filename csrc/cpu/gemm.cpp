@@ -226,9 +226,10 @@ template <class T> Path choose(const Gemm<T>& g) {
     // Packing is a pass over B: it pays once B is met often enough, or too large for L1.
     const GemmShape shape = kernels<T>().gemm_shape();
     const bool small = g.k <= shape.kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
-    const bool few = g.m <= 16 || (g.m <= 2 * shape.mr && g.k >= kDeep);
-    if (few && b_bytes > l2 / 2) return Path::few_rows;
-    if (g.m <= 16 || small) return Path::in_place;
+    const bool one_tile = g.m <= shape.mr, few = g.m <= std::max<int64_t>(16, 2 * shape.mr),
+               deep = g.k >= kDeep;
+    if (b_bytes > l2 / 2 && (one_tile || (few && deep))) return Path::few_rows;
+    if (small || (g.m <= 16 && b_bytes <= l2 / 2)) return Path::in_place;
   } else if (g.b.row == 1) {
     if (g.m <= 4 || (g.m <= 16 && b_bytes > (int64_t(64) << 10))) return Path::dots;
   }
