@@ -45,7 +45,7 @@ class Tensor(TensorBase):
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
     def __init__(self, data: Any, requires_grad: bool = False, device: Any = None) -> None:
-        if type(data) is not np.ndarray:
+        if type(data) is not np.ndarray or data.dtype.kind not in "biuf":
             data = _as_data(data)
         if device is not None:
             _device.check_device(device)
@@ -435,14 +435,16 @@ def _as_data(data: Any) -> np.ndarray:
         array = np.asarray(data)
         if array.dtype == np.float64:
             array = array.astype(np.float32)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(
-                f"Tensor: a list of {array.dtype} can't become a tensor; numbers of equal-length rows can"
-            )
-        return array
-    if type(data) is float:  # a np.float64 keeps its dtype
+        what = "a list of "
+    elif type(data) is float:  # a np.float64 keeps its dtype
         return np.asarray(data, np.float32)
-    return _device.to_ndarray(data, "Tensor")
+    elif isinstance(data, np.ma.MaskedArray):
+        raise TypeError("Tensor: a masked array's mask would be lost; pass x.filled(value)")
+    else:
+        array, what = np.asarray(_device.to_ndarray(data, "Tensor")), ""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"Tensor: {what}{array.dtype} can't become a tensor; floats, integers and bools can")
+    return array
 
 
 def _rebuild(cls: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:

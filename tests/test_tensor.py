@@ -29,6 +29,23 @@ def test_construction():
         Tensor(a, device="cuda")
 
 
+@pytest.mark.parametrize("dtype", ["O", "U3", "S3", "M8[s]", "m8[s]", "complex64", "V4", [("a", "f4")]])
+def test_only_numbers_become_a_tensor(dtype):
+    a = np.zeros(2, dtype)
+    for make in (Tensor, nnkern.tensor, nnkern.from_numpy, nnkern.nn.Parameter):
+        with pytest.raises(TypeError, match="Tensor: .*can't become a tensor; floats, integers and bools can") as e:
+            make(a)
+        assert str(a.dtype) in str(e.value)
+
+
+def test_a_masked_array_is_refused():
+    a = np.ma.masked_array([1.0, 2.0], [True, False])
+    with pytest.raises(TypeError, match=r"mask would be lost; pass x.filled\(value\)"):
+        Tensor(a)
+    assert Tensor(a.filled(0)).tolist() == [0, 2]
+    assert type(Tensor(np.ones(2).view(np.recarray)).data) is np.ndarray
+
+
 def test_facts():
     t = Tensor(randn(2, 3, 4))
     assert (t.ndim, t.dim(), t.numel(), t.size(), t.size(1), len(t), t.device) == (
