@@ -16,7 +16,12 @@ class Version:
     where: str
 
 class TensorBase:
-    data: np.ndarray
+    _data: np.ndarray
+    _requires_grad: bool
+    @property
+    def data(self) -> np.ndarray: ...
+    @data.setter
+    def data(self, value: Any) -> None: ...
     requires_grad: bool
     grad: Any
     _fn: Any

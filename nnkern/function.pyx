@@ -26,6 +26,7 @@ from . import backends, device
 cdef object ndarray = np.ndarray, generic = np.generic, number_type = np.number
 cdef object _kernels = backends.kernels("cpu")
 cdef tuple _NOTHING = ()
+cdef tuple _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 cdef object Tensor = None  # nnkern.tensor.Tensor, once it exists
 
 
@@ -51,8 +52,8 @@ cdef long long _last_change = 0
 cdef class TensorBase:
     """The fields of a Tensor that the engine works with."""
 
-    cdef public object data  # the ndarray
-    cdef public bint requires_grad
+    cdef public object _data  # the ndarray
+    cdef public bint _requires_grad
     cdef object _grad
     cdef public Function _fn  # the Function that made this tensor, None for leaves
     cdef public int _index  # which of its outputs
@@ -63,6 +64,39 @@ cdef class TensorBase:
     cdef public Version _version  # the last in-place change (on bases, and shared with what was detached from them)
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
     cdef object __weakref__
+
+    @property
+    def data(self):
+        """The array. One that is assigned takes its place: in another shape, too, if need be."""
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        if isinstance(value, TensorBase):
+            value = (<TensorBase>value)._data
+        elif isinstance(value, (generic, bool, int, float)):
+            raise TypeError(f"data: an array or Tensor is needed, got {type(value).__name__}")
+        elif type(value) is not ndarray:
+            value = (<TensorBase>Tensor(device.to_ndarray(value, "data")))._data
+        if value.dtype.kind not in "biuf" or self._requires_grad and value.dtype not in _FLOATS:
+            fitting = "float32 or float64, as the tensor requires grad" if self._requires_grad else "numbers or bools"
+            raise TypeError(f"data: an array of {fitting} is needed, got {value.dtype}")
+        self._data = value
+
+    @property
+    def requires_grad(self):
+        """Whether ops on this tensor are taped, and backward() computes its gradient."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        if type(value) is not bool:
+            raise TypeError(f"requires_grad must be True or False, got {type(value).__name__}")
+        if value and self._data.dtype not in _FLOATS:
+            raise TypeError(f"requires_grad: only float32 and float64 tensors have gradients, not {self._data.dtype}")
+        if not value and self._fn is not None:
+            raise RuntimeError("requires_grad: only leaves can be switched off; use detach()")
+        self._requires_grad = value
 
     @property
     def grad(self):
@@ -76,9 +110,9 @@ cdef class TensorBase:
             if not isinstance(value, TensorBase):
                 raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
             g = <TensorBase>value
-            if g.data.shape != self.data.shape or g.data.dtype != self.data.dtype:
+            if g._data.shape != self._data.shape or g._data.dtype != self._data.dtype:
                 raise ValueError(
-                    f"grad is {g.data.dtype} {g.data.shape} but its tensor {self.data.dtype} {self.data.shape}"
+                    f"grad is {g._data.dtype} {g._data.shape} but its tensor {self._data.dtype} {self._data.shape}"
                 )
         self._grad = value
 
@@ -152,13 +186,13 @@ cdef class Function:
                 any_tensor = True
                 if t._base is not None and t._base._fn is not None:
                     t._refresh_view()
-                if t.requires_grad:
+                if t._requires_grad:
                     taped = True
                     targets.append(t if t._fn is None else t._fn)
                 else:
                     targets.append(None)
                 target_index.append(t._index)
-                arrays.append(t.data)
+                arrays.append(t._data)
             elif x is None or isinstance(x, (float, int)) or isinstance(x, ndarray):
                 arrays.append(x)
                 targets.append(None)
@@ -183,14 +217,14 @@ cdef class Function:
         if type(y) is tuple:
             return self._wrap_many(y, inputs, taped and _mode.enabled)
         out = <TensorBase>Tensor.__new__(Tensor)
-        out.data = y
+        out._data = y
         if taped and _mode.enabled and y.dtype.kind == "f":
             global _sequence
             _sequence += 1
             self.inputs = inputs
             self.sequence = _sequence
             self._out_id = id(y)
-            out.requires_grad = True
+            out._requires_grad = True
             out._fn = self
         if self.is_view and isinstance(inputs[0], TensorBase):
             self._mark_view(out, inputs[0])
@@ -208,9 +242,9 @@ cdef class Function:
             self._out_id = tuple([id(a) for a in arrays])
         for i, a in enumerate(arrays):
             t = <TensorBase>Tensor.__new__(Tensor)
-            t.data = a
+            t._data = a
             if taped and a.dtype.kind == "f":
-                t.requires_grad = True
+                t._requires_grad = True
                 t._fn = self
                 t._index = i
             elif taped:
@@ -222,10 +256,10 @@ cdef class Function:
 
     cdef _mark_view(self, TensorBase out, TensorBase x):
         cdef TensorBase base = x if x._base is None or x._view_sequence < 0 else x._base
-        owner = out.data.base
-        if out.data is base.data or (
+        owner = out._data.base
+        if out._data is base._data or (
             owner is not None
-            and (owner is base.data or owner is base.data.base or np.may_share_memory(out.data, base.data))
+            and (owner is base._data or owner is base._data.base or np.may_share_memory(out._data, base._data))
         ):
             out._base = base
             out._view_sequence = _sequence if _mode.enabled else -1
@@ -238,11 +272,11 @@ cdef _tell_apart(tuple inputs, list arrays):
         for j in range(i):
             if arrays[i] is arrays[j] and inputs[i] is not inputs[j] and isinstance(arrays[i], ndarray):
                 x = inputs[i]
-                a = (<TensorBase>x).data if isinstance(x, TensorBase) else arrays[i]
+                a = (<TensorBase>x)._data if isinstance(x, TensorBase) else arrays[i]
                 if a is arrays[j]:
                     a = a.view()
                     if isinstance(x, TensorBase):
-                        (<TensorBase>x).data = a
+                        (<TensorBase>x)._data = a
                 arrays[i] = a
 
 
@@ -346,7 +380,7 @@ def check_versions(Function fn):
     for x in fn.inputs:
         if isinstance(x, TensorBase):
             t = <TensorBase>x
-            suspects.append((_root(t)._version, t.data))
+            suspects.append((_root(t)._version, t._data))
     out_ids = _as_tuple(fn._out_id)
     suspects += [
         (fn._out_version if a.dtype.kind == "f" else fn._index_version, a) for a in saved if id(a) in out_ids
@@ -374,8 +408,8 @@ cdef _swap(a, dict by_id, tuple out_ids, Function fn):
         return by_id[key]
     if key in out_ids:
         out = <TensorBase>Tensor.__new__(Tensor)
-        out.data = a
-        out.requires_grad = True
+        out._data = a
+        out._requires_grad = True
         out._fn = fn
         out._index = out_ids.index(key)
         return out
@@ -384,7 +418,7 @@ cdef _swap(a, dict by_id, tuple out_ids, Function fn):
 
 cdef _saved_as_tensors(Function fn):
     """fn.saved with inputs and outputs replaced by their Tensors, so that backward can be taped (create_graph)."""
-    by_id = {id((<TensorBase>x).data): x for x in fn.inputs if isinstance(x, TensorBase)}
+    by_id = {id((<TensorBase>x)._data): x for x in fn.inputs if isinstance(x, TensorBase)}
     out_ids = _as_tuple(fn._out_id)
     if type(fn.saved) is tuple:
         return tuple([_swap(a, by_id, out_ids, fn) for a in fn.saved])
@@ -417,7 +451,7 @@ def run_hooks(dict hooks, g, bint create_graph):
         result = hook(g if create_graph else Tensor(g))
         if result is None:
             continue
-        array = (<TensorBase>result).data if isinstance(result, TensorBase) else result
+        array = (<TensorBase>result)._data if isinstance(result, TensorBase) else result
         if not isinstance(array, ndarray):
             raise TypeError(f"a hook must return None, a Tensor or an array, got {type(result).__name__}")
         if array.shape != g.shape or array.dtype != g.dtype:
@@ -430,7 +464,7 @@ cdef _as_gradient(g, Function fn, bint create_graph):
     """What fn.backward returned, as what the walk carries: an array, or a Tensor under create_graph."""
     if create_graph:
         return g if isinstance(g, TensorBase) else Tensor(_as_array(g, fn, "backward"))
-    return (<TensorBase>g).data if isinstance(g, TensorBase) else _as_array(g, fn, "backward")
+    return (<TensorBase>g)._data if isinstance(g, TensorBase) else _as_array(g, fn, "backward")
 
 
 def _sequence_of(Function fn):
@@ -581,7 +615,7 @@ cdef class Walk:
                 if g is not None and target is not None and (self.useful is None or self.leads_on(target)):
                     if type(g) is not ndarray:
                         g = _as_gradient(g, fn, self.create_graph)
-                    shape = (<TensorBase>fn.inputs[i]).data.shape
+                    shape = (<TensorBase>fn.inputs[i])._data.shape
                     if g.shape != shape:
                         raise RuntimeError(f"backward of {fn.name} gave shape {g.shape} for an input of {shape}")
                     self.send(target, fn.target_index[i], g)
@@ -589,8 +623,8 @@ cdef class Walk:
             gys = gxs = g = None
         self.owned = None
         for key, (x, g) in self.leaves.items():
-            if g.dtype != (<TensorBase>x).data.dtype:
-                raise RuntimeError(f"a gradient of {g.dtype} arrived at a tensor of {(<TensorBase>x).data.dtype}")
+            if g.dtype != (<TensorBase>x)._data.dtype:
+                raise RuntimeError(f"a gradient of {g.dtype} arrived at a tensor of {(<TensorBase>x)._data.dtype}")
             if (<TensorBase>x)._hooks and self.since == 0:
                 g = run_hooks((<TensorBase>x)._hooks, g, self.create_graph)
             self.found[key] = (x, g)

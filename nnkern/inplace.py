@@ -123,7 +123,7 @@ def _short(array: Any) -> Any:
 def _alias(t: Tensor) -> Tensor:
     """t as it was before the change: same memory, same history. Not t's base, whose history will lead here: a cycle."""
     old = _new(Tensor)
-    old.data, old.requires_grad, old._fn, old._index = t.data, t.requires_grad, t._fn, t._index
+    old._data, old._requires_grad, old._fn, old._index = t._data, t._requires_grad, t._fn, t._index
     if t._base is not None:
         share_version(old, t)
     return old
@@ -151,7 +151,7 @@ def _keep_saved(fn: Function | None, start: int, old: Tensor) -> None:
         if isinstance(fn.saved, tuple) and any(a is before for a in fn.saved):
             if kept is None:
                 kept, old._version = before.copy(), None  # memory of its own, which nobody changes
-                old.data = kept
+                old._data = kept
             fn.saved = tuple(kept if a is before else a for a in fn.saved)
         todo += [x._fn for x in fn.inputs if isinstance(x, Tensor)]
 

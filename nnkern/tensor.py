@@ -17,8 +17,6 @@ from . import device as _device
 from . import random
 from .function import TensorBase, register_tensor, share_version
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
 
 @register_tensor
 class Tensor(TensorBase):
@@ -49,7 +47,7 @@ class Tensor(TensorBase):
             data = _as_data(data)
         if device is not None:
             _device.check_device(device)
-        self.data = data
+        self._data = data
         if requires_grad:
             self.requires_grad_()
 
@@ -214,12 +212,6 @@ class Tensor(TensorBase):
         return t
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        if requires_grad and self.data.dtype not in _FLOATS:
-            raise TypeError(
-                f"requires_grad: only float32 and float64 tensors have gradients, not {self.data.dtype}"
-            )
-        if not requires_grad and self._fn is not None:
-            raise RuntimeError("requires_grad_(False): only leaves can be switched off; use detach()")
         self.requires_grad = requires_grad
         return self
 
@@ -270,8 +262,8 @@ class Tensor(TensorBase):
             raise RuntimeError("deepcopy: only leaf tensors can be copied; use x.detach()")
         t = type(self).__new__(type(self))
         memo[id(self)] = t
-        t.data = self.data.copy()
-        t.requires_grad = self.requires_grad
+        t._data = self._data.copy()
+        t._requires_grad = self._requires_grad
         if self.grad is not None:
             t.grad = Tensor(self.grad.data.copy())
         return t
@@ -312,7 +304,7 @@ class Tensor(TensorBase):
     def _set_history(self, fn: Any, index: int) -> None:
         """This tensor is now what fn computed; a gradient that retain_grad keeps is that of the tensor as it is now."""
         kept = self._fn and self._fn._hooks and self._fn._hooks.get(~self._index, {}).pop(id(self), None)
-        self._fn, self._index, self.requires_grad = fn, index, True
+        self._fn, self._index, self._requires_grad = fn, index, True
         if kept and kept.tensor() is self:
             self.retain_grad()
 
@@ -382,7 +374,7 @@ class Tensor(TensorBase):
         """Forgets the history of this tensor: it becomes a leaf that requires no grad."""
         if self._base is not None:
             raise RuntimeError("detach_: a view has its base's history; use detach()")
-        self._fn, self._index, self.requires_grad = None, 0, False
+        self._fn, self._index, self._requires_grad = None, 0, False
         return self
 
     def copy_(self, source: Any) -> Tensor:
@@ -449,8 +441,8 @@ def _as_data(data: Any) -> np.ndarray:
 
 def _rebuild(cls: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:
     t = cls.__new__(cls)
-    t.data = data
-    t.requires_grad = requires_grad
+    t._data = data
+    t._requires_grad = requires_grad
     return t
 
 

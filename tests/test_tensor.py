@@ -46,6 +46,43 @@ def test_a_masked_array_is_refused():
     assert type(Tensor(np.ones(2).view(np.recarray)).data) is np.ndarray
 
 
+def test_requires_grad_is_checked_when_it_is_set():
+    x = Tensor([1, 2])
+    with pytest.raises(TypeError, match="only float32 and float64 tensors have gradients, not int64"):
+        x.requires_grad = True
+    x.requires_grad = False
+    leaf = Tensor([1.0, 2.0])
+    for bad in (1, None, "yes"):
+        with pytest.raises(TypeError, match="requires_grad must be True or False, got"):
+            leaf.requires_grad = bad
+    leaf.requires_grad = True
+    y = leaf * 2
+    y.requires_grad = True
+    with pytest.raises(RuntimeError, match="only leaves can be switched off"):
+        y.requires_grad = False
+    y.sum().backward()
+    assert leaf.grad.tolist() == [2, 2]
+
+
+def test_data_may_be_replaced_by_arrays():
+    x, a = Tensor([1, 2]), randn(3)
+    x.data = a
+    assert x.data is a and x.shape == (3,)
+    x.data = Tensor(a) * 2
+    assert type(x.data) is np.ndarray and x.tolist() == (a * 2).tolist()
+    for bad in ([1.0, 2.0], 1.0, None, "text", np.array(["a"]), np.zeros(2, complex)):
+        with pytest.raises(TypeError, match="data: "):
+            x.data = bad
+    with pytest.raises(TypeError, match="masked array"):
+        x.data = np.ma.masked_array([1.0], [True])
+    x.requires_grad = True
+    x.data = randn(2, dtype=np.float64)
+    for bad in (np.arange(2), np.zeros(2, np.float16)):
+        with pytest.raises(TypeError, match="data: .*float32 or float64, as the tensor requires grad.*, got"):
+            x.data = bad
+    assert x.dtype == np.float64
+
+
 def test_facts():
     t = Tensor(randn(2, 3, 4))
     assert (t.ndim, t.dim(), t.numel(), t.size(), t.size(1), len(t), t.device) == (
