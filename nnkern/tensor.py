@@ -353,10 +353,13 @@ class Tensor(TensorBase):
         return self._change("clamp_", lambda x: x.clamp(min, max))
 
     def zero_(self) -> Tensor:
-        return self._change("zero_", 0)
+        return self._change("zero_", False)  # which fits every dtype
 
-    def fill_(self, value: float) -> Tensor:
-        return self._change("fill_", value)
+    def fill_(self, value: Any) -> Tensor:
+        """Writes one number, or a 0-d tensor's, everywhere; in this tensor's dtype."""
+        if np.ndim(value):
+            raise ValueError(f"fill_: one number is needed, got an array of shape {tuple(np.shape(value))}")
+        return self._change("fill_", self._in_my_dtype("fill_", value))
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Normal random numbers, nnkern.manual_seed's."""
@@ -378,8 +381,20 @@ class Tensor(TensorBase):
         return self
 
     def copy_(self, source: Any) -> Tensor:
-        """Takes over the values of `source` (broadcast to this shape)."""
-        return self._change("copy_", source)
+        """Takes over the values of `source` (broadcast to this shape, converted to this dtype)."""
+        return self._change("copy_", self._in_my_dtype("copy_", source))
+
+    def _in_my_dtype(self, op: str, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.astype(self.dtype)
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{op}: numbers or bools are needed, got {array.dtype}")
+        if not array.ndim and self.dtype.kind in "iu":
+            limits = np.iinfo(self.dtype)
+            if not limits.min <= array.item() <= limits.max:
+                raise OverflowError(f"{op}: {self.dtype} can't hold {array.item()}")
+        return array.astype(self.dtype, copy=False)
 
     __iadd__ = add_
     __isub__ = sub_

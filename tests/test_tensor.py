@@ -313,3 +313,44 @@ def test_the_cpu_under_other_names_and_grad_deleted():
     x.sum().backward()
     del x.grad
     assert x.grad is None
+
+
+DTYPES = ["bool", "uint8", "int64", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copy_and_fill_convert_like_torch(dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    a = np.array([0, 1, 2.7])
+    for value in (2.5, 0.0, 3, True):
+        fill = torch.zeros(3, dtype=getattr(torch, dtype)).fill_(value)
+        for given in (value, Tensor(value), np.asarray(value)):
+            assert Tensor(np.ones(3, dtype)).fill_(given).tolist() == fill.tolist()
+    for other in DTYPES:
+        want = torch.ones(3, dtype=getattr(torch, dtype)).copy_(torch.tensor(a).to(getattr(torch, other)))
+        for given in (Tensor(a).to(other), a.astype(other)):
+            x = Tensor(np.ones(3, dtype)).copy_(given)
+            assert x.dtype == dtype and x.tolist() == want.tolist()
+    assert Tensor(np.ones(2, dtype)).zero_().tolist() == [0, 0]
+
+
+def test_what_fill_and_copy_refuse():
+    for value in (300, -1, 1e30, float("nan"), float("inf")):
+        with pytest.raises(OverflowError, match="fill_: uint8 can't hold"):
+            Tensor(np.zeros(2, np.uint8)).fill_(value)
+    with pytest.raises(ValueError, match=r"fill_: one number is needed, got an array of shape \(1,\)"):
+        Tensor(np.zeros(2)).fill_(Tensor([1.0]))
+    for op in ("fill_", "copy_"):
+        with pytest.raises(TypeError, match=f"{op}: numbers or bools are needed, got <U1"):
+            getattr(Tensor([1, 2]), op)("7")
+
+
+def test_gradients_go_through_the_conversion_of_copy_and_fill():
+    x = Tensor(np.ones(2), requires_grad=True)
+    y = Tensor(np.zeros(2, np.float32)).copy_(x * 3)
+    (y * 2).sum().backward()
+    assert x.grad.dtype == np.float64 and x.grad.tolist() == [6, 6]
+    y = Tensor(np.zeros((2, 2), np.float32)).fill_(x[0])
+    y.sum().backward()
+    assert x.grad.tolist() == [10, 6]
+    assert not Tensor(np.zeros(2, np.int64)).copy_(x * 3).requires_grad
