@@ -379,3 +379,11 @@ def test_all_parameters_as_a_vector():
     assert nn.utils.get_total_norm([model.weight.grad], 1.0).item() == 12
     nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 4.0)
     assert abs(model.weight.grad.data - 0.5).max() < 1e-6
+
+
+def test_state_dict_keeps_vars():
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    state = net.state_dict(prefix="net.", keep_vars=True)
+    assert list(state) == [f"net.{name}" for name in net.state_dict()]
+    assert state["net.0.weight"] is net[0].weight and state["net.1.running_mean"] is net[1].running_mean
+    assert net.state_dict()["0.weight"] is net[0].weight.data

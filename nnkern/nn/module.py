@@ -231,9 +231,12 @@ class Module:
                     state[f"{path}.{name}" if path else name] = value
         return state
 
-    def state_dict(self, prefix: str = "") -> dict[str, np.ndarray]:
-        """{name: array}: PyTorch's names and layouts. The arrays are the module's own memory, not copies."""
-        return {prefix + name: t.data for name, t in self._state().items()}
+    def state_dict(self, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
+        """{name: array}: PyTorch's names and layouts. The arrays are the module's own memory, not copies.
+
+        keep_vars: the Parameters and buffers themselves in place of their arrays.
+        """
+        return {prefix + name: t if keep_vars else t.data for name, t in self._state().items()}
 
     def load_state_dict(
         self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False
