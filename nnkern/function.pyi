@@ -43,6 +43,7 @@ class Function:
     _hooks: dict[int, Any] | None
     _out_id: Any
     _out_version: Version | None
+    _heir: Any
     def forward(self, *arrays: Any) -> Any: ...
     def backward(self, *gys: Any) -> Any: ...
     @property

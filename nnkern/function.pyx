@@ -144,6 +144,8 @@ cdef class Function:
     cdef public dict _hooks  # {output index: {key: hook}}; those of retain_grad, which come last, at ~index
     cdef public object _out_id  # id() of the output array, or of each: finds outputs among `saved`
     cdef public Version _out_version  # set when the output is changed in place
+    # Weakly: the Function that an in-place op's result has (inplace.Moved) in place of this one, which computed it.
+    cdef public object _heir
     cdef Version _index_version  # the same of the output that holds indices: it has no history that leads here
 
     kernels = _kernels
@@ -410,8 +412,12 @@ cdef _swap(a, dict by_id, tuple out_ids, Function fn):
         out = <TensorBase>Tensor.__new__(Tensor)
         out._data = a
         out._requires_grad = True
-        out._fn = fn
-        out._index = out_ids.index(key)
+        heir = None if fn._heir is None else fn._heir()
+        if heir is None:
+            out._fn = fn
+            out._index = out_ids.index(key)
+        else:
+            out._fn = heir
         return out
     return a
 

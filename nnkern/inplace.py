@@ -6,6 +6,7 @@ its base; what an op saved and somebody changed later is found by backward (func
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,16 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
     np.copyto(t.data, array, casting="same_kind")
     record_change(t, op)
     if taped:
-        _rewrite(t, Moved(t.data)(result) if _told(t) is None else result)
+        _rewrite(t, _moved(t, result, start) if _told(t) is None else result)
     return t
+
+
+def _moved(t: Tensor, result: Tensor, start: int) -> Tensor:
+    """The result in t's memory. What the op that made it saved of it leads here, too: to t's hooks, in create_graph."""
+    moved = Moved(t.data)(result)
+    if result._fn is not None and result._fn.sequence > start:
+        result._fn._heir = weakref.ref(moved._fn)
+    return moved
 
 
 def setitem(t: Tensor, index: Any, value: Any) -> None:

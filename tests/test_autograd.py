@@ -587,3 +587,25 @@ def test_in_place_changes_make_no_cycles(step):
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("op", ["exp_", "sigmoid_", "tanh_", "mul_", "setitem"])
+def test_the_gradient_of_a_gradient_meets_hooks_of_what_was_changed_in_place(op):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    a, results = np.array([0.5, 1.0, -0.3]), []
+    for make, grad in (
+        (lambda a: Tensor(a, requires_grad=True), nnkern.grad),
+        (lambda a: torch.tensor(a, requires_grad=True), torch.autograd.grad),
+    ):
+        x = make(a)
+        y = x * x
+        if op == "setitem":
+            y[0] = 2.0
+        else:
+            getattr(y, op)(*[3.0][: op == "mul_"])
+        y.register_hook(lambda g: g * g * 2)
+        (g,) = grad((y**2).sum(), x, create_graph=True)
+        second = [grad(g.sum(), [t], retain_graph=True)[0] for t in (x, y)]
+        results.append([t.tolist() for t in (g, *second)])
+    for got, expected in zip(*results):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
