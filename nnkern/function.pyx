@@ -86,6 +86,8 @@ cdef class TensorBase:
     @property
     def requires_grad(self):
         """Whether ops on this tensor are taped, and backward() computes its gradient."""
+        if self._base is not None and self._base._fn is not None:
+            self._refresh_view()
         return self._requires_grad
 
     @requires_grad.setter
@@ -94,7 +96,7 @@ cdef class TensorBase:
             raise TypeError(f"requires_grad must be True or False, got {type(value).__name__}")
         if value and self._data.dtype not in _FLOATS:
             raise TypeError(f"requires_grad: only float32 and float64 tensors have gradients, not {self._data.dtype}")
-        if not value and self._fn is not None:
+        if not value and self.requires_grad and self._fn is not None:
             raise RuntimeError("requires_grad: only leaves can be switched off; use detach()")
         self._requires_grad = value
 

@@ -71,11 +71,13 @@ class Tensor(TensorBase):
 
     @property
     def is_leaf(self) -> bool:
-        return self._fn is None
+        return self.grad_fn is None
 
     @property
     def grad_fn(self) -> Any:
         """The Function that made this tensor, None for leaves."""
+        if self._base is not None:
+            self._refresh_view()
         return self._fn
 
     def size(self, dim: int | None = None) -> Any:
@@ -176,7 +178,7 @@ class Tensor(TensorBase):
         text = np.array2string(self.data, separator=", ", prefix="tensor(")
         if self.data.dtype not in (np.float32, np.int64, np.bool_) or not self.data.size:
             text += f", dtype={self.data.dtype}"
-        if self._fn is not None:
+        if self.grad_fn is not None:
             text += f", grad_fn=<{type(self._fn).__name__}>"
         elif self.requires_grad:
             text += ", requires_grad=True"
@@ -186,7 +188,7 @@ class Tensor(TensorBase):
 
     def numpy(self) -> np.ndarray:
         """The array itself (shared memory). A tensor with history must be detached first."""
-        if self._fn is not None:
+        if self.grad_fn is not None:
             raise RuntimeError("numpy: this tensor has a history; use x.detach().numpy()")
         return self.data
 
@@ -258,7 +260,7 @@ class Tensor(TensorBase):
         return bool((self == value).any())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if self._fn is not None:
+        if self.grad_fn is not None:
             raise RuntimeError("deepcopy: only leaf tensors can be copied; use x.detach()")
         t = type(self).__new__(type(self))
         memo[id(self)] = t
@@ -269,7 +271,7 @@ class Tensor(TensorBase):
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._fn is not None:
+        if self.grad_fn is not None:
             raise RuntimeError("pickle: only leaf tensors can be pickled; use x.detach()")
         return (_rebuild, (type(self), self.data, self.requires_grad))
 
@@ -295,7 +297,7 @@ class Tensor(TensorBase):
 
     def retain_grad(self) -> None:
         """Keeps .grad of this non-leaf tensor, too."""
-        if self._fn is None:
+        if self.grad_fn is None:
             return
         if self._fn._hooks is None:
             self._fn._hooks = {}

@@ -181,6 +181,28 @@ def test_a_view_follows_its_base_through_changes(change):
     np.testing.assert_allclose(*grads, rtol=1e-12)
 
 
+def test_a_view_tells_of_the_history_that_its_base_got():
+    w = Tensor([3.0, 4.0, 5.0], requires_grad=True)
+
+    def view():
+        base = Tensor([0.0, 1.0, 2.0])
+        v = base[1:]
+        assert v.is_leaf and not v.requires_grad
+        base.add_(w)
+        return v
+
+    assert view().requires_grad and not view().is_leaf
+    assert view().grad_fn.name == "takeview" and "grad_fn=<TakeView>" in repr(view())
+    for refused in (Tensor.numpy, copy.deepcopy, lambda v: setattr(v, "requires_grad", False)):
+        with pytest.raises(RuntimeError, match="detach"):
+            refused(view())
+    v = view()
+    v.retain_grad()
+    v.register_hook(lambda g: g * 2)
+    (v * v).sum().backward()
+    assert v.grad.tolist() == [20, 28] and w.grad.tolist() == [0, 20, 28]
+
+
 def test_an_expanded_view_gets_the_history_that_its_base_gets():
     base, w = Tensor(np.zeros(3)), Tensor(np.ones(3), requires_grad=True)
     view = base.expand(2, 4, 3)
