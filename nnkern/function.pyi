@@ -30,6 +30,7 @@ class TensorBase:
     _view_sequence: int
     _version: Version | None
     _hooks: dict[int, Any] | None
+    _born: int
 
 class Function:
     kernels: Any

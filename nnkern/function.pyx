@@ -63,7 +63,11 @@ cdef class TensorBase:
     cdef public long long _view_sequence
     cdef public Version _version  # the last in-place change (on bases, and shared with what was detached from them)
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
+    cdef readonly long long _born  # the sequence number then: ops on this tensor have larger ones
     cdef object __weakref__
+
+    def __cinit__(self):
+        self._born = _sequence
 
     @property
     def data(self):

@@ -196,9 +196,8 @@ def _rewrite(t: Tensor, result: Tensor) -> None:
 
 def _cut(fn: Function | None, base: Tensor) -> None:
     """What `base` is about to be computed from must not hold it, nor its views: nobody would free such a circle soon."""
-    if base._fn is None:
-        return
-    made, seen, todo = base._fn.sequence, set(), [fn]
+    made = base._born if base._fn is None else base._fn.sequence
+    seen, todo = set(), [fn]
     while todo:
         fn = todo.pop()
         if fn is None or fn.sequence <= made or fn in seen:

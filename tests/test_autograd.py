@@ -609,3 +609,24 @@ def test_the_gradient_of_a_gradient_meets_hooks_of_what_was_changed_in_place(op)
         results.append([t.tolist() for t in (g, *second)])
     for got, expected in zip(*results):
         np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b, c: b.add_(c), lambda b, c: b.copy_(c), lambda b, c: b.__setitem__(0, c[1]),
+        lambda b, c: b[0].mul_(c[1]),
+    ],
+)  # fmt: skip
+def test_what_is_changed_by_its_own_product_is_freed_at_once(change):
+    w = Tensor(np.full(3, 2.0), requires_grad=True)
+    gc.disable()
+    try:
+        b = Tensor(np.ones(3))
+        change(b, b * w + b[:1] * w)
+        gone = weakref.ref(b)
+        assert b.requires_grad
+        del b
+        assert gone() is None
+    finally:
+        gc.enable()
