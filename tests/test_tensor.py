@@ -33,7 +33,9 @@ def test_construction():
 def test_only_numbers_become_a_tensor(dtype):
     a = np.zeros(2, dtype)
     for make in (Tensor, nnkern.tensor, nnkern.from_numpy, nnkern.nn.Parameter):
-        with pytest.raises(TypeError, match="Tensor: .*can't become a tensor; floats, integers and bools can") as e:
+        with pytest.raises(
+            TypeError, match="Tensor: .*can't become a tensor; floats, integers and bools can"
+        ) as e:
             make(a)
         assert str(a.dtype) in str(e.value)
 
