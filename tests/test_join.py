@@ -147,3 +147,25 @@ def test_mixed_dtypes_as_in_torch():
             TypeError, match=f"{name}: .*is float64 .*is float32; convert one of them with astype"
         ):
             f((x, np.ones(2, np.float32)))
+
+
+def test_cat_passes_over_empty_arrays_of_one_dim():
+    torch = pytest.importorskip("torch")
+    empty, x, y = np.zeros(0, np.float32), randn(2, 3), randn(2, 3)
+    for arrays in (
+        (empty, x),
+        (x, empty),
+        (empty, x, empty, y),
+        (empty, empty),
+        (x[0], empty),
+        [empty, *[x] * 20],
+    ):
+        for dim in range(-1, max(a.ndim for a in arrays)):
+            expected = torch.cat([torch.from_numpy(a) for a in arrays], dim).numpy()
+            assert np.array_equal(nn.cat(arrays, dim), expected)
+            assert np.array_equal(nn.cat([nn.Tensor(a) for a in arrays], dim).data, expected)
+    e, t = nn.Tensor(empty, requires_grad=True), nn.Tensor(x, requires_grad=True)
+    (nn.cat((e, t), 1) * 2).sum().backward()
+    assert e.grad.shape == (0,) and t.grad.tolist() == [[2, 2, 2]] * 2
+    with pytest.raises(ValueError, match=r"cat: tensors\[2\] must have the shape of tensors\[1\]"):
+        nn.cat((empty, x, x[0]))

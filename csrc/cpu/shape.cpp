@@ -77,26 +77,32 @@ Array copy_forward(const View& x, const OptView& out) {
 namespace {
 constexpr int kMaxParts = 16;
 constexpr int64_t kPartBytes = 256 << 10;
+// PyTorch's old rule: an array of shape (0,) goes with any others and adds nothing.
+bool is_nothing(const View& x) { return x.ndim == 1 && x.shape[0] == 0; }
 }  // namespace
 
 Array cat_forward(const Views& xs, int64_t axis) {
   if (xs.count == 0) throw std::invalid_argument("cat: needs at least one array");
-  const View& first = xs[0];
+  int lead = 0;
+  while (lead < xs.count - 1 && is_nothing(xs[lead])) ++lead;
+  const View& first = xs[lead];
+  const std::string first_name = "tensors[" + std::to_string(lead) + "]";
   if (axis < 0) axis += first.ndim;
   if (axis < 0 || axis >= first.ndim)
-    fail("cat", "dim " + std::to_string(axis) + " does not exist", {{"tensors[0]", first}});
+    fail("cat", "dim " + std::to_string(axis) + " does not exist", {{first_name.c_str(), first}});
   int64_t shape[kMaxDims], total = 0;
   for (int i = 0; i < xs.count; ++i) {
     const std::string name = "tensors[" + std::to_string(i) + "]";
     bool fits = xs[i].ndim == first.ndim;
     for (int d = 0; fits && d < first.ndim; ++d) fits = d == axis || xs[i].shape[d] == first.shape[d];
-    if (!fits)
-      fail("cat", name + " must have the shape of tensors[0] except along dim " + std::to_string(axis),
-           {{"tensors[0]", first}, {name.c_str(), xs[i]}});
+    if (!fits && !is_nothing(xs[i]))
+      fail("cat",
+           name + " must have the shape of " + first_name + " except along dim " + std::to_string(axis),
+           {{first_name.c_str(), first}, {name.c_str(), xs[i]}});
     if (xs[i].dtype != first.dtype)
-      fail_type("cat", std::string("tensors[0] is ") + nn::name(first.dtype) + " but " + name + " is " +
+      fail_type("cat", first_name + " is " + nn::name(first.dtype) + " but " + name + " is " +
                            nn::name(xs[i].dtype) + "; convert one of them with astype");
-    total += xs[i].shape[axis];
+    if (!is_nothing(xs[i])) total += xs[i].shape[axis];
   }
   memcpy(shape, first.shape, sizeof(int64_t) * size_t(first.ndim));
   shape[axis] = total;
@@ -105,16 +111,19 @@ Array cat_forward(const Views& xs, int64_t axis) {
   const int64_t bytes = y.view().bytes();
   // Large parts share their rows among threads; small ones are handed out whole.
   const bool whole = xs.count <= kMaxParts && bytes <= kMaxParts * kPartBytes;
-  for (int64_t i = 0, at = 0; i < xs.count; at += xs[int(i++)].shape[axis])
-    if (whole)
-      begin[i] = at;
-    else
-      copy(xs[int(i)], Part(y.view(), int(axis), at, xs[int(i)].shape[axis]));
+  for (int64_t i = 0, at = 0; i < xs.count; ++i) {
+    begin[whole ? i : 0] = at;
+    if (is_nothing(xs[int(i)])) continue;
+    const int64_t length = xs[int(i)].shape[axis];
+    if (!whole) copy(xs[int(i)], Part(y.view(), int(axis), at, length));
+    at += length;
+  }
   if (whole)
     parallel_for(xs.count, std::max<int64_t>(1, kPartBytes * xs.count / std::max<int64_t>(1, bytes)),
                  [&](int64_t b, int64_t e) {
                    for (int64_t i = b; i < e; ++i)
-                     copy(xs[int(i)], Part(y.view(), int(axis), begin[i], xs[int(i)].shape[axis]));
+                     if (!is_nothing(xs[int(i)]))
+                       copy(xs[int(i)], Part(y.view(), int(axis), begin[i], xs[int(i)].shape[axis]));
                  });
   return y;
 }

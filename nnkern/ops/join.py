@@ -42,15 +42,19 @@ class Cat(Function):
     def forward(self, *xs: Any) -> Any:
         y = _joined(self.kernels.cat_forward, xs, self.dim)
         self.dim %= y.ndim
-        self.lengths = [x.shape[self.dim] for x in xs]
+        self.lengths = [0 if x.shape == (0,) else x.shape[self.dim] for x in xs]
+        self.shapes = [x.shape for x in xs]
         return y
 
     def backward(self, gy: Any) -> Any:
-        return split(gy, self.lengths, self.dim)
+        parts = split(gy, self.lengths, self.dim)
+        if (0,) not in self.shapes:
+            return parts
+        return tuple(reshape(g, shape) for g, shape in zip(parts, self.shapes))
 
 
 def cat(tensors: Any, dim: int = 0) -> Any:
-    """Join arrays of equal shape (except along dim) along dim.
+    """Join arrays of equal shape (except along dim) along dim. Arrays of shape (0,) go with any and add nothing.
 
     Whole numbers beside floats become floats of their dtype, among themselves the widest of theirs; float32 beside
     float64 is a TypeError.
