@@ -1,5 +1,16 @@
 """nnkern: neural-network kernels for everyone who holds arrays."""
 
+import sys as _sys
+
+try:
+    from . import _cpu
+except ImportError as _e:
+    # A bad NNKERN_ISA or NNKERN_NUM_THREADS ends the command in a line, not in a traceback.
+    _started = _sys.orig_argv[1:3]
+    _is_command = _started == ["-m", "nnkern"] or "".join(_started[:1]).endswith(("/nnkern", "nnkern.exe"))
+    if _is_command and str(_e).startswith("NNKERN_"):
+        _sys.exit(f"nnkern: {_e}")
+    raise
 from . import autograd, functional, nn, optim, random
 from .autograd import (
     checkpoint,

@@ -1,6 +1,7 @@
 """The command line, as its user runs it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -206,3 +207,32 @@ def test_without_the_extra_it_says_what_to_install():
     assert (
         done.returncode == 1 and "pip install 'nnkern[cli]'" in done.stderr and "Traceback" not in done.stderr
     )
+
+
+@pytest.mark.parametrize(("name", "value"), [("NNKERN_ISA", "sse9"), ("NNKERN_NUM_THREADS", "many")])
+def test_a_bad_variable_is_explained_in_a_line(name, value, tmp_path):
+    script = tmp_path / "nnkern"
+    script.write_text("from nnkern.cli import main\nmain()\n")
+    for command in (["-m", "nnkern"], [str(script)]):
+        done = subprocess.run(
+            [sys.executable, *command, "info"],
+            env={**os.environ, name: value},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1 and done.stderr.startswith(f"nnkern: {name}={value}: "), done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize(
+    ("command", "option"), [("timeseries", "--series"), ("propensity", "--events")], ids=lambda v: v
+)
+def test_a_field_too_long_for_csv_is_named(command, option, header, tmp_path):
+    pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
+    file = tmp_path / "long.csv"
+    long = "x" * 200_000
+    file.write_text(long if header else f"customer,time,event\na,1,order\na,2,{long}\n")
+    done = nnkern("train", command, option, str(file), "--out", str(tmp_path / "out"))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"long.csv, line {1 if header else 3}: field larger than field limit (131072)" in done.stderr

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .text import read_text
+from .text import csv_errors, read_text
 
 _FAR = 1e30  # what times and values must stay below: features are float32
 
@@ -60,20 +60,21 @@ def load_events(path: Any) -> Events:
     kinds: dict[str, int] = {}
     rows = []
     reader = csv.DictReader(io.StringIO(read_text("load_events", path)))
-    lacking = {"customer", "time", "event"} - set(reader.fieldnames or ())
-    if lacking:
-        raise ValueError(f"load_events: {path} has no column {', '.join(sorted(lacking))}")
-    for row in reader:
-        day, value = _day(row["time"]), _number(row.get("value") or "0")
-        whole = None not in (
-            row["customer"],
-            row["event"],
-            *row,
-        )  # columns beyond the header's stand under None
-        if not (whole and abs(day) < _FAR and abs(value) < _FAR):
-            raise ValueError(f"load_events: {path}, line {reader.line_num}: can't read {row}")
-        customer = names.setdefault(row["customer"], len(names))
-        rows.append((customer, day, kinds.setdefault(row["event"], len(kinds)), value))
+    with csv_errors("load_events", path, reader.reader):
+        lacking = {"customer", "time", "event"} - set(reader.fieldnames or ())
+        if lacking:
+            raise ValueError(f"load_events: {path} has no column {', '.join(sorted(lacking))}")
+        for row in reader:
+            day, value = _day(row["time"]), _number(row.get("value") or "0")
+            whole = None not in (
+                row["customer"],
+                row["event"],
+                *row,
+            )  # columns beyond the header's stand under None
+            if not (whole and abs(day) < _FAR and abs(value) < _FAR):
+                raise ValueError(f"load_events: {path}, line {reader.line_num}: can't read {row}")
+            customer = names.setdefault(row["customer"], len(names))
+            rows.append((customer, day, kinds.setdefault(row["event"], len(kinds)), value))
     if not rows:
         raise ValueError(f"load_events: {path} has no events")
     return _events(zip(*rows), names, kinds)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .text import read_text
+from .text import csv_errors, read_text
 
 
 class Series(NamedTuple):
@@ -60,14 +60,15 @@ def _number(text: str) -> float:
 def _from_csv(path: Any) -> tuple[np.ndarray, np.ndarray]:
     reader = csv.reader(io.StringIO(read_text("load_series", path)))
     rows: list[list[str]] = []
-    for row in reader:
-        if not any(cell.strip() for cell in row):  # a blank line
-            continue
-        rows.append(row)
-        if len(row) != len(rows[0]):
-            raise ValueError(
-                f"load_series: {path}, line {reader.line_num} has {len(row)} columns, the first line {len(rows[0])}"
-            )
+    with csv_errors("load_series", path, reader):
+        for row in reader:
+            if not any(cell.strip() for cell in row):  # a blank line
+                continue
+            rows.append(row)
+            if len(row) != len(rows[0]):
+                raise ValueError(
+                    f"load_series: {path}, line {reader.line_num} has {len(row)} columns, the first line {len(rows[0])}"
+                )
     if rows and all(np.isnan(_number(cell)) and cell.strip().lower() != "nan" for cell in rows[0]):
         rows = rows[1:]
     times = [_number(row[0]) if len(row) > 1 else i for i, row in enumerate(rows)]

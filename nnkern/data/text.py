@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,15 @@ def read_text(op: str, path: Any) -> str:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise ValueError(f"{op}: {path} is not UTF-8 ({e.reason} at byte {e.start})") from None
+
+
+@contextmanager
+def csv_errors(op: str, path: Any, reader: Any) -> Iterator[None]:
+    """What a csv.reader can't read, such as a field beyond its limit, is a ValueError that names the line."""
+    try:
+        yield
+    except csv.Error as e:
+        raise ValueError(f"{op}: {path}, line {reader.line_num}: {e}") from None
 
 
 def load_text(path: Any = None) -> str:
