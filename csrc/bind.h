@@ -66,7 +66,9 @@ inline bool refuse(py::handle src, View& v) {
   const bool is_array = PyArray_Check(src.ptr());
   if (is_array && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(src.ptr())) > kMaxDims)
     fail_type(op, argument + " has more than 32 dimensions");
-  fail_type(op, argument + " must be a float32, float64, int32, int64, uint8 or bool array, got " +
+  const std::string fits =
+      argument == "index" ? "an int64 or int32" : "a float32, float64, int32, int64, uint8 or bool";
+  fail_type(op, argument + " must be " + fits + " array, got " +
                     std::string(is_array ? py::str(src.attr("dtype"))
                                          : py::str(py::type::of(src).attr("__name__"))));
 }

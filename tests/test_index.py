@@ -389,3 +389,54 @@ def test_errors_of_unfit_indices():
         x[..., [0], ...]
     with pytest.raises(IndexError, match="v: an index may have one ellipsis"):
         x[..., [0], ...] = 1.0
+
+
+@pytest.mark.skipif(torch is None, reason="PyTorch decides")
+def test_gather_and_scatter_take_arrays_without_dims():
+    shapes = [((), ()), ((), (1,)), ((3,), ()), ((1,), ())]
+    for x_shape, shape in shapes:
+        x, src, index = np.asarray(randn(*x_shape)), np.asarray(randn(*shape)), np.zeros(shape, np.int64)
+        for f, more in (
+            ("gather", ()), ("scatter", (src,)), ("scatter", (2.0,)), ("scatter_add", (src,)),
+            ("scatter_reduce", (src, "prod")), ("scatter_reduce", (src, "sum")),
+        ):  # fmt: skip
+            ours, theirs = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+            y = getattr(nn, f)(ours, -1, Tensor(index), *[Tensor(v) if v is src else v for v in more])
+            expected = getattr(torch, f)(
+                theirs, -1, torch.tensor(index), *[torch.tensor(v) if v is src else v for v in more]
+            )
+            assert y.shape == tuple(expected.shape) and np.allclose(y.data, expected.detach()), (
+                f,
+                x_shape,
+                shape,
+            )
+            y.sum().backward()
+            expected.sum().backward()
+            assert ours.grad.shape == x_shape and np.allclose(ours.grad.data, theirs.grad), (
+                f,
+                x_shape,
+                shape,
+            )
+
+
+def test_named_indexing_needs_int64_or_int32_and_says_so():
+    x = randn(3, 4)
+    calls = {
+        "gather": lambda i: nn.gather(x, 0, i[None]),
+        "scatter": lambda i: nn.scatter(x, 0, i[None], 1.0),
+        "index_select": lambda i: nn.index_select(x, 0, i),
+        "index_add": lambda i: nn.index_add(x, 0, i, x[:2]),
+        "embedding": lambda i: nn.embedding(i, x),
+    }
+    for dtype in (np.int8, np.int16, np.uint16, np.uint32, np.uint64):
+        index = np.array([0, 1], dtype)
+        for name, call in calls.items():
+            with pytest.raises(TypeError, match=f"{name}: .*an int64 or int32 array, got {np.dtype(dtype)}"):
+                call(index)
+        assert np.array_equal(Tensor(x)[index].data, x[:2])  # x[...] takes any, as NumPy does
+
+
+@pytest.mark.parametrize("value", [-2.0, 300, float("nan"), 1e30])
+def test_a_number_to_scatter_must_fit(value):
+    with pytest.raises(TypeError, match="scatter: the number .* does not fit an array of uint8; convert"):
+        nn.scatter(np.zeros(3, np.uint8), 0, [0], value)

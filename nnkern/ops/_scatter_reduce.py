@@ -12,7 +12,7 @@ from ..tensor import Tensor
 from .arithmetic import div, mul
 from .compare import eq, where
 from .elementwise import astype
-from .index import _fit, _integers, gather, getitem, scatter, scatter_add, zeros_view
+from .index import _fit, _integers, _lined, gather, getitem, scatter, scatter_add, zeros_view
 
 __all__ = ["scatter_reduce"]
 
@@ -74,6 +74,8 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     [5.0, 2.0]
     """
     index = _integers("scatter_reduce", index)
+    if not (x.ndim and index.ndim):
+        return _lined(lambda *arrays: scatter_reduce(*arrays, reduce, include_self), x, dim, index, src)
     if reduce in _FOLDS:
         return ScatterReduce(dim, _FOLDS[reduce], include_self)(x, index, src)
     if reduce not in ("sum", "mean"):

@@ -35,6 +35,28 @@ def _integers(op: str, index: Any) -> Any:
     return index
 
 
+def _number(value: Any, dtype: Any) -> Any:
+    """value in an array of its own."""
+    try:
+        return np.array([value], dtype)
+    except (OverflowError, ValueError):
+        raise TypeError(
+            f"scatter: the number {value} does not fit an array of {dtype}; convert the array: .astype('float32')"
+        ) from None
+
+
+def _lined(f: Any, x: Any, dim: int, index: Any, src: Any = None) -> Any:
+    """f of arrays of which some have no dims and stand for one element, as in PyTorch: f sees them with one dim."""
+    from .shape import reshape
+
+    def line(a: Any) -> Any:
+        return a if np.ndim(a) else reshape(a, (1,))
+
+    if src is None:
+        return reshape(f(line(x), dim, line(index)), index.shape)
+    return reshape(f(line(x), dim, line(index), line(src) if hasattr(src, "ndim") else src), x.shape)
+
+
 class Take(Function):
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -106,7 +128,10 @@ def gather(x: Any, dim: int, index: Any) -> Any:
 
     index: integers with as many dims as x, no longer than x except along dim. Returns index's shape.
     """
-    return Gather(dim)(x, _integers("gather", index))
+    index = _integers("gather", index)
+    if not (x.ndim and index.ndim):
+        return _lined(gather, x, dim, index)
+    return Gather(dim)(x, index)
 
 
 def take_along_dim(x: Any, index: Any, dim: Any = None) -> Any:
@@ -133,7 +158,7 @@ class Scatter(Function):
     def forward(self, x: Any, index: Any, src: Any) -> Any:
         self.saved = (index,)
         if not isinstance(src, np.ndarray):
-            src = np.ndarray(index.shape, x.dtype, np.array([src], x.dtype), strides=(0,) * index.ndim)
+            src = np.ndarray(index.shape, x.dtype, _number(src, x.dtype), strides=(0,) * index.ndim)
         self.src_shape, self.dtype = src.shape, x.dtype
         return self.kernels.scatter_forward(x, index, src, self.dim)
 
@@ -178,12 +203,18 @@ def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
     src: an array no shorter than index, or a number. Where indices repeat, the last one
     wins (but each of them receives the gradient of that place, as in PyTorch).
     """
-    return Scatter(dim)(x, _integers("scatter", index), src)
+    index = _integers("scatter", index)
+    if not (x.ndim and index.ndim):
+        return _lined(scatter, x, dim, index, src)
+    return Scatter(dim)(x, index, src)
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """scatter that adds: y[index[i, j], j] += src[i, j]. Repeated indices add up, in order."""
-    return ScatterAdd(dim)(x, _integers("scatter_add", index), src)
+    index = _integers("scatter_add", index)
+    if not (x.ndim and index.ndim):
+        return _lined(scatter_add, x, dim, index, src)
+    return ScatterAdd(dim)(x, index, src)
 
 
 def masked_select(x: Any, mask: Any) -> Any:
