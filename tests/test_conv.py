@@ -304,6 +304,11 @@ def test_dtypes_of_transposed_convolution():
         given[wrong] = given[wrong].astype(np.float32)
         with pytest.raises(TypeError, match=f"^conv_transpose2d: input is float64 but {wrong} is float32"):
             nnkern.conv_transpose2d(**given)
+    for dtype in (np.int64, np.int8):
+        with pytest.raises(
+            TypeError, match="^conv_transpose2d: input is int.*; float32 or float64 is needed"
+        ):
+            nnkern.conv_transpose2d(X.astype(dtype), W.astype(dtype))
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to mix with")
     assert nnkern.conv_transpose2d(X, torch.tensor(W)).dtype == np.float64
 

@@ -222,8 +222,8 @@ ERRORS = [
     (lambda: nnkern.matmul(randn(2, 3), randn(4, 5)), r"matmul: x has 3 columns but w has 4 rows \(x.shape=\(2, 3\), w.shape=\(4, 5\)\)"),
     (lambda: nnkern.matmul(randn(2, 3, 4), randn(3, 4, 5)), r"matmul: the batch axes 2 and 3 do not broadcast"),
     (lambda: nnkern.matmul(randn(3), np.float32(2) * np.ones((), np.float32)), r"matmul: both operands need at least one axis"),
-    (lambda: nnkern.linear(randn(2, 3), randn(5, 4)), r"linear: x's last axis must be w's second.*\(2, 3\).*\(5, 4\)"),
-    (lambda: nnkern.linear(randn(2, 3), randn(5, 3), randn(4)), r"linear: b must have one number per output feature, shape \(5,\)"),
+    (lambda: nnkern.linear(randn(2, 3), randn(5, 4)), r"linear: x's last axis must be weight's second.*\(2, 3\).*\(5, 4\)"),
+    (lambda: nnkern.linear(randn(2, 3), randn(5, 3), randn(4)), r"linear: bias must have one number per output feature, shape \(5,\)"),
     (lambda: nnkern.linear(randn(2, 3), randn(5, 3), activation="soft"), r"linear: activation 'soft' is not one of"),
     (lambda: nnkern.bmm(randn(2, 3, 4), randn(3, 4, 5)), r"bmm: x holds 2 matrices but w 3"),
     (lambda: nnkern.mm(randn(2, 3, 4), randn(4, 5)), r"mm: x must have 2 axes \(x.shape=\(2, 3, 4\)\)"),
@@ -241,6 +241,10 @@ def test_mixed_dtypes_are_refused():
         nnkern.matmul(randn(2, 3), randn(3, 4).astype(np.float64))
     with pytest.raises(TypeError, match="matmul: x is int64"):
         nnkern.matmul(np.ones((2, 3), np.int64), np.ones((3, 2), np.int32))
+    with pytest.raises(TypeError, match="linear: x is float32 but weight is float64"):
+        nnkern.linear(randn(2, 3), randn(4, 3).astype(np.float64))
+    with pytest.raises(TypeError, match="linear: x is float32 but bias is float64"):
+        nnkern.linear(randn(2, 3), randn(4, 3), randn(4).astype(np.float64))
 
 
 def test_the_reference_is_numpy():

@@ -184,15 +184,16 @@ Array matmul_forward(const View& x, const View& w, const OptView& out) {
 Array linear_forward(const View& x, const View& w, const OptView& b, const OptView& residual,
                      int64_t activation, double alpha, double beta, const OptView& out) {
   const char* op = "linear";
-  Dtype dt = common_dtype(op, {{"x", x}, {"w", w}});
-  if (b) dt = common_dtype(op, {{"x", x}, {"b", b}});
+  Dtype dt = common_dtype(op, {{"x", x}, {"weight", w}});
+  if (b) dt = common_dtype(op, {{"x", x}, {"bias", b}});
   if (residual) dt = common_dtype(op, {{"x", x}, {"residual", residual}});
   if (w.ndim != 2 || x.ndim < 1 || x.shape[x.ndim - 1] != w.shape[1])
-    fail(op, "x's last axis must be w's second: w is (out_features, in_features)", {{"x", x}, {"w", w}});
+    fail(op, "x's last axis must be weight's second: weight is (out_features, in_features)",
+         {{"x", x}, {"weight", w}});
   const int64_t n = w.shape[0], k = w.shape[1];
   if (b && (b.ndim != 1 || b.shape[0] != n))
-    fail(op, "b must have one number per output feature, shape (" + std::to_string(n) + ",)",
-         {{"w", w}, {"b", b}});
+    fail(op, "bias must have one number per output feature, shape (" + std::to_string(n) + ",)",
+         {{"weight", w}, {"bias", b}});
   if (activation < 0 || activation > int(Activation::silu))
     throw std::invalid_argument("linear: unknown activation");
   int64_t shape[kMaxDims];

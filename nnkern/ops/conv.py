@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+from ..device import numpy_dtype
 from ..function import Function
 from ..tensor import Tensor
 from . import activation as activations
@@ -303,6 +304,9 @@ def _conv_transpose(
     options, size, missing = transposed_options(
         op, x, w, b, stride, padding, output_padding, groups, dilation, output_size
     )
+    dtype = numpy_dtype(x.dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"{op}: input is {dtype}; float32 or float64 is needed: input.astype('float32')")
     batched = x.ndim == n + 2
     if not batched:
         x = x.reshape(1, *x.shape)
