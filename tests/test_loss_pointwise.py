@@ -229,6 +229,7 @@ ERRORS = [
     (lambda x: F.l1_loss(x, x.astype(np.float64)), TypeError, "l1_loss"),
     (lambda x: F.smooth_l1_loss(x, x, beta=-1), ValueError, "beta must not be negative"),
     (lambda x: F.smooth_l1_loss(x, x, beta=np.nan), ValueError, "beta must not be negative or NaN"),
+    (lambda x: F.smooth_l1_loss(x.astype(int), x.astype(int), beta=0), TypeError, "^smooth_l1_loss: x is int64; float32"),
     (lambda x: F.kl_div([1.0], x, "sum"), TypeError, "^kl_div: expected an array or Tensor, got list"),
     (lambda x: F.mse_loss(x, [1.0]), TypeError, "^mse_loss: expected an array or Tensor, got list"),
     (lambda x: F.huber_loss(x, x, delta=0), ValueError, "delta must be greater than 0"),

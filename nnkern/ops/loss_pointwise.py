@@ -105,11 +105,14 @@ def _squared_kind(
     op: str, kind: int, x: Any, target: Any, reduction: str, a: float = 0.0, warn: bool = True
 ) -> Any:
     code = reduction_code(op, reduction)
-    if type(x) is type(target) is np.ndarray and x.shape == target.shape and x.dtype == target.dtype:
-        return Function.kernels.pointwise_loss_forward(x, target, None, kind, code, a)  # there is no tape
+    plain_pair = type(x) is type(target) is np.ndarray and x.dtype == target.dtype and x.dtype.kind == "f"
+    if plain_pair and x.shape == target.shape:  # there is no tape
+        return Function.kernels.pointwise_loss_forward(x, target, None, kind, code, a)
     target = float_labels(op, target, x)
     x, target = spread(op, x, target, warn)
-    if plain(op, x).dtype.kind in "biu" and plain(op, target).dtype.kind == "f":
+    if plain(op, x).dtype.kind in "biu":
+        if plain(op, target).dtype.kind != "f":
+            raise TypeError(f"{op}: x is {x.dtype}; float32 or float64 is needed: x.astype('float32')")
         x = astype(x, target.dtype)
     return PointwiseLoss(kind, code, a)(x, target, None)
 
