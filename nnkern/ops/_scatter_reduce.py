@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     """
     index = _integers("scatter_reduce", index)
     if not (x.ndim and index.ndim):
-        return _lined(lambda *arrays: scatter_reduce(*arrays, reduce, include_self), x, dim, index, src)
+        return _lined(partial(scatter_reduce, reduce=reduce, include_self=include_self), x, dim, index, src)
     if reduce in _FOLDS:
         return ScatterReduce(dim, _FOLDS[reduce], include_self)(x, index, src)
     if reduce not in ("sum", "mean"):
