@@ -245,6 +245,38 @@ def test_nan_and_inf_as_torch(name, options):
         np.testing.assert_allclose(getattr(F, name)(x, **options), expected, rtol=1e-6, err_msg=isa)
 
 
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "threshold"]
+)  # of others it depends on the place in PyTorch
+def test_gradients_at_nan_as_torch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    x, g = np.array([np.nan, 1.0, -1.0] * 12, np.float32), np.arange(1, 37, dtype=np.float32)
+    t, numbers = torch.tensor(x, requires_grad=True), (0.5, 2.0) if name == "threshold" else ()
+    getattr(torch.nn.functional, name)(t, *numbers).backward(torch.tensor(g))
+    for isa in each_isa():
+        for taped in (False, True):
+            v = Tensor(x, requires_grad=True)
+            (gx,) = nnkern.grad(getattr(F, name)(v, *numbers), v, Tensor(g), create_graph=taped)
+            np.testing.assert_allclose(gx.data, t.grad, rtol=1e-6, err_msg=f"{isa} {taped}")
+
+
+def test_fused_relus_let_gradients_pass_at_nan():
+    ones, nan = np.ones((1, 1, 2), np.float32), np.full((1, 1, 2), np.nan, np.float32)
+    calls = {
+        "linear": lambda b: nnkern.linear(nan[0], ones[0], b, activation="relu"),
+        "conv1d": lambda b: nnkern.conv1d(nan, ones, b, activation="relu"),
+        "batch_norm": lambda b: nnkern.batch_norm(nan, None, None, None, b, True, activation="relu")[..., 0],
+    }
+    for isa in each_isa():
+        for name, call in calls.items():
+            bias = Tensor(np.zeros(1, np.float32), requires_grad=True)
+            call(bias).sum().backward()
+            assert bias.grad.tolist() == [1], f"{isa} {name}"
+        layer = nnkern.nn.RNN(2, 3, nonlinearity="relu")
+        layer(Tensor(nan))[0].sum().backward()
+        assert layer.bias_ih_l0.grad.tolist() == [1, 1, 1], isa
+
+
 def test_errors():
     for call, message in (
         (lambda: F.celu(randn(3), 0), "celu: alpha must not be 0"),

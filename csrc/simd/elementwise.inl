@@ -51,7 +51,7 @@ NN_BINARY(div, x / y)
 NN_BINARY(maximum, (select(is_nan(x), x, max(x, y))))
 NN_BINARY(minimum, (select(is_nan(x), x, min(x, y))))
 NN_BINARY(pow, (pow(x, y)))
-NN_BINARY(relu_grad, (select(gt(y, set1(T(0))), x, set1(T(0)))))  // y: x or y of relu
+NN_BINARY(relu_grad, (select(le(y, set1(T(0))), set1(T(0)), x)))  // y: x or y of relu; passes at NaN
 NN_BINARY(tanh_grad, (x * fnma(y, y, set1(T(1)))))                // y: y of tanh
 NN_BINARY(sigmoid_grad, (x * y * (set1(T(1)) - y)))               // y: y of sigmoid
 NN_BINARY(gelu_grad, x* gelu_slope(y))                            // y: x of gelu

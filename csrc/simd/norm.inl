@@ -172,9 +172,9 @@ template <bool columns, class T> NN_INLINE void norm(const NormTile<T>& t) {
 template <class T> void norm_rows(const NormTile<T>& t) { norm<false>(t); }
 template <class T> void norm_cols(const NormTile<T>& t) { norm<true>(t); }
 
-// gy where the result y of the relu is positive
+// gy where the result y of the relu is positive or NaN
 template <class T> NN_INLINE vec<T> masked(const T* gy, const T* y, int k) {
-  return y ? select(gt(load(y, k), set1(T(0))), load(gy, k), set1(T(0))) : load(gy, k);
+  return y ? select(le(load(y, k), set1(T(0))), set1(T(0)), load(gy, k)) : load(gy, k);
 }
 
 // out = sum of gz, sum of gz (x - mean); gz is gy behind the relu

@@ -211,7 +211,7 @@ template <class T, bool Relu>
 NN_INLINE void rnn_grad_unit(const RecurrentGrad<T>& t, int64_t r, int64_t j, int k) {
   const vec<T> h = load(t.y + r * t.y_row + j, k), dh = state_grad(t, r, j, k);
   store(t.d + r * t.d_row + j,
-        Relu ? select(gt(h, set1(T(0))), dh, set1(T(0))) : dh * neg_mul_add(h, h, set1(T(1))), k);
+        Relu ? select(le(h, set1(T(0))), set1(T(0)), dh) : dh * neg_mul_add(h, h, set1(T(1))), k);
   store(t.dh + r * t.dh_row + j, set1(T(0)), k);
 }
 

@@ -98,7 +98,7 @@ class ReLUGrad(Function):
 
 
 def relu_grad(gy: Any, y: Any) -> Any:
-    """gy where y > 0, else 0: the gradient of relu, y being its input or its result."""
+    """0 where y <= 0, else gy (at NaN, too): the gradient of relu, y being its input or its result."""
     return ReLUGrad()(gy, y)
 
 

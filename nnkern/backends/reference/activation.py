@@ -39,7 +39,7 @@ UNARY: dict = {
 
 # The gradient first, then what the forward saved: x (gelu, silu), y (tanh, sigmoid) or either (relu).
 GRADIENTS: dict = {
-    "relu_grad": lambda g, y: np.where(y > 0, g, g.dtype.type(0)), "tanh_grad": lambda g, y: g * (1 - y * y),
+    "relu_grad": lambda g, y: np.where(y <= 0, g.dtype.type(0), g), "tanh_grad": lambda g, y: g * (1 - y * y),
     "sigmoid_grad": lambda g, y: g * y * (1 - y), "gelu_grad": lambda g, x: (g * _gelu_slope(x)).astype(g.dtype),
     "gelu_tanh_grad": lambda g, x: g * _gelu_tanh_slope(x),
     "silu_grad": lambda g, x: g * _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),

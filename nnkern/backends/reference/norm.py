@@ -39,7 +39,7 @@ def batch_norm_forward(x, w, b, running_mean, running_var, residual, training, m
 
 def batch_norm_backward(gy, x, w, mean, var, y, training, eps, residual):
     axes, count = (0, *range(2, x.ndim)), x.size // max(1, x.shape[1])
-    gz = gy if y is None else np.where(y > 0, gy, 0).astype(x.dtype)
+    gz = gy if y is None else np.where(y <= 0, 0, gy).astype(x.dtype)
     rstd = 1 / np.sqrt(_along(var, x) + x.dtype.type(eps))
     hat = (x - _along(mean, x)) * rstd
     gb, gw = gz.sum(axes), (gz * hat).sum(axes)

@@ -198,7 +198,7 @@ def _backward(
             inner, direct, dused = d, 0, d.reshape(batch, -1) @ w_hh
         elif cell < 2:
             h = y[t, :, wide]
-            slope = 1 - h * h if cell == 0 else (h > 0).astype(dtype)
+            slope = 1 - h * h if cell == 0 else np.logical_not(h <= 0).astype(dtype)
             d = np.where(on, g_out * slope, 0)[:, None]
             inner, direct, dused = d, 0, d[:, 0] @ w_hh
         else:
