@@ -147,6 +147,9 @@ def test_integers_where_torch_takes_them():
     np.testing.assert_array_equal(F.threshold(x, 1, 7), [7, 7, 2, 9])
     with pytest.raises(TypeError, match="mish: x is int64"):
         F.mish(x)
+    for name, numbers in (("hardtanh", ()), ("threshold", (1, 7))):
+        with pytest.raises(TypeError, match=f"^{name}: x must be a float32, .* got int8"):
+            getattr(F, name)(x.astype(np.int8), *numbers)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,15 @@ from .arithmetic import add, div, mul
 from .compare import ge, gt, le, logical_and, lt, where
 from .elementwise import abs
 
+_WHOLE = "ilqB"  # the whole numbers that kernels take
+
 
 class Hardtanh(Activation):
     name = "hardtanh"
 
     @staticmethod
     def direct(x: Any, low: float, high: float) -> Any:
-        if isinstance(x, ndarray) and x.dtype.kind in "iu":
+        if isinstance(x, ndarray) and x.dtype.char in _WHOLE:
             limits = iinfo(x.dtype)
             low, high = (limits.min if low == -inf else low), (limits.max if high == inf else high)
             return kernels.minimum_forward(kernels.maximum_forward(x, int(low)), int(high))
@@ -99,7 +101,7 @@ class Threshold(Activation):
 
     @staticmethod
     def direct(x: Any, level: float, value: float) -> Any:
-        if isinstance(x, ndarray) and x.dtype.kind in "iu":
+        if isinstance(x, ndarray) and x.dtype.char in _WHOLE:
             return kernels.where_forward(kernels.le_forward(x, level), int(value), x)
         return kernels.threshold_forward(x, level, value)
 
