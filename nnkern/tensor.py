@@ -256,6 +256,12 @@ class Tensor(TensorBase):
     def __pos__(self) -> Tensor:
         return self
 
+    def __invert__(self) -> Tensor:
+        """Not, of bools; of integers every bit flipped."""
+        if self.data.dtype.kind == "f":
+            raise TypeError(f"~x: bools or integers are needed, got {self.data.dtype}")
+        return Tensor(np.invert(self.data))
+
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
 

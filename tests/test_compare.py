@@ -89,7 +89,7 @@ def test_bools():
         np.testing.assert_array_equal(nnkern.logical_or(n, Tensor(m)).data, np.logical_or(n, m))
         np.testing.assert_array_equal(nnkern.logical_xor(n, m), np.logical_xor(n, m))
         np.testing.assert_array_equal(nnkern.logical_not(n), np.logical_not(n))
-    for bits in (lambda x: x & x, lambda x: 1 | x, lambda x: x ^ 1, lambda x: ~x):
+    for bits in (lambda x: x & x, lambda x: 1 | x, lambda x: x ^ 1):
         with pytest.raises(TypeError, match="logical_.*bool"):
             bits(Tensor(np.array([1, 2])))
 

@@ -378,3 +378,13 @@ def test_gradients_go_through_the_conversion_of_copy_and_fill():
     y.sum().backward()
     assert x.grad.tolist() == [10, 6]
     assert not Tensor(np.zeros(2, np.int64)).copy_(x * 3).requires_grad
+
+
+def test_invert():
+    for dtype in ("bool", "uint8", "int32", "int64"):
+        a = np.array([1, 3, 0]).astype(dtype)
+        for given in (a, a[0]):
+            y = ~Tensor(given)
+            assert y.dtype == dtype and y.tolist() == np.invert(given).tolist()
+    with pytest.raises(TypeError, match="~x: bools or integers are needed, got float32"):
+        ~Tensor([1.0])

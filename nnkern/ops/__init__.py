@@ -98,8 +98,7 @@ _REFLECTED_OPERATORS = {
 
 # Of bool alone: what they do with integers elsewhere, bit by bit, is not logic.
 _LOGIC = {
-    "__invert__": "not", "__and__": "and", "__or__": "or", "__xor__": "xor", "__rand__": "and", "__ror__": "or",
-    "__rxor__": "xor",
+    "__and__": "and", "__or__": "or", "__xor__": "xor", "__rand__": "and", "__ror__": "or", "__rxor__": "xor",
 }  # fmt: skip
 
 
@@ -127,8 +126,8 @@ def _reflected(function: _Any) -> _Any:
 
 
 def _logic(kernel: str) -> _Any:
-    def operator(self: Tensor, *other: _Any) -> _Any:
-        return _Compare(kernel)(self, *other)
+    def operator(self: Tensor, other: _Any) -> _Any:
+        return _Compare(kernel)(self, other)
 
     return operator
 
