@@ -125,6 +125,7 @@ template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u
   const int64_t most = shape.max_rows[shape.vectors], m = ceil_div(tiles, ceil_div(tiles, most));
   GemmTile<T> t = {};
   t.a_row = v_row, t.a_k = 1, t.b_k = shape.nr, t.c_row = s_row;
+  t.ahead_step = 64 / int64_t(sizeof(T));
   t.alpha = 1, t.floor = -std::numeric_limits<T>::infinity();
   // short sums: more exact, and U of a piece stays in L1
   const int64_t pieces = std::max<int64_t>(1, ceil_div(depth, 128)), piece = ceil_div(depth, pieces);
@@ -137,6 +138,7 @@ template <class T> void product(const T* v, int64_t v_row, const T* u, int64_t u
         t.a = v + i * v_row + d * piece;
         t.b = u + j / shape.nr * u_panel + d * piece * shape.nr;
         t.c = s + i * s_row + j;
+        t.ahead = pieces == 1 ? t.a + m * v_row : nullptr;  // V waits in L3, a plane behind the other
         kern.gemm_tile(int(std::min(m, tiles - i)), vectors, t);
       }
     }

@@ -76,7 +76,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
       keep += kTileVectors * W;
     }
-    if (Packed) __builtin_prefetch(ahead, 0, 2), ahead += ahead_step;
+    __builtin_prefetch(ahead, 0, Packed ? 2 : 3), ahead += ahead_step;
     if (Panels && --wait == 0) {
       __builtin_prefetch(c_line, 1);
       c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
