@@ -365,7 +365,7 @@ def test_layers_refuse_unknown_padding():
 def test_errors():
     x, w = randn(2, 3, 8, 8), randn(16, 4, 3, 3)
     with pytest.raises(
-        ValueError, match=r"conv2d: x has 3 channels but w takes 4 .*\(2, 3, 8, 8\).*\(16, 4, 3, 3\)"
+        ValueError, match=r"conv2d: input has 3 channels but weight takes 4 .*\(2, 3, 8, 8\).*\(16, 4, 3, 3\)"
     ):
         nnkern.conv2d(x, w)
     with pytest.raises(ValueError, match="conv2d: groups=2 must divide"):
@@ -374,11 +374,13 @@ def test_errors():
         nnkern.conv2d(x, randn(4, 3, 3, 9))
     with pytest.raises(ValueError, match=r"conv2d: input must have 4 axes \(or 3"):
         nnkern.conv2d(x[0, 0], w)
-    with pytest.raises(ValueError, match=r"b must have one number per channel of the result, shape \(5,\)"):
+    with pytest.raises(
+        ValueError, match=r"bias must have one number per channel of the result, shape \(5,\)"
+    ):
         nnkern.conv2d(x, randn(5, 3, 3, 3), randn(4))
     with pytest.raises(ValueError, match="residual must have the shape of the result"):
         nnkern.conv2d(x, randn(5, 3, 3, 3), residual=x)
-    with pytest.raises(TypeError, match="x is float32 but w is float64"):
+    with pytest.raises(TypeError, match="conv2d: input is float32 but weight is float64"):
         nnkern.conv2d(x, w[:, :3].astype(np.float64))
     with pytest.raises(TypeError, match="conv2d"):
         nnkern.conv2d(None, w)

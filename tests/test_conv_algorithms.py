@@ -267,7 +267,7 @@ def test_explain_names_what_runs():
     assert three.ways[0].multiplications == 392 * 25 * 256 * 128 and "F(4, 2)" in three.ways[0].detail
     with pytest.raises(TypeError, match="explain: relu has one algorithm only"):
         nnkern.explain(nnkern.relu, x)
-    with pytest.raises(ValueError, match="conv2d: x has 8 channels but w takes 4"):
+    with pytest.raises(ValueError, match="conv2d: input has 8 channels but weight takes 4"):
         nnkern.explain(nnkern.conv2d, x, w)
 
 

@@ -221,7 +221,7 @@ def test_errors():
         _cpu.pdist_backward(randn(2), x, randn(3), 2.0)
     with pytest.raises(ValueError, match="cosine_similarity|mul"):
         F.cosine_similarity(x, x[:, :3])
-    with pytest.raises(TypeError, match="norm: x must be .* array, got NoneType"):
+    with pytest.raises(TypeError, match="normalize: input must be .* array, got NoneType"):
         F.normalize(None)
 
 

@@ -43,7 +43,7 @@ NAMED = (
     (lambda: F.pixel_shuffle(randn(1, 4, 2, 2), "2"), "pixel_shuffle: upscale_factor must be an int, got str"),
     (lambda: F.hardtanh(None), "hardtanh: x must be .* got NoneType"),
     (lambda: F.rope("x"), "rope: x must not be of type str"),
-    (lambda: F.masked_fill(randn(2), np.array([True, False]), None), "masked_fill: value must not be None|masked_fill: where"),
+    (lambda: F.masked_fill(randn(2), np.array([True, False]), None), "masked_fill: value must be .* got NoneType"),
     (lambda: F.mse_loss(randn(2), np.ones(2, complex)), "mse_loss: .*target must be .* got complex128"),
     (lambda: F.softmin(None), "softmin: neg: x must be"),
     (lambda: nnkern.zeros_like(None), "zeros_like: expected an array or Tensor, got NoneType"),
@@ -58,6 +58,48 @@ NAMED = (
 def test_the_argument_is_named(call, text):
     with pytest.raises(TypeError, match=text):
         call()
+
+
+H = np.float16
+IMAGE, FILTER = randn(1, 2, 4, 4), randn(3, 2, 3, 3)
+PUBLIC = (  # kernels call them x, w, b and gy
+    ("linear", "weight", lambda f: f(randn(2, 3), randn(4, 3).astype(H))),
+    ("linear", "bias", lambda f: f(randn(2, 3), randn(4, 3), randn(4).astype(H))),
+    ("conv2d", "input", lambda f: f(IMAGE.astype(H), FILTER)),
+    ("conv2d", "weight", lambda f: f(IMAGE, FILTER.astype(H))),
+    ("conv2d", "bias", lambda f: f(IMAGE, FILTER, randn(3).astype(H))),
+    ("conv2d_input_grad", "grad_output", lambda f: f((1, 2, 4, 4), FILTER, randn(1, 3, 2, 2).astype(H))),
+    ("batch_norm", "weight", lambda f: f(IMAGE, None, None, randn(2).astype(H), training=True)),
+    ("instance_norm", "input", lambda f: f(IMAGE.astype(H))),
+    ("group_norm", "bias", lambda f: f(IMAGE, 2, randn(2), randn(2).astype(H))),
+    ("layer_norm", "input", lambda f: f(IMAGE.astype(H), 4)),
+    ("rms_norm", "weight", lambda f: f(IMAGE, 4, randn(4).astype(H))),
+    ("embedding", "weight", lambda f: f([0], randn(2, 3).astype(H))),
+    ("max_pool2d", "input", lambda f: f(IMAGE.astype(H), 2)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "argument", "call"), PUBLIC, ids=[f"{n}-{a}" for n, a, _ in PUBLIC])
+def test_arrays_go_by_their_public_names(name, argument, call):
+    with pytest.raises(TypeError, match=f"^{name}: {argument} must be a float32, .* array, got float16"):
+        call(getattr(nnkern, name))
+
+
+def test_dtypes_that_differ_go_by_their_public_names():
+    x, w = randn(2, 3), randn(4, 3, 3)
+    for call, text in (
+        (lambda: F.bilinear(x, x, w.astype(float)), "bilinear: input1 is float32 but weight is float64"),
+        (lambda: F.bilinear(x, x.astype(float), w), "bilinear: input1 is float32 but input2 is float64"),
+        (lambda: F.prelu(x, np.ones(1)), "prelu: x is float32 but weight is float64"),
+        (lambda: F.conv2d(IMAGE, FILTER, np.ones(3)), "conv2d: input is float32 but bias is float64"),
+        (lambda: F.rms_norm(x.astype(int), 3), "rms_norm: input is int64; float32 or float64 is needed"),
+        (lambda: Tensor(x).clamp("a"), "clamp: expected an array or Tensor, got str"),
+        (lambda: Tensor(x) < "a", "lt: expected an array or Tensor, got str"),
+    ):
+        with pytest.raises(TypeError, match=f"^{text}"):
+            call()
+    with pytest.raises(ValueError, match="^binary_cross_entropy: .* must lie between 0 and 1"):
+        F.binary_cross_entropy(x + 2, x)
 
 
 def test_a_users_own_error_stays_whole():

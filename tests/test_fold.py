@@ -159,9 +159,9 @@ def test_errors():
         nnkern.unfold(x, (3, 9))
     with pytest.raises(ValueError, match=r"unfold: input must have 4 axes \(or 3.*\(8, 8\)"):
         nnkern.unfold(x[0, 0], 3)
-    with pytest.raises(ValueError, match=r"fold: y must be \(N, C \* 9, 36\).*y.shape=\(2, 27, 35\)"):
+    with pytest.raises(ValueError, match=r"fold: input must be \(N, C \* 9, 36\).*input.shape=\(2, 27, 35\)"):
         nnkern.fold(randn(2, 27, 35), 8, 3)
-    with pytest.raises(ValueError, match=r"fold: y must be \(N, C \* 9, 36\)"):
+    with pytest.raises(ValueError, match=r"fold: input must be \(N, C \* 9, 36\)"):
         nnkern.fold(randn(2, 26, 36), 8, 3)
     with pytest.raises(ValueError, match="fold: input must have 3 axes"):
         nnkern.fold(x, 8, 3)

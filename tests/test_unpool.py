@@ -123,7 +123,7 @@ def test_messages():
         nnkern.max_unpool2d(y, index, 2, output_size=(8, 8))
     with pytest.raises(ValueError, match="x and index must have the same shape"):
         nnkern.max_unpool2d(y, index[:, :, :2], 2)
-    with pytest.raises(TypeError, match="index must be int64, not float32"):
+    with pytest.raises(TypeError, match="indices must be int64, not float32"):
         nnkern.max_unpool2d(y, y, 2)
     with pytest.raises(ValueError, match="an axis of 6 can't be pooled to 6 by windows of 2"):
         nnkern.fractional_max_pool2d(randn(1, 1, 6, 6), 2, 6)

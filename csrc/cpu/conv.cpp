@@ -55,40 +55,44 @@ ConvShape conv_shape(const char* op, int ndim, const int64_t* x_shape, const int
   s.mode = PaddingMode(o.mode);
   s.n = x_shape[0], s.c = x_shape[1], s.k = w_shape[0], s.groups = o.groups;
   if (o.groups < 1 || s.c % o.groups || s.k % o.groups)
-    fail(op, "groups=" + std::to_string(o.groups) + " must divide the channels of x and the filters of w",
-         {{"x", x}, {"w", w}});
+    fail(
+        op,
+        "groups=" + std::to_string(o.groups) + " must divide the channels of input and the filters of weight",
+        {{"input", x}, {"weight", w}});
   if (w_shape[1] != s.c / o.groups)
     fail(op,
-         "x has " + std::to_string(s.c) + " channels but w takes " + std::to_string(w_shape[1] * o.groups) +
-             " (groups=" + std::to_string(o.groups) + ")",
-         {{"x", x}, {"w", w}});
-  if (s.c == 0 || s.k == 0) fail(op, "x and w need at least one channel", {{"x", x}, {"w", w}});
+         "input has " + std::to_string(s.c) + " channels but weight takes " +
+             std::to_string(w_shape[1] * o.groups) + " (groups=" + std::to_string(o.groups) + ")",
+         {{"input", x}, {"weight", w}});
+  if (s.c == 0 || s.k == 0)
+    fail(op, "input and weight need at least one channel", {{"input", x}, {"weight", w}});
   for (int i = 0; i < s.axes; ++i) {
     ConvAxis& a = s.axis[3 - s.axes + i];
     a.in = x_shape[2 + i], a.kernel = w_shape[2 + i];
     a.stride = o.stride[i], a.dilation = o.dilation[i], a.low = o.padding[2 * i],
     a.high = o.padding[2 * i + 1];
-    if (a.in > kLongest || a.kernel > kLongest) fail(op, "an axis is too long", {{"x", x}, {"w", w}});
-    if (a.kernel == 0) fail(op, "the filter is empty", {{"w", w}});
+    if (a.in > kLongest || a.kernel > kLongest)
+      fail(op, "an axis is too long", {{"input", x}, {"weight", w}});
+    if (a.kernel == 0) fail(op, "the filter is empty", {{"weight", w}});
     const int64_t most = s.mode == PaddingMode::reflect ? a.in - 1 : a.in;
     if (s.mode != PaddingMode::zeros &&
         std::max(a.low, a.high) > (s.mode == PaddingMode::replicate ? kLongest : most))
       fail(op,
            "this padding mode can't pad an axis of " + std::to_string(a.in) + " by " +
                std::to_string(std::max(a.low, a.high)),
-           {{"x", x}});
+           {{"input", x}});
     if (s.mode != PaddingMode::zeros && a.in == 0)
-      fail(op, "an empty axis has nothing to pad with", {{"x", x}});
+      fail(op, "an empty axis has nothing to pad with", {{"input", x}});
     const int64_t reach = a.dilation * (a.kernel - 1) + 1, padded = a.in + a.low + a.high;
     if (padded < reach)
       fail(op,
            "the filter reaches over " + std::to_string(reach) + " elements but the padded axis has " +
                std::to_string(padded),
-           {{"x", x}, {"w", w}});
+           {{"input", x}, {"weight", w}});
     a.out = (padded - reach) / a.stride + 1;
     // A single result has no next one; gradients make lists of as many residues as the stride has.
     if (a.out == 1) a.stride = std::min(a.stride, padded);
-    if (a.out > kLongest) fail(op, "the result is too large", {{"x", x}});
+    if (a.out > kLongest) fail(op, "the result is too large", {{"input", x}});
   }
   return s;
 }
@@ -129,14 +133,15 @@ template <class T> class Bias {
 
 void check_bias(const char* op, const OptView& b, int64_t channels, const View& w) {
   if (b && (b.ndim != 1 || b.shape[0] != channels))
-    fail(op, "b must have one number per channel of the result, shape (" + std::to_string(channels) + ",)",
-         {{"w", w}, {"b", b}});
+    fail(op, "bias must have one number per channel of the result, shape (" + std::to_string(channels) + ",)",
+         {{"weight", w}, {"bias", b}});
 }
 
 void check_dims(const char* what, const View& x, const View& w) {
   if (x.ndim < 3 || x.ndim > 5 || w.ndim != x.ndim)
-    fail("conv", std::string(what) + " must have 3 to 5 axes (N, C, and 1 to 3 spatial ones) and w as many",
-         {{what, x}, {"w", w}});
+    fail("conv",
+         std::string(what) + " must have 3 to 5 axes (N, C, and 1 to 3 spatial ones) and weight as many",
+         {{what, x}, {"weight", w}});
 }
 
 // The problem by the algorithm that was chosen.
@@ -186,11 +191,11 @@ template void finish(const ConvForward<double>&);
 Array conv_forward(const View& x, const View& w, const OptView& b, const OptView& residual,
                    const Ints& stride, const Ints& padding, const Ints& dilation, int64_t groups,
                    int64_t padding_mode, int64_t activation, int64_t algorithm) {
-  check_dims("x", x, w);
+  check_dims("input", x, w);
   const char* op = op_name(x.ndim - 2);
-  Dtype dt = common_dtype(op, {{"x", x}, {"w", w}});
-  if (b) dt = common_dtype(op, {{"x", x}, {"b", b}});
-  if (residual) dt = common_dtype(op, {{"x", x}, {"residual", residual}});
+  Dtype dt = common_dtype(op, {{"input", x}, {"weight", w}});
+  if (b) dt = common_dtype(op, {{"input", x}, {"bias", b}});
+  if (residual) dt = common_dtype(op, {{"input", x}, {"residual", residual}});
   const ConvShape s =
       conv_shape(op, x.ndim, x.shape, w.shape, {stride, padding, dilation, groups, padding_mode});
   check_bias(op, b, s.k, w);
@@ -279,10 +284,10 @@ template <class T> void input_grad(ConvAlgorithm a, const ConvShape& s, const Vi
 Array conv_input_grad(const View& gy, const View& w, const OptView& b, const Ints& input_size,
                       const Ints& stride, const Ints& padding, const Ints& dilation, int64_t groups,
                       int64_t padding_mode, int64_t algorithm) {
-  check_dims("gy", gy, w);
+  check_dims("grad_output", gy, w);
   const char* op = op_name(gy.ndim - 2);
-  Dtype dt = common_dtype(op, {{"gy", gy}, {"w", w}});
-  if (b) dt = common_dtype(op, {{"gy", gy}, {"b", b}});
+  Dtype dt = common_dtype(op, {{"grad_output", gy}, {"weight", w}});
+  if (b) dt = common_dtype(op, {{"grad_output", gy}, {"bias", b}});
   if (input_size.count != gy.ndim - 2)
     throw std::invalid_argument(std::string(op) + ": input_size takes one number per spatial axis");
   int64_t shape[5] = {gy.shape[0], 0};
@@ -299,8 +304,8 @@ Array conv_input_grad(const View& gy, const View& w, const OptView& b, const Int
   result_shape(y_shape, s.n, s.k, s, &ConvAxis::out);
   for (int i = 0; i < gy.ndim; ++i)
     if (gy.shape[i] != y_shape[i])
-      fail(op, "gy must have the shape of the convolution's result",
-           {{"gy", gy}, {"result", shape_view(y_shape, gy.ndim)}});
+      fail(op, "grad_output must have the shape of the convolution's result",
+           {{"grad_output", gy}, {"result", shape_view(y_shape, gy.ndim)}});
   const ConvAlgorithm chosen = choose(op, s, dt, algorithm, 1);
   Array gx = output(op, dt, gy.ndim, shape);
   if (is_channels_last(gy)) lay_channels_last(gx);
@@ -315,9 +320,9 @@ Array conv_input_grad(const View& gy, const View& w, const OptView& b, const Int
 Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, const Ints& stride,
                        const Ints& padding, const Ints& dilation, int64_t groups, int64_t padding_mode,
                        int64_t algorithm) {
-  check_dims("x", x, gy);
+  check_dims("input", x, gy);
   const char* op = op_name(x.ndim - 2);
-  const Dtype dt = common_dtype(op, {{"gy", gy}, {"x", x}});
+  const Dtype dt = common_dtype(op, {{"grad_output", gy}, {"input", x}});
   if (kernel_size.count != x.ndim - 2)
     throw std::invalid_argument(std::string(op) + ": kernel_size takes one number per spatial axis");
   if (groups < 1) throw std::invalid_argument(std::string(op) + ": groups must be positive");
@@ -331,8 +336,8 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
   result_shape(y_shape, s.n, s.k, s, &ConvAxis::out);
   for (int i = 0; i < x.ndim; ++i)
     if (gy.shape[i] != y_shape[i])
-      fail(op, "gy must have the shape of the convolution's result",
-           {{"gy", gy}, {"result", shape_view(y_shape, x.ndim)}});
+      fail(op, "grad_output must have the shape of the convolution's result",
+           {{"grad_output", gy}, {"result", shape_view(y_shape, x.ndim)}});
   const ConvAlgorithm chosen = choose(op, s, dt, algorithm, 2);
   Array gw = output(op, dt, x.ndim, shape);
   if (gy.size() == 0) {
@@ -349,7 +354,7 @@ Array conv_weight_grad(const View& gy, const View& x, const Ints& kernel_size, c
 int64_t conv_algorithm(const View& x, const View& w, const Ints& stride, const Ints& padding,
                        const Ints& dilation, int64_t groups, int64_t padding_mode, int64_t algorithm,
                        int64_t direction) {
-  check_dims("x", x, w);
+  check_dims("input", x, w);
   const char* op = op_name(x.ndim - 2);
   const ConvShape s =
       conv_shape(op, x.ndim, x.shape, w.shape, {stride, padding, dilation, groups, padding_mode});

@@ -153,15 +153,15 @@ Array unfold_forward(const View& x, const Ints& kernel_size, const Ints& stride,
 
 Array fold_forward(const View& y, const Ints& output_size, const Ints& kernel_size, const Ints& stride,
                    const Ints& padding, const Ints& dilation) {
-  const Dtype dt = common_dtype("fold", {{"y", y}});
+  const Dtype dt = common_dtype("fold", {{"input", y}});
   const int axes = output_size.count;
   if (axes < 1 || axes > 3) refuse("fold", "output_size takes 1 to 3 numbers");
   const Windows w = windows("fold", axes, output_size.items, {kernel_size, stride, padding, dilation});
   if (y.ndim != 3 || y.shape[1] % w.taps || y.shape[2] != w.places)
     fail("fold",
-         "y must be (N, C * " + std::to_string(w.taps) + ", " + std::to_string(w.places) +
+         "input must be (N, C * " + std::to_string(w.taps) + ", " + std::to_string(w.places) +
              ") for this output_size and kernel_size",
-         {{"y", y}});
+         {{"input", y}});
   int64_t shape[5] = {y.shape[0], y.shape[1] / w.taps};
   std::copy(output_size.items, output_size.items + axes, shape + 2);
   Array x = output("fold", dt, axes + 2, shape);

@@ -20,9 +20,21 @@ namespace {
 constexpr int64_t kBlock = 2048, kBlocksPerChunk = 16;
 enum { kNone, kMean, kSumAll };
 
-#define NN_TEXT(A, name) #name "_loss",
-constexpr const char* kNames[] = {NN_LOSSES(NN_TEXT, )};
-#undef NN_TEXT
+// The public functions, in the order of NN_LOSSES.
+constexpr const char* kNames[] = {"mse_loss",
+                                  "l1_loss",
+                                  "smooth_l1_loss",
+                                  "huber_loss",
+                                  "binary_cross_entropy",
+                                  "binary_cross_entropy_with_logits",
+                                  "kl_div",
+                                  "kl_div",
+                                  "poisson_nll_loss",
+                                  "soft_margin_loss",
+                                  "hinge_embedding_loss"};
+#define NN_ONE(A, name) +1
+static_assert(std::size(kNames) == size_t(NN_LOSSES(NN_ONE, )));
+#undef NN_ONE
 
 struct Problem {
   const char* op;

@@ -263,13 +263,13 @@ Array matmul_packed_forward(const View& x, const View& packed, int64_t k, int64_
                             int64_t activation) {
   const char* op = "matmul";
   Dtype dt = common_dtype(op, {{"x", x}, {"packed", packed}});
-  if (b) dt = common_dtype(op, {{"x", x}, {"b", b}});
+  if (b) dt = common_dtype(op, {{"x", x}, {"bias", b}});
   const int64_t w_shape[] = {k, n};
   const View w{nullptr, dt, false, false, 2, w_shape, w_shape, nullptr, 0};
   if (x.ndim < 1 || x.shape[x.ndim - 1] != k)
     fail(op, "x's last axis must be w's first", {{"x", x}, {"w", w}});
   if (b && (b.ndim != 1 || b.shape[0] != n || !b.contiguous()))
-    fail(op, "b must be a contiguous array of one number per column", {{"w", w}, {"b", b}});
+    fail(op, "bias must be a contiguous array of one number per column", {{"w", w}, {"bias", b}});
   if (activation < 0 || activation > int(Activation::silu))
     throw std::invalid_argument("matmul: unknown activation");
   int64_t shape[kMaxDims];

@@ -44,7 +44,8 @@ template <class F> void each_plane(int64_t n, int64_t c, int64_t size, F&& f) {
 Array pool_scatter(const char* op, const View& x, const View& index, const Ints& output_size, bool add) {
   const Dtype dt = common_dtype(op, {{"x", x}});
   check_index(op, "x", x, index);
-  if (index.dtype != Dtype::i64) fail_type(op, std::string("index must be int64, not ") + name(index.dtype));
+  if (index.dtype != Dtype::i64)
+    fail_type(op, std::string("indices must be int64, not ") + name(index.dtype));
   if (output_size.count != x.ndim - 2)
     fail(op, "the size of the result needs a number per spatial axis", {{"x", x}});
   int64_t shape[kMaxDims] = {x.shape[0], x.shape[1]};

@@ -71,7 +71,7 @@ def _transposed_padding(op: str, padding: Any, stride: Any, dilation: Any, kerne
     return tuple(pairs), tuple(extra)
 
 
-def _dtype(x: Any) -> str:
+def dtype_name(x: Any) -> str:
     """Its name, the same for the arrays of all libraries: torch's is torch.float32."""
     return str(x.dtype).rpartition(".")[2]
 
@@ -88,9 +88,9 @@ def transposed_options(
             f"(input.shape={tuple(x.shape)}, weight.shape={tuple(w.shape)})"
         )
     for name, v in (("weight", w), ("bias", b)):
-        if v is not None and _dtype(v) != _dtype(x):
+        if v is not None and dtype_name(v) != dtype_name(x):
             raise TypeError(
-                f"{op}: input is {_dtype(x)} but {name} is {_dtype(v)}; convert one of them with astype"
+                f"{op}: input is {dtype_name(x)} but {name} is {dtype_name(v)}; convert one of them with astype"
             )
     if groups < 1 or w.shape[0] % groups:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,18 +36,40 @@ def _better(function: Any, e: Exception, args: Any, options: Any) -> str | None:
     """What the error should say, None if it says that already or is not ours."""
     name, text = function.__name__, str(e)
     named = re.match(r"([a-z]\w*): ", text)
-    if not _ours(e) or (named and (f"_{named[1]}_" in f"_{name}_" or name in named[1])):
-        return None
-    if isinstance(e, AttributeError) and (isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__")):
+    if not _ours(e):
         return None
     try:
         given = inspect.signature(function).bind(*args, **options)
     except TypeError:  # Python's own words about missing arguments
         return None
+    refused = refused_argument(text, given.arguments)
+    if refused is not None:
+        return f"{name}: {refused}"
+    if named and (f"_{named[1]}_" in f"_{name}_" or name in named[1]):
+        return None
+    if isinstance(e, AttributeError) and (isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__")):
+        return None
     wrong = None if named else _wrong_argument(given)
     if wrong is None and isinstance(e, AttributeError):
         wrong = f"expected an array or Tensor, got {type(e.obj).__name__}"
     return f"{name}: {wrong or text}"
+
+
+def refused_argument(text: str, given: Mapping[str, Any]) -> str | None:
+    """A kernel's "conv: w must be a ... array, got int8" in the caller's words: "weight must be ...", or None.
+
+    The argument is the one that is an int8 array, so that what the kernel calls it does not matter.
+    """
+    said = re.fullmatch(r"(?:\w+: )+(\w+) (must be an? .* array, got (\w+))", text)
+    if said is None or (said[1] in given and _kind(given[said[1]]) == said[3]):
+        return None
+    return next((f"{name} {said[2]}" for name, value in given.items() if _kind(value) == said[3]), None)
+
+
+def _kind(value: Any) -> str:
+    """What a kernel says that it got: the dtype of an array, else the type."""
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ if dtype is None else str(dtype).rpartition(".")[2]
 
 
 def _ours(e: Exception) -> bool:

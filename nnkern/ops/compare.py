@@ -32,6 +32,10 @@ class Compare(Function):
     def __init__(self, kernel: str) -> None:
         self.kernel = kernel
 
+    @property
+    def name(self) -> str:
+        return self.kernel.removesuffix("_forward")
+
     def forward(self, *arrays: Any) -> Any:
         return getattr(self.kernels, self.kernel)(*arrays)
 
@@ -189,6 +193,7 @@ def minimum(x: Any, y: Any) -> Any:
 class AtLeast(Function):
     """clamp's min: the gradient is x's where x is as large, else the bound's."""
 
+    name = "clamp"
     takes_numbers = True
     keeps, loses = staticmethod(ge), staticmethod(lt)
 

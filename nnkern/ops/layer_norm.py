@@ -24,7 +24,9 @@ class LayerNorm(Function):
         self.shape, self.eps, self.rms = normalized_shape, eps, rms
 
     def forward(self, x: Any, residual: Any, w: Any, b: Any) -> Any:
-        eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
+        eps = self.eps
+        if eps is None:
+            eps = float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0  # which the kernel refuses
         y, h, statistics = self.kernels.layer_norm_forward(x, residual, w, b, self.shape, eps, self.rms)
         self.saved = (x if residual is None else h, w, statistics, eps)
         return y if residual is None else (y, h)

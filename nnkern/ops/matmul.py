@@ -16,6 +16,8 @@ from ..function import Function
 from ..tensor import Tensor
 from . import activation as activations
 from ._activation import kernels, ndarray
+from ._conv_options import dtype_name
+from ._errors import refused_argument
 from .activation import relu_grad
 from .arithmetic import add, mul
 from .reduce import sum as _sum
@@ -191,6 +193,11 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
         return PackedProduct(weight, activation)(x, bias)
     try:
         return Linear(activation)(x, weight, bias)
+    except TypeError as e:
+        refused = refused_argument(str(e), {"x": x, "weight": weight, "bias": bias})
+        if refused is None:
+            raise
+        raise TypeError(f"linear: {refused}") from None
     except ValueError:
         one = tuple(getattr(bias, "shape", (2,))) in ((), (1,))  # number for all features
         if len(weight.shape) == 2 and one and tuple(bias.shape) != (weight.shape[0],):
@@ -225,6 +232,11 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             f"bilinear: inputs must be (..., {i}) and (..., {j}) with equal leading axes (input1.shape="
             f"{tuple(input1.shape)}, input2.shape={tuple(input2.shape)}, weight.shape={(k, i, j)})"
         )
+    for name, v in (("input2", input2), ("weight", weight), ("bias", bias)):
+        if v is not None and v.dtype != input1.dtype and dtype_name(v) != dtype_name(input1):
+            raise TypeError(
+                f"bilinear: input1 is {dtype_name(input1)} but {name} is {dtype_name(v)}; convert one of them with astype"
+            )
     rows = math.prod(lead)
     left = matmul(reshape(input1, (rows, i)), reshape(movedim(weight, 1, 0), (i, k * j)))
     y = matmul(reshape(left, (rows, k, j)), reshape(input2, (rows, j, 1)))

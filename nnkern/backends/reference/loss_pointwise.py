@@ -57,7 +57,7 @@ def pointwise_loss_forward(x, target, weight, kind, reduction, a):
         if name == "binary_cross_entropy":
             for label, p in (("x", x), ("target", target)):
                 if not np.all((p >= 0) & (p <= 1)):
-                    raise ValueError(f"binary_cross_entropy_loss: {label} must lie between 0 and 1")
+                    raise ValueError(f"binary_cross_entropy: {label} must lie between 0 and 1")
         loss = LOSSES[name][0](x, target, x.dtype.type(a)) * (1 if weight is None else weight)
         if reduction:
             loss = np.sum(loss) / (x.size if reduction == 1 else 1)
