@@ -91,6 +91,8 @@ class set_grad_enabled(_Mode):
     """Taping from here on (True) or not (False); as a context manager or decorator, for what is inside."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, np.bool_)):
+            raise TypeError(f"set_grad_enabled: mode must be True or False, got {type(mode).__name__}")
         super().__init__(mode)
         self.outside = grad_mode.enabled
         grad_mode.enabled = mode

@@ -35,8 +35,10 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
 
 def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
     """A CPU array of any kind as an ndarray that shares its memory; TypeError for what is no array."""
-    if isinstance(x, np.ndarray):
+    if type(x) is np.ndarray:
         return x
+    if isinstance(x, np.ndarray):
+        return as_array(x, op)
     if is_torch(x):
         if x.requires_grad and sys.modules["torch"].is_grad_enabled():
             raise TypeError(
@@ -65,6 +67,13 @@ def to_ndarray(x: Any, op: str = "nnkern") -> np.ndarray:
     raise TypeError(
         f"{op}: expected an array or Tensor, got {type(x).__name__}; wrap it: np.asarray(x, dtype=np.float32)"
     )
+
+
+def as_array(x: Any, op: str) -> np.ndarray:
+    """np.asarray, which takes lists, too; TypeError where it would drop a mask."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{op}: a masked array's mask would be lost; pass x.filled(value)")
+    return np.asarray(x)
 
 
 def like(y: np.ndarray, example: Any) -> Any:

@@ -17,6 +17,7 @@ This file is Cython because the cost of a call is a feature: what it does per op
 
 import sys
 import threading
+import weakref
 from heapq import heappop, heappush
 
 import numpy as np
@@ -62,6 +63,7 @@ cdef class TensorBase:
     cdef public TensorBase _base
     cdef public long long _view_sequence
     cdef public Version _version  # the last in-place change (on bases, and shared with what was detached from them)
+    cdef list _former  # [(the array that `data =` took away, weakly, and its version)], of arrays that were changed before
     cdef public dict _hooks  # of leaves; other tensors' hooks live on their Function
     cdef readonly long long _born  # the sequence number then: ops on this tensor have larger ones
     cdef object __weakref__
@@ -85,6 +87,10 @@ cdef class TensorBase:
         if value.dtype.kind not in "biuf" or self._requires_grad and value.dtype not in _FLOATS:
             fitting = "float32 or float64, as the tensor requires grad" if self._requires_grad else "numbers or bools"
             raise TypeError(f"data: an array of {fitting} is needed, got {value.dtype}")
+        if self._version is not None and not np.may_share_memory(value, self._data):  # the version is of what goes
+            former = [entry for entry in self._former or () if entry[0]() is not None]
+            self._former = [*former, (weakref.ref(self._data), self._version)]
+            self._version = None
         self._data = value
 
     @property
@@ -201,7 +207,7 @@ cdef class Function:
                     targets.append(None)
                 target_index.append(t._index)
                 arrays.append(t._data)
-            elif x is None or isinstance(x, (float, int)) or isinstance(x, ndarray):
+            elif x is None or isinstance(x, (float, int)) or type(x) is ndarray:
                 arrays.append(x)
                 targets.append(None)
                 target_index.append(0)
@@ -389,6 +395,7 @@ def check_versions(Function fn):
         if isinstance(x, TensorBase):
             t = <TensorBase>x
             suspects.append((_root(t)._version, t._data))
+            suspects += [(version, array()) for array, version in t._former or () if array() is not None]
     out_ids = _as_tuple(fn._out_id)
     suspects += [
         (fn._out_version if a.dtype.kind == "f" else fn._index_version, a) for a in saved if id(a) in out_ids

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .device import as_array, to_ndarray
 from .function import Function, grad_mode, newest, record_change, share_version
 from .tensor import Tensor
 
@@ -36,7 +37,12 @@ def change(t: Tensor, op: str, value: Any) -> Tensor:
         result = Overwrite()(old, _expanded(result, t, op))
     array = result.data if isinstance(result, Tensor) else result
     if isinstance(array, np.ndarray) and array.shape != t.shape and not callable(value):
-        array = np.broadcast_to(array, t.shape)
+        try:
+            array = np.broadcast_to(array, t.shape)
+        except ValueError:
+            raise ValueError(
+                f"{op}: a value of shape {array.shape} does not fit a tensor of {t.shape}"
+            ) from None
     elif isinstance(array, np.ndarray) and array.shape != t.shape:
         raise ValueError(
             f"{op}: the result has shape {array.shape}, but the tensor changed in place {t.shape}"
@@ -72,17 +78,34 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     if t._base is not None:
         refresh_view(t)
     taped = grad_mode.enabled and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
-    array = value.data if isinstance(value, Tensor) else value
+    array = value.data if isinstance(value, Tensor) else _value(value)
     if taped:
         _check_view(t, "x[...] = v")
         old = _alias(t)
         result = SetItem(index)(
-            old, value if isinstance(value, Tensor) else Tensor(np.asarray(value, t.dtype))
+            old, value if isinstance(value, Tensor) else Tensor(np.asarray(array, t.dtype))
         )
-    t.data[index] = _short(array)
+    try:
+        t.data[index] = _short(array)
+    except (IndexError, OverflowError, ValueError) as e:
+        kind = next(k for k in (IndexError, OverflowError, ValueError) if isinstance(e, k))
+        raise kind(f"x[...] = v: {str(e).rstrip()} (x.shape={t.shape})") from None
     record_change(t, "x[...] = v")
     if taped:
         _rewrite(t, result)
+
+
+def _value(value: Any) -> Any:
+    """What NumPy may put into an array: it would take None for NaN, text for a number and half of a complex one."""
+    if type(value) in (float, int, bool):
+        return value
+    try:
+        array = (to_ndarray if hasattr(value, "__dlpack__") else as_array)(value, "x[...] = v")
+    except ValueError as e:
+        raise ValueError(f"x[...] = v: {e}") from None
+    if array.dtype.kind not in "biuf" and array.size:
+        raise TypeError(f"x[...] = v: numbers or bools are needed, got {array.dtype}")
+    return array
 
 
 def _plain(index: Any, ndim: int) -> Any:
@@ -95,14 +118,23 @@ def plain_item(op: str, item: Any) -> Any:
     if item is None or item is ... or isinstance(item, slice):
         return item
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        if not -(2**63) <= item < 2**63:
+            raise IndexError(f"{op}: index {item} is out of range")
         return int(item)
     mine = isinstance(item, Tensor)  # a copy, since backward needs the index as it was
-    array = np.asarray(item.numpy() if mine else item)
+    array = as_array(item.numpy() if mine else item, op)
     if array.dtype.kind == "b":
         return array.copy() if mine else array
     if array.dtype.kind in "iu" or array.size == 0:
-        return array.astype(np.int64, copy=mine)
+        return as_int64(op, array, mine)
     raise IndexError(f"{op}: an index must be integers, slices or a mask, got {array.dtype}")
+
+
+def as_int64(op: str, index: np.ndarray, copy: bool = True) -> np.ndarray:
+    """Whole numbers as int64; IndexError for one so large that it would turn negative."""
+    if index.dtype.kind == "u" and index.size and int(index.max()) >= 2**63:
+        raise IndexError(f"{op}: index {index.max()} is out of range")
+    return index.astype(np.int64, copy=copy)
 
 
 def expand_ellipsis(op: str, index: list[Any], ndim: int) -> list[Any]:
@@ -246,6 +278,10 @@ class Layout:
         elif not base.transpose(self.order).flags.c_contiguous:
             raise RuntimeError(
                 "in-place changes of a view of a tensor with gaps can't be taped; clone() first"
+            )
+        if view.size and not np.may_share_memory(view, base):
+            raise RuntimeError(
+                "in-place changes of a view can't be taped after its base was given other data; clone() first"
             )
         self.shape, self.strides = view.shape, view.strides
         self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]

@@ -371,14 +371,20 @@ class Tensor(TensorBase):
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Normal random numbers, nnkern.manual_seed's."""
+        if not std >= 0:
+            raise ValueError(f"normal_: std must not be negative, got {std}")
         return self._change("normal_", random.generator().normal(mean, std, self.shape).astype(self.dtype))
 
     def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Random numbers in [low, high), nnkern.manual_seed's."""
+        if not low <= high:
+            raise ValueError(f"uniform_: low must not be above high, got {low} and {high}")
         return self._change("uniform_", random.generator().uniform(low, high, self.shape).astype(self.dtype))
 
     def bernoulli_(self, p: float = 0.5) -> Tensor:
         """1 with probability p, else 0; nnkern.manual_seed's random numbers."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"bernoulli_: p must lie in [0, 1], got {p}")
         return self._change("bernoulli_", (random.generator().random(self.shape) < p).astype(self.dtype))
 
     def detach_(self) -> Tensor:
@@ -447,14 +453,15 @@ def _as_data(data: Any) -> np.ndarray:
         return data.data
     if isinstance(data, (list, tuple)):
         data = [x.data if isinstance(x, Tensor) else x for x in data]
-        array = np.asarray(data)
+        try:
+            array = np.asarray(data)
+        except ValueError as e:  # lists of unequal lengths
+            raise ValueError(f"Tensor: {e}") from None
         if array.dtype == np.float64:
             array = array.astype(np.float32)
         what = "a list of "
     elif type(data) is float:  # a np.float64 keeps its dtype
         return np.asarray(data, np.float32)
-    elif isinstance(data, np.ma.MaskedArray):
-        raise TypeError("Tensor: a masked array's mask would be lost; pass x.filled(value)")
     else:
         array, what = np.asarray(_device.to_ndarray(data, "Tensor")), ""
     if array.dtype.kind not in "biuf":

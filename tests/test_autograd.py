@@ -630,3 +630,48 @@ def test_what_is_changed_by_its_own_product_is_freed_at_once(change):
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_other_data_does_not_hide_a_change_of_the_array_that_was_saved():
+    """As in PyTorch: data = is no change itself, but one that was made before stays one."""
+    w = Tensor([2.0, 3.0], requires_grad=True)
+    y = (w * w).sum()
+    w.data = np.array([5.0, 6.0], np.float32)
+    y.backward()
+    assert w.grad.tolist() == [4, 6]
+
+    for change in (lambda w: w, lambda w: w.detach()):
+        w = Tensor([2.0, 3.0], requires_grad=True)
+        y = (w * w).sum()
+        with nnkern.no_grad():
+            change(w).mul_(2)
+        w.data = np.array([5.0, 6.0], np.float32)
+        with pytest.raises(RuntimeError, match=r"backward of mul needs an array of shape \(2,\).*mul_ at"):
+            y.backward()
+
+    y, alias = (w * w).sum(), w.detach()
+    w.data = np.array([1.0, 1.0], np.float32)
+    alias.mul_(2)  # still has the array of before
+    with pytest.raises(RuntimeError, match="backward of mul needs an array"):
+        y.backward()
+    y = (w * w).sum()
+    w.data = w.data[:]  # the same memory
+    with nnkern.no_grad():
+        w.mul_(2)
+    with pytest.raises(RuntimeError, match="backward of mul needs an array"):
+        y.backward()
+
+
+def test_a_view_whose_base_got_other_data_can_not_be_taped():
+    x = Tensor([1.0, 2.0], requires_grad=True) * 1
+    view = x[0:1]
+    x.data = np.array([5.0, 6.0], np.float32)
+    with pytest.raises(RuntimeError, match="after its base was given other data; clone"):
+        view.mul_(3)
+    assert view.tolist() == [1] and x.tolist() == [5, 6]
+
+
+def test_set_grad_enabled_takes_a_bool():
+    with pytest.raises(TypeError, match="set_grad_enabled: mode must be True or False, got str"):
+        nnkern.set_grad_enabled("off")
+    assert nnkern.is_grad_enabled()

@@ -440,3 +440,80 @@ def test_named_indexing_needs_int64_or_int32_and_says_so():
 def test_a_number_to_scatter_must_fit(value):
     with pytest.raises(TypeError, match="scatter: the number .* does not fit an array of uint8; convert"):
         nn.scatter(np.zeros(3, np.uint8), 0, [0], value)
+
+
+def test_index_arrays_that_do_not_broadcast_are_named():
+    x = randn(3, 4)
+    rows, columns = np.array([0, 1]), np.array([0, 1, 2])
+    with pytest.raises(IndexError, match=r"^getitem: .*\(2,\), \(3,\)"):
+        Tensor(x)[rows, columns]
+    for requires_grad in (False, True):
+        t = Tensor(x.copy(), requires_grad=requires_grad) * 1
+        for index in (
+            (rows, columns),
+            (Tensor(rows), Tensor(columns)),
+            (np.array([True, False, True]), columns),
+        ):
+            with pytest.raises(IndexError, match=r"^x\[...\] = v: .*\(2,\) \(3,\) \(x.shape=\(3, 4\)\)"):
+                t[index] = 1.0
+        np.testing.assert_array_equal(t.data, x)
+
+
+def test_what_setitem_refuses():
+    x = randn(3, 4)
+    for index, value, error, message in (
+        (7, 1.0, IndexError, "index 7 is out of bounds"),
+        (0, x[0, :2], ValueError, r"shape \(2,\)"),
+        (0, [[1], [2, 3]], ValueError, "inhomogeneous"),
+        (0, None, TypeError, "numbers or bools are needed, got object"),
+        (0, "1.5", TypeError, "numbers or bools are needed, got <U3"),
+        (0, 1j, TypeError, "numbers or bools are needed, got complex128"),
+        (0, x[0] * 1j, TypeError, "numbers or bools are needed, got complex64"),
+        (0, np.ma.array(x[0], mask=x[0] > 0), TypeError, "a masked array's mask would be lost"),
+    ):
+        for requires_grad in (False, True):
+            t = Tensor(x.copy(), requires_grad=requires_grad) * 1
+            with pytest.raises(error, match=rf"^x\[...\] = v: .*{message}"):
+                t[index] = value
+            np.testing.assert_array_equal(t.data, x)
+    with pytest.raises(OverflowError, match="x.* = v: .*300"):
+        Tensor(np.zeros(2, np.uint8))[0] = 300
+
+
+def test_an_index_beyond_int64_is_out_of_range():
+    x, most = randn(3, 4), 2**64 - 1
+    t = Tensor(x.copy())
+    index = np.array([0, most], np.uint64)
+    for name, call in (
+        ("getitem", lambda: t[index]),
+        ("getitem", lambda: t[index, index]),
+        ("getitem", lambda: t[[most]]),
+        ("getitem", lambda: t[np.uint64(most)]),
+        (r"x\[...\] = v", lambda: t.__setitem__(index, 0.0)),
+        ("index_select", lambda: nn.index_select(x, 0, [most])),
+        ("gather", lambda: nn.gather(x, 0, [[most]])),
+        ("index_add", lambda: nn.index_add(x, 0, [most], x[:1])),
+        ("one_hot", lambda: nn.one_hot(index)),
+    ):
+        with pytest.raises(IndexError, match=f"^{name}: index {most} is out of range"):
+            call()
+    np.testing.assert_array_equal(t.data, x)
+
+
+def test_index_select_of_a_number_equals_torch():
+    theirs = torch.tensor(2.0, requires_grad=True)
+    for dim in (0, -1):
+        torch.index_select(theirs, dim, torch.tensor([0])).backward()
+        for index in (np.array([0]), [0], 0, Tensor(np.array([0]))):
+            ours = Tensor(2.0, requires_grad=True)
+            y = nn.index_select(ours, dim, index)
+            y.backward()
+            assert y.shape == () and y.item() == 2 and ours.grad.item() == 1
+        assert nn.index_select(np.array(2.0), dim, np.array([0])).shape == ()
+    for index, error in (([1], IndexError), ([0, 0], ValueError), ([], ValueError)):
+        for f, x, i in (
+            (nn.index_select, np.array(2.0), index),
+            (torch.index_select, theirs, torch.tensor(index)),
+        ):
+            with pytest.raises(error if f is nn.index_select else (IndexError, RuntimeError)):
+                f(x, 0, i)

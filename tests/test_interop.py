@@ -175,3 +175,36 @@ def test_byte_order():
     expected = np.maximum(x, 0)
     assert nnkern.relu_(x) is x
     np.testing.assert_array_equal(x, expected)
+
+
+def test_masked_arrays_are_refused_everywhere():
+    x = np.ma.array(randn(2, 3), mask=[[1, 0, 0], [0, 0, 0]])
+    index, t = np.ma.array([0, 1], mask=[1, 0]), Tensor(randn(2, 3))
+    calls = {
+        "relu": lambda: F.relu(x),
+        "add": lambda: t + x,
+        "sum": lambda: F.sum(x),
+        "linear": lambda: F.linear(t, x),
+        "matmul": lambda: F.matmul(x, randn(3, 2)),
+        "mse_loss": lambda: F.mse_loss(t, x),
+        "cross_entropy": lambda: F.cross_entropy(t, index),
+        "embedding": lambda: F.embedding(index, t),
+        "one_hot": lambda: F.one_hot(index),
+        "getitem": lambda: t[index],
+        "masked_select": lambda: F.masked_select(t, x > 0),
+        "repeat_interleave": lambda: F.repeat_interleave(t, index, 0),
+        "index_copy": lambda: F.index_copy(t, 0, index, t),
+        "data": lambda: setattr(t, "data", x),
+        "Tensor": lambda: Tensor(x),
+    }
+    for name, call in calls.items():
+        with pytest.raises(
+            TypeError, match=rf"{name}: .*a masked array's mask would be lost; pass x.filled\(value\)"
+        ):
+            call()
+    assert F.relu(x.filled(0)).shape == (2, 3)
+
+    class Mine(np.ndarray):
+        pass
+
+    assert F.relu(np.ones(2).view(Mine)).tolist() == [1, 1]  # other kinds of ndarray are arrays

@@ -247,3 +247,25 @@ def test_a_number_may_be_said_to_have_one_dim_as_in_torch():
     with pytest.raises(IndexError, match="flip: dim 1 does not exist, x has 0 dimensions"):
         nn.flip(x, (1,))
     assert nn.topk(x, 0)[0] == 5 and nn.topk(x, 1)[1] == 0
+
+
+def test_methods_name_what_is_wrong():
+    x = nn.Tensor(randn(2, 3))
+    for call, error, message in (
+        (lambda: x.reshape(-2, 3), ValueError, r"reshape: .* do not fit shape=\(-2, 3\)"),
+        (lambda: x.reshape("a"), TypeError, r"reshape: a shape must be whole numbers, got \('a',\)"),
+        (lambda: x.reshape(2.0, 3), TypeError, r"reshape: a shape must be whole numbers, got \(2.0, 3\)"),
+        (lambda: x.view(np.int32), TypeError, "reshape: a shape must be whole numbers, got <class"),
+        (lambda: x.unsqueeze(None), TypeError, "unsqueeze: a dim must be a whole number, got None"),
+        (lambda: x.flip("a"), TypeError, "flip: a dim must be a whole number, got 'a'"),
+        (lambda: x.permute(0), ValueError, r"permute: dims=\(0,\) must name each dim"),
+        (
+            lambda: x.copy_(randn(2)),
+            ValueError,
+            r"copy_: a value of shape \(2,\) does not fit a tensor of \(2, 3\)",
+        ),
+    ):
+        with pytest.raises(error, match=f"^{message}"):
+            call()
+    assert x.reshape(np.int64(6)).shape == (6,)
+    assert x[0].permute(0).shape == (3,)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..device import numpy_dtype
+from ..device import as_array, numpy_dtype
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, neg, sub
 from .compare import clamp, eq, isnan, le, logical_and, logical_or, maximum, where
@@ -240,7 +240,7 @@ def index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
 
 def _wide(x: Any, dim: int, index: Any) -> Any:
     """A 1-d index as scatter takes it: repeated along all dims of x but dim."""
-    index = index if isinstance(index, Tensor) else np.asarray(index)
+    index = index if isinstance(index, Tensor) else as_array(index, "index_copy")
     dim = axis_of("index_copy", dim, x.ndim)
     index = reshape(index, [-1 if d == dim else 1 for d in range(x.ndim)])
     return broadcast_to(index, [index.shape[d] if d == dim else n for d, n in enumerate(x.shape)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import like, numpy_dtype
+from ..device import as_array, like, numpy_dtype
 from ..function import Function
 from ..tensor import Tensor
 from .arithmetic import add, mul, sub
@@ -108,7 +108,7 @@ def alibi_bias(slopes: Any, length: int, keys: int | None = None, offset: int = 
     >>> alibi_bias(alibi_slopes(1), 2)[0].tolist()
     [[-0.0, -0.00390625], [-0.00390625, -0.0]]
     """
-    given, slopes, keys = slopes, np.asarray(slopes), length if keys is None else keys
+    given, slopes, keys = slopes, as_array(slopes, "alibi_bias"), length if keys is None else keys
     if slopes.ndim != 1 or length < 0 or keys < 0:
         raise ValueError(
             f"alibi_bias: slopes must be 1-d and lengths not negative, got slopes of shape {slopes.shape}, "

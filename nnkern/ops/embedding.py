@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..device import like, to_ndarray
+from ..device import as_array, like, to_ndarray
 from ..function import Function, record_change
+from ..inplace import as_int64
 from ..tensor import Tensor
 from .arithmetic import mul
 from .index import index_select, scatter_add, zeros_view
@@ -189,7 +190,7 @@ class BagGrad(Function):
 
 def _bags(index: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any]:
     """Flat indices and where each bag begins."""
-    index = np.asarray(_plain(index))
+    index = as_array(_plain(index), "embedding_bag")
     if index.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: a 2-d input has its bags as rows: offsets must be None")
@@ -198,7 +199,7 @@ def _bags(index: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
         raise ValueError(f"embedding_bag: input must have 1 or 2 dims (input.shape={index.shape})")
     if offsets is None:
         raise ValueError("embedding_bag: a 1-d input needs offsets, the places where bags begin")
-    offsets = np.asarray(_plain(_integers("embedding_bag", offsets)))
+    offsets = as_array(_plain(_integers("embedding_bag", offsets)), "embedding_bag")
     if offsets.ndim != 1:
         raise ValueError(f"embedding_bag: offsets must have one dim (offsets.shape={offsets.shape})")
     if include_last_offset:
@@ -262,10 +263,10 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     array([[1, 0, 0],
            [0, 0, 1]])
     """
-    index = np.asarray(_plain(_integers("one_hot", input)))
+    index = as_array(_plain(_integers("one_hot", input)), "one_hot")
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: classes must be integers, got {index.dtype}")
-    index = index.astype(np.int64)
+    index = as_int64("one_hot", index)
     if num_classes == -1:
         num_classes = int(index.max(initial=-1)) + 1
     if index.size == 0 and num_classes < 1:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..device import as_array
 from ..function import Function
-from ..inplace import expand_ellipsis, plain_item
+from ..inplace import as_int64, expand_ellipsis, plain_item
 
 __all__ = [
     "gather", "getitem", "getitem_input_grad", "index_add", "index_select", "masked_select", "repeat_interleave",
@@ -31,7 +32,7 @@ def _integers(op: str, index: Any) -> Any:
         index = np.asarray(index)
         if index.dtype.kind not in "iu" and index.size:
             raise TypeError(f"{op}: index must be integers, got {index.dtype}")
-        index = index.astype(np.int64)
+        index = as_int64(op, index)
     return index
 
 
@@ -74,14 +75,26 @@ class Take(Function):
 def index_select(x: Any, dim: int, index: Any) -> Any:
     """The slices of x at `index` along dim: y[.., i, ..] = x[.., index[i], ..].
 
-    index: integers of any shape; its dims take the place of dim. Raises IndexError if one is out of range.
+    index: integers of any shape; its dims take the place of dim. An x without dims has one element, of index 0. Raises
+    IndexError if one is out of range.
 
     >>> index_select(np.array([[1.0, 2.0], [3.0, 4.0]]), 0, [1, 1, 0]).tolist()
     [[3.0, 4.0], [3.0, 4.0], [1.0, 2.0]]
     """
-    if type(x) is type(index) is np.ndarray:  # there is no tape
+    if type(x) is type(index) is np.ndarray and x.ndim:  # there is no tape
         return Function.kernels.take_forward(x, index, dim)
-    return Take(dim)(x, _integers("index_select", index))
+    index = _integers("index_select", index)
+    if not x.ndim:
+        return _select_only(x, dim, index)
+    return Take(dim)(x, index)
+
+
+def _select_only(x: Any, dim: int, index: Any) -> Any:
+    from .shape import reshape
+
+    if math.prod(index.shape) != 1:
+        raise ValueError(f"index_select: x without dims takes one index (index.shape={tuple(index.shape)})")
+    return reshape(index_select(reshape(x, (1,)), dim, index), ())
 
 
 class IndexAdd(Function):
@@ -221,7 +234,7 @@ def masked_select(x: Any, mask: Any) -> Any:
     """The elements of x where mask (bool) holds, as one dim; x and mask broadcast."""
     from .shape import broadcast_to
 
-    mask = np.asarray(mask)
+    mask = as_array(mask, "masked_select")
     if mask.dtype != bool:
         raise TypeError(f"masked_select: mask must be bool, got {mask.dtype}")
     shape = np.broadcast_shapes(tuple(x.shape), mask.shape)
@@ -239,7 +252,7 @@ def repeat_interleave(x: Any, repeats: Any, dim: Any = None) -> Any:
     if dim is None:
         x, dim = reshape(x, (-1,)), 0
     n = x.shape[dim]
-    counts = np.asarray(repeats)
+    counts = as_array(repeats, "repeat_interleave")
     if counts.dtype.kind not in "iu" or counts.size not in (1, n) or counts.min(initial=0) < 0:
         raise ValueError(
             f"repeat_interleave: repeats must be a count, or one for each of the {n} elements along dim {dim}, got {repeats}"

@@ -26,6 +26,8 @@ _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
 def axis_of(op: str, dim: int, ndim: int) -> Any:
     """dim counted from the front, checked."""
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"{op}: a dim must be a whole number, got {dim!r}")
     if not -ndim <= dim < ndim:
         if ndim or dim not in (0, -1):  # which a number may be said to have, as in PyTorch
             raise IndexError(f"{op}: dim {dim} does not exist, x has {ndim} dimensions")
@@ -51,15 +53,21 @@ class Reshape(Function):
         self.x_shape = x.shape
         try:
             if x.flags.c_contiguous or not _HAS_COPY_ARGUMENT:
-                return x.reshape(self.shape)
-            try:
-                return x.reshape(self.shape, copy=False)
-            except ValueError:  # strides that no view can express; our copy is faster than NumPy's
-                return self.kernels.copy_forward(x).reshape(self.shape)
+                y = x.reshape(self.shape)
+            else:
+                try:
+                    y = x.reshape(self.shape, copy=False)
+                except ValueError:  # strides that no view can express; our copy is faster than NumPy's
+                    y = self.kernels.copy_forward(x).reshape(self.shape)
+            if y.shape != self.shape and min(self.shape) < -1:  # which NumPy takes for -1
+                raise ValueError
+            return y
         except ValueError:
             raise ValueError(
                 f"reshape: x.shape={x.shape} has {x.size} elements, which do not fit shape={self.shape}"
             ) from None
+        except TypeError:
+            raise TypeError(f"reshape: a shape must be whole numbers, got {self.shape}") from None
 
     def backward(self, gy: Any) -> Any:
         return reshape(gy, self.x_shape)
@@ -73,7 +81,13 @@ def reshape(x: Any, shape: Any) -> Any:
     >>> reshape(np.arange(6.0), (2, -1)).shape
     (2, 3)
     """
-    return Reshape((shape,) if isinstance(shape, int) else tuple(shape))(x)
+    try:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    except TypeError:
+        if not isinstance(shape, np.integer):
+            raise TypeError(f"reshape: a shape must be whole numbers, got {shape!r}") from None
+        shape = (int(shape),)
+    return Reshape(shape)(x)
 
 
 view = reshape  # PyTorch's view would refuse to copy
@@ -137,7 +151,7 @@ class Permute(Function):
 
 def permute(x: Any, dims: Any) -> Any:
     """The dims of x in another order, as a view: y.shape[i] = x.shape[dims[i]]."""
-    return Permute(tuple(dims))(x)
+    return Permute((dims,) if isinstance(dims, int) else tuple(dims))(x)
 
 
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
