@@ -6,6 +6,7 @@ nnkern.manual_seed's generator. `device` can be "cpu" alone.
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _shape(numbers: tuple[Any, ...]) -> tuple[Any, ...]:
+def _shape(op: str, numbers: tuple[Any, ...]) -> tuple[int, ...]:
     """zeros(2, 3) and zeros((2, 3)) mean the same."""
-    return tuple(numbers[0]) if len(numbers) == 1 and isinstance(numbers[0], (list, tuple)) else numbers
+    given = numbers[0] if len(numbers) == 1 and isinstance(numbers[0], (list, tuple)) else numbers
+    return tuple(_count(op, "a size", n) for n in given)
+
+
+def _count(op: str, what: str, n: Any) -> int:
+    try:
+        n = index(n)
+    except TypeError:
+        raise TypeError(f"{op}: {what} must be a whole number, got {n!r}") from None
+    if n < 0:
+        raise ValueError(f"{op}: {what} can't be negative, got {n}")
+    return n
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -63,19 +75,19 @@ def numel(x: Any) -> int:
 def empty(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Uninitialised."""
     check_device(device)
-    return Tensor(np.empty(_shape(shape), dtype or np.float32), requires_grad)
+    return Tensor(np.empty(_shape("empty", shape), dtype or np.float32), requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros."""
     check_device(device)
-    return Tensor(np.zeros(_shape(shape), dtype or np.float32), requires_grad)
+    return Tensor(np.zeros(_shape("zeros", shape), dtype or np.float32), requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones."""
     check_device(device)
-    return Tensor(np.ones(_shape(shape), dtype or np.float32), requires_grad)
+    return Tensor(np.ones(_shape("ones", shape), dtype or np.float32), requires_grad)
 
 
 def full(
@@ -85,7 +97,7 @@ def full(
     check_device(device)
     if dtype is None and isinstance(fill_value, float):
         dtype = np.float32
-    return Tensor(np.full(_shape((shape,)), fill_value, dtype), requires_grad)
+    return Tensor(np.full(_shape("full", (shape,)), fill_value, dtype), requires_grad)
 
 
 def arange(
@@ -99,6 +111,8 @@ def arange(
     """start, start + step, ... below end; integers give int64, floats float32."""
     check_device(device)
     start, end = (0, start) if end is None else (start, end)
+    if isinstance(step, (int, float)) and step == 0:
+        raise ValueError("arange: step must not be 0")
     if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
         dtype = np.float32
     return Tensor(np.arange(*(start, end, step), dtype=dtype), requires_grad)
@@ -114,7 +128,9 @@ def linspace(
 ) -> Tensor:
     """`steps` equally spaced numbers from start to end, both included."""
     check_device(device)
-    return Tensor(np.linspace(start, end, steps, dtype=dtype or np.float32), requires_grad)
+    return Tensor(
+        np.linspace(start, end, _count("linspace", "steps", steps), dtype=dtype or np.float32), requires_grad
+    )
 
 
 def logspace(
@@ -128,7 +144,10 @@ def logspace(
 ) -> Tensor:
     """`steps` numbers from base^start to base^end, both included, with equal quotients."""
     check_device(device)
-    return Tensor(np.logspace(start, end, steps, base=base, dtype=dtype or np.float32), requires_grad)
+    return Tensor(
+        np.logspace(start, end, _count("logspace", "steps", steps), base=base, dtype=dtype or np.float32),
+        requires_grad,
+    )
 
 
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
@@ -146,19 +165,24 @@ def eye(
 ) -> Tensor:
     """Ones on the diagonal of an n x m matrix."""
     check_device(device)
-    return Tensor(np.eye(n, m, dtype=dtype or np.float32), requires_grad)
+    return Tensor(
+        np.eye(_count("eye", "n", n), m if m is None else _count("eye", "m", m), dtype=dtype or np.float32),
+        requires_grad,
+    )
 
 
 def rand(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Uniform in [0, 1)."""
     check_device(device)
-    return Tensor(np.asarray(generator().random(_shape(shape), dtype or np.float32)), requires_grad)
+    return Tensor(np.asarray(generator().random(_shape("rand", shape), dtype or np.float32)), requires_grad)
 
 
 def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Standard normal."""
     check_device(device)
-    return Tensor(np.asarray(generator().standard_normal(_shape(shape), dtype or np.float32)), requires_grad)
+    return Tensor(
+        np.asarray(generator().standard_normal(_shape("randn", shape), dtype or np.float32)), requires_grad
+    )
 
 
 def randint(low: int, high: Any = None, size: Any = (), dtype: Any = np.int64, device: Any = None) -> Tensor:
@@ -166,7 +190,10 @@ def randint(low: int, high: Any = None, size: Any = (), dtype: Any = np.int64, d
     check_device(device)
     if isinstance(high, (list, tuple)):
         high, size = None, high
-    return Tensor(np.asarray(generator().integers(low, high, size), dtype))
+    low, high = (0, low) if high is None else (low, high)
+    if not low < high:
+        raise ValueError(f"randint: low must be below high, got {low} and {high}")
+    return Tensor(np.asarray(generator().integers(low, high, _shape("randint", (size,))), dtype))
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None) -> Tensor:
@@ -179,7 +206,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None) -> Tensor:
 def randperm(n: int, device: Any = None) -> Tensor:
     """0 ... n - 1 in random order."""
     check_device(device)
-    return Tensor(generator().permutation(n))
+    return Tensor(generator().permutation(_count("randperm", "n", n)))
 
 
 def _like(op: str, x: Any, dtype: Any) -> tuple[Any, ...]:

@@ -18,6 +18,8 @@ def manual_seed(seed: int | None) -> None:
     global _generator
     from numpy.random import Generator, Philox
 
+    if seed is not None and (not hasattr(seed, "__index__") or seed < 0):
+        raise ValueError(f"manual_seed: seed must be a whole number that is not negative, got {seed!r}")
     _generator = Generator(Philox(seed))
 
 

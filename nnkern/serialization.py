@@ -108,6 +108,8 @@ def load_metadata(path: Any) -> dict[str, str]:
 
 
 def _read(path: Any, only_header: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"load: path must be a path, got {type(path).__name__}")
     path = os.fspath(path)
 
     def bad(what: str) -> ValueError:

@@ -69,3 +69,25 @@ def test_tensor_copies_and_may_require_grad():
     assert t.requires_grad and not np.shares_memory(t.data, a) and t.dtype == np.float64
     with pytest.raises(TypeError, match="only float32 and float64 tensors"):
         nn.zeros(2, dtype=np.int64, requires_grad=True)
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: nn.zeros(2, -3), ValueError, "zeros: a size can't be negative, got -3"),
+    (lambda: nn.ones((2, "a")), TypeError, "ones: a size must be a whole number, got 'a'"),
+    (lambda: nn.randn(2.0, 3), TypeError, "randn: a size must be a whole number, got 2.0"),
+    (lambda: nn.eye(-1), ValueError, "eye: n can't be negative"),
+    (lambda: nn.linspace(0, 1, -1), ValueError, "linspace: steps can't be negative"),
+    (lambda: nn.randperm(-1), ValueError, "randperm: n can't be negative"),
+    (lambda: nn.randint(3, 3, (2,)), ValueError, "randint: low must be below high, got 3 and 3"),
+    (lambda: nn.arange(0, 1, 0), ValueError, "arange: step must not be 0"),
+    (lambda: nn.tensor([[1, 2], [3]]), ValueError, "Tensor: .*inhomogeneous"),
+    (lambda: nn.manual_seed("a"), ValueError, "manual_seed: seed must be a whole number"),
+    (lambda: nn.manual_seed(-1), ValueError, "manual_seed: seed must be a whole number that is not negative"),
+    (lambda: nn.zeros(2).bernoulli_(2.0), ValueError, r"bernoulli_: p must lie in \[0, 1\], got 2.0"),
+    (lambda: nn.zeros(2).uniform_(1.0, 0.0), ValueError, "uniform_: low must not be above high"),
+    (lambda: nn.zeros(2).normal_(0.0, -1.0), ValueError, "normal_: std must not be negative"),
+    (lambda: nn.load(3), TypeError, "load: path must be a path, got int"),
+])  # fmt: skip
+def test_errors(call, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        call()

@@ -387,3 +387,49 @@ def test_state_dict_keeps_vars():
     assert list(state) == [f"net.{name}" for name in net.state_dict()]
     assert state["net.0.weight"] is net[0].weight and state["net.1.running_mean"] is net[1].running_mean
     assert net.state_dict()["0.weight"] is net[0].weight.data
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: nn.Linear(-1, 3), ValueError, "Linear: in_features can't be negative, got -1"),
+    (lambda: nn.Linear(3, "4"), TypeError, "Linear: out_features must be a whole number, got '4'"),
+    (lambda: nn.Linear(3.0, 4), TypeError, "Linear: in_features must be a whole number, got 3.0"),
+    (lambda: nn.Bilinear(2, -3, 4), ValueError, "Bilinear: in2_features can't be negative, got -3"),
+    (lambda: nn.Conv2d(2, 3, -1), ValueError, "Conv2d: kernel_size can't be negative, got -1"),
+    (lambda: nn.Conv2d(2, 3, (3, 1.5)), TypeError, "Conv2d: kernel_size must be a whole number, got 1.5"),
+    (lambda: nn.BatchNorm2d(-1), ValueError, "BatchNorm2d: num_features can't be negative, got -1"),
+    (lambda: nn.LayerNorm((2, -1)), ValueError, r"LayerNorm: normalized_shape can't be negative, got \(2, -1\)"),
+    (lambda: nn.Embedding(-1, 3), ValueError, "Embedding: num_embeddings can't be negative, got -1"),
+    (lambda: nn.Dropout(None), TypeError, "Dropout: p must be a number, got NoneType"),
+    (lambda: nn.Linear(2, 2).train("yes"), TypeError, "train: mode must be True or False, got str"),
+    (lambda: nn.Linear(2, 2).to("foo"), TypeError, "dtype must be one that NumPy has, such as float32, got foo"),
+    (lambda: nn.init.uniform_(nnkern.zeros(2), 1.0, 0.0), ValueError, "uniform_: a must not be above b"),
+    (lambda: nn.init.normal_(nnkern.zeros(2), 0.0, -1.0), ValueError, "normal_: std must not be negative"),
+])  # fmt: skip
+def test_arguments_that_make_no_layer(call, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        call()
+
+
+def test_only_its_own_kind_is_registered():
+    m = nn.Linear(2, 2)
+    for call, message in (
+        (lambda: m.add_module("x", 3), "Linear.x must be a Module or None, not int"),
+        (lambda: nn.Sequential(nn.ReLU(), abs), "Sequential.1 must be a Module or None, not builtin"),
+        (lambda: nn.ModuleList([1]), "ModuleList.0 must be a Module or None, not int"),
+        (lambda: nn.ModuleDict({"a": 3}), "ModuleDict.a must be a Module or None, not int"),
+        (
+            lambda: m.register_parameter("p", Tensor([1.0])),
+            "Linear.p must be a Parameter or None, not Tensor",
+        ),
+        (
+            lambda: m.register_buffer(3, [1.0]),
+            "a name of a parameter, buffer or module must be a str, not int",
+        ),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}"):
+            call()
+    for call in (m.register_buffer, m.add_module):  # the parameter would be gone
+        with pytest.raises(KeyError, match="Linear already has an attribute 'weight'"):
+            call("weight", None)
+    m.register_parameter("weight", None)
+    assert list(m.state_dict()) == ["bias"]

@@ -162,6 +162,18 @@ def test_errors():
         (lambda: SGD([a], nesterov=True), ValueError, "nesterov needs momentum"),
         (lambda: Adam([a], betas=(1.0, 0.9)), ValueError, r"betas\[0\]"),
         (lambda: Adam([{"params": [a], "beta": 1}]), ValueError, "unknown options"),
+        (lambda: SGD(None), TypeError, "SGD: params must be an iterable of Tensors, got NoneType"),
+        (lambda: SGD([a], lr="0.1"), TypeError, "SGD: lr must be a number, got str"),
+        (lambda: SGD([a], lr=None), TypeError, "SGD: lr must be a number, got NoneType"),
+        (lambda: Adam([a], betas=0.9), TypeError, "Adam: betas must be two numbers, got 0.9"),
+        (lambda: Adam([a], betas=(0.9,)), TypeError, r"Adam: betas must be two numbers, got \(0.9,\)"),
+        (lambda: Adam([{"lr": 0.1}]), TypeError, "Adam: a group must be a dict with 'params'"),
+        (
+            lambda: Adam([a]).add_param_group(3),
+            TypeError,
+            "Adam: a group must be a dict with 'params', got 3",
+        ),
+        (lambda: Adam([a]).load_state_dict({}), TypeError, "Adam: load_state_dict takes a dict with 'state'"),
     ]:
         with pytest.raises(error, match=message):
             bad()

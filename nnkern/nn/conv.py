@@ -12,7 +12,7 @@ from ..ops._conv_options import MODES, choice
 from ..ops._windows import check_padding_name, per_axis
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, check_sizes
 
 
 class _ConvNd(Module):
@@ -25,6 +25,7 @@ class _ConvNd(Module):
     ) -> None:  # fmt: skip
         super().__init__()
         n, kind = self.axes, type(self).__name__
+        check_sizes(self, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{kind}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"

@@ -14,6 +14,8 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
+        if not hasattr(p, "__float__"):
+            raise TypeError(f"{type(self).__name__}: p must be a number, got {type(p).__name__}")
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p must lie in [0, 1], got {p}")
         self.p, self.inplace = p, inplace

@@ -10,7 +10,7 @@ from .. import ops
 from ..tensor import Tensor
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, check_sizes
 
 
 class _Table(Module):
@@ -21,6 +21,7 @@ class _Table(Module):
         scale_grad_by_freq: bool, sparse: bool, weight: Any, dtype: Any,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(

@@ -38,11 +38,15 @@ def _fans(tensor: Any) -> tuple[int, int]:
 
 
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0) -> Any:
+    if not a <= b:
+        raise ValueError(f"uniform_: a must not be above b, got {a} and {b}")
     tensor.data[...] = generator().uniform(a, b, tensor.shape)
     return tensor
 
 
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0) -> Any:
+    if not std >= 0:
+        raise ValueError(f"normal_: std must not be negative, got {std}")
     tensor.data[...] = generator().normal(mean, std, tensor.shape)
     return tensor
 

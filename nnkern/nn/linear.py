@@ -10,7 +10,7 @@ import numpy as np
 from .. import ops
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, check_sizes
 
 
 class Linear(Module):
@@ -20,6 +20,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32
     ) -> None:
         super().__init__()
+        check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(np.empty((out_features, in_features), dtype))
         if bias:
@@ -55,6 +56,7 @@ class Bilinear(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
+        check_sizes(self, in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = Parameter(np.empty((out_features, in1_features, in2_features), dtype))
         self.register_parameter("bias", Parameter(np.empty(out_features, dtype)) if bias else None)

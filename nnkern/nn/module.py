@@ -96,21 +96,30 @@ class Module:
         self.__dict__[kind][name] = value
         object.__setattr__(self, name, value)
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, kind: str, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"a name of a parameter, buffer or module must be a str, not {type(name).__name__}"
+            )
         if not name or "." in name:
             raise KeyError(f"a name of a parameter, buffer or module can't be {name!r}")
-        if name in self.__dict__ and not any(
-            name in self.__dict__[k] for k in ("_parameters", "_buffers", "_modules")
-        ):
+        if name in self.__dict__ and name not in self.__dict__[kind]:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
+    def _check_kind(self, name: str, value: Any, kind: type) -> None:
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{type(self).__name__}.{name} must be a {kind.__name__} or None, not {type(value).__name__}"
+            )
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        self._check_name(name)
+        self._check_name("_parameters", name)
+        self._check_kind(name, param, Parameter)
         self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """A Tensor that belongs to the module's state but is not trained (running averages and the like)."""
-        self._check_name(name)
+        self._check_name("_buffers", name)
         if tensor is not None and not isinstance(tensor, Tensor):
             tensor = Tensor(tensor)
         self._register("_buffers", name, tensor)
@@ -118,7 +127,8 @@ class Module:
             self._unsaved.add(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        self._check_name(name)
+        self._check_name("_modules", name)
+        self._check_kind(name, module, Module)
         self._register("_modules", name, module)
 
     register_module = add_module
@@ -278,6 +288,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Switches this module and all below it to training (or, with False, to inference)."""
+        if not isinstance(mode, (bool, np.bool_)):
+            raise TypeError(f"train: mode must be True or False, got {type(mode).__name__}")
         for m in self.modules():
             m.__dict__["training"] = mode
         return self
@@ -306,7 +318,7 @@ class Module:
                 dtype = a
         _device.check_device(device)
         if dtype is not None:
-            dtype = np.dtype(dtype)
+            dtype = _device.numpy_dtype(dtype)
             if dtype not in (np.float32, np.float64):
                 raise TypeError(f"to: parameters can be float32 or float64, not {dtype}")
             for t in chain(self.parameters(), self.buffers()):

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, check_sizes
 
 
 def _affine(layer: Module, shape: int | tuple[int, ...], affine: bool, bias: bool, dtype: Any) -> None:
@@ -40,6 +40,7 @@ class _RunningNorm(Module):
         track_running_stats: bool = True, *, bias: bool = True, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(self, num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         _affine(self, num_features, affine, bias, dtype)
@@ -197,6 +198,7 @@ class LayerNorm(Module):
         bias: bool = True, *, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(self, normalized_shape=normalized_shape)
         self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         _affine(self, self.normalized_shape, elementwise_affine, bias, dtype)
@@ -222,6 +224,7 @@ class RMSNorm(Module):
         *, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(self, normalized_shape=normalized_shape)
         self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None

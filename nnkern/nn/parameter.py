@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 from ..tensor import Tensor
@@ -19,3 +20,15 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+
+def check_sizes(layer: Any, **sizes: Any) -> None:
+    """TypeError or ValueError unless all sizes of a layer are whole numbers that are not negative."""
+    for name, size in sizes.items():
+        for n in size if isinstance(size, (tuple, list)) else (size,):
+            try:
+                negative = index(n) < 0
+            except TypeError:
+                raise TypeError(f"{type(layer).__name__}: {name} must be a whole number, got {n!r}") from None
+            if negative:
+                raise ValueError(f"{type(layer).__name__}: {name} can't be negative, got {size}")

@@ -49,7 +49,10 @@ class Adam(Optimizer):
 
     def check_options(self, options: dict[str, Any]) -> None:
         super().check_options(options)
-        for i, beta in enumerate(options["betas"]):
+        betas = options["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(f"{type(self).__name__}: betas must be two numbers, got {betas!r}")
+        for i, beta in enumerate(betas):
             if not 0 <= beta < 1:
                 raise ValueError(f"{type(self).__name__}: betas[{i}] must be in [0, 1), got {beta}")
 

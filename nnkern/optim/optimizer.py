@@ -30,6 +30,10 @@ class Optimizer:
             raise TypeError(
                 f"{type(self).__name__}: params must be an iterable of Tensors, got one Tensor: use [p]"
             )
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: params must be an iterable of Tensors, got {type(params).__name__}"
+            )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -42,6 +46,8 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """One more group, for parameters that join later or want other options."""
         name = type(self).__name__
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(f"{name}: a group must be a dict with 'params', got {group!r}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         unknown = set(group) - {"params"} - set(self.defaults)
         if unknown:
@@ -62,7 +68,13 @@ class Optimizer:
     def check_options(self, options: dict[str, Any]) -> None:
         """ValueError where an option makes no sense."""
         for key in ("lr", "weight_decay", "momentum", "eps"):
-            if key in options and not options[key] >= 0:
+            if key not in options:
+                continue
+            if not hasattr(options[key], "__float__"):
+                raise TypeError(
+                    f"{type(self).__name__}: {key} must be a number, got {type(options[key]).__name__}"
+                )
+            if not options[key] >= 0:
                 raise ValueError(f"{type(self).__name__}: {key} must be >= 0, got {options[key]}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -104,6 +116,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over options and state (copied) from state_dict(), of this optimiser or of torch's."""
         name = type(self).__name__
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            raise TypeError(f"{name}: load_state_dict takes a dict with 'state' and 'param_groups'")
         groups, saved = self.param_groups, state_dict["param_groups"]
         sizes, saved_sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in saved]
         if sizes != saved_sizes:
