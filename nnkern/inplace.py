@@ -78,7 +78,9 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     if t._base is not None:
         refresh_view(t)
     taped = grad_mode.enabled and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
-    array = value.data if isinstance(value, Tensor) else _value(value)
+    array = value
+    if type(value) is not float and type(value) is not int:
+        array = value.data if isinstance(value, Tensor) else _value(value)
     if taped:
         _check_view(t, "x[...] = v")
         old = _alias(t)
@@ -97,7 +99,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
 
 def _value(value: Any) -> Any:
     """What NumPy may put into an array: it would take None for NaN, text for a number and half of a complex one."""
-    if type(value) in (float, int, bool):
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
         return value
     try:
         array = (to_ndarray if hasattr(value, "__dlpack__") else as_array)(value, "x[...] = v")

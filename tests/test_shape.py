@@ -252,7 +252,6 @@ def test_a_number_may_be_said_to_have_one_dim_as_in_torch():
 def test_methods_name_what_is_wrong():
     x = nn.Tensor(randn(2, 3))
     for call, error, message in (
-        (lambda: x.reshape(-2, 3), ValueError, r"reshape: .* do not fit shape=\(-2, 3\)"),
         (lambda: x.reshape("a"), TypeError, r"reshape: a shape must be whole numbers, got \('a',\)"),
         (lambda: x.reshape(2.0, 3), TypeError, r"reshape: a shape must be whole numbers, got \(2.0, 3\)"),
         (lambda: x.view(np.int32), TypeError, "reshape: a shape must be whole numbers, got <class"),

@@ -221,10 +221,15 @@ class PReLU(Function):
             raise ValueError(
                 f"prelu: weight must hold one number or one per channel (x.shape={x.shape}, weight.shape={w.shape})"
             )
-        if isinstance(x, ndarray) and w.dtype != x.dtype:
-            raise TypeError(f"prelu: x is {x.dtype} but weight is {w.dtype}; convert one of them with astype")
         self.saved = (x, w)
-        return self.kernels.prelu_forward(x, w.reshape(self.wide(x, w)))
+        try:
+            return self.kernels.prelu_forward(x, w.reshape(self.wide(x, w)))
+        except TypeError:
+            if not isinstance(x, ndarray) or w.dtype == x.dtype:
+                raise
+            raise TypeError(
+                f"prelu: x is {x.dtype} but weight is {w.dtype}; convert one of them with astype"
+            ) from None
 
     @staticmethod
     def wide(x: Any, w: Any) -> tuple[int, ...]:

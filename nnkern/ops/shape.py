@@ -26,7 +26,7 @@ _HAS_COPY_ARGUMENT = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
 def axis_of(op: str, dim: int, ndim: int) -> Any:
     """dim counted from the front, checked."""
-    if not hasattr(dim, "__index__"):
+    if type(dim) is not int and not hasattr(dim, "__index__"):
         raise TypeError(f"{op}: a dim must be a whole number, got {dim!r}")
     if not -ndim <= dim < ndim:
         if ndim or dim not in (0, -1):  # which a number may be said to have, as in PyTorch
@@ -53,15 +53,11 @@ class Reshape(Function):
         self.x_shape = x.shape
         try:
             if x.flags.c_contiguous or not _HAS_COPY_ARGUMENT:
-                y = x.reshape(self.shape)
-            else:
-                try:
-                    y = x.reshape(self.shape, copy=False)
-                except ValueError:  # strides that no view can express; our copy is faster than NumPy's
-                    y = self.kernels.copy_forward(x).reshape(self.shape)
-            if y.shape != self.shape and min(self.shape) < -1:  # which NumPy takes for -1
-                raise ValueError
-            return y
+                return x.reshape(self.shape)
+            try:
+                return x.reshape(self.shape, copy=False)
+            except ValueError:  # strides that no view can express; our copy is faster than NumPy's
+                return self.kernels.copy_forward(x).reshape(self.shape)
         except ValueError:
             raise ValueError(
                 f"reshape: x.shape={x.shape} has {x.size} elements, which do not fit shape={self.shape}"
