@@ -45,6 +45,13 @@ using Clock = std::chrono::steady_clock;
 // threads.
 constexpr auto kSpin = std::chrono::microseconds(30);
 
+// After that a worker offers its core to others before it sleeps, since a virtual core that has slept takes
+// some 50 us to wake: long enough to bridge small kernels that one thread does alone. Whoever took the core
+// for kTaken may want it again (another library's threads spin): for kShy the worker sleeps at once, because
+// the system lets one that wakes, not one that waits, take the core back.
+constexpr auto kOffer = std::chrono::microseconds(300), kTaken = std::chrono::microseconds(500);
+constexpr auto kShy = std::chrono::milliseconds(100);
+
 void relax() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -62,6 +69,20 @@ template <class F> bool spin_until(F&& ready) {
       relax();
     }
   } while (Clock::now() < end);
+  return ready();
+}
+
+// Gives the core to whoever wants it, again and again, while `ready` is false; for kOffer in all.
+template <class F> bool offer_until(F&& ready) {
+  static thread_local Clock::time_point shy_until;
+  Clock::time_point now = Clock::now();
+  for (const auto end = now + kOffer; now < end && now >= shy_until;) {
+    if (ready()) return true;
+    sched_yield();
+    const auto before = now;
+    now = Clock::now();
+    if (now - before > kTaken) shy_until = now + kShy;
+  }
   return ready();
 }
 
@@ -145,7 +166,7 @@ struct Pool {
       return false;
     };
     for (;;) {
-      if (!spin_until(has_work)) {
+      if (!spin_until(has_work) && !offer_until(has_work)) {
         std::unique_lock<std::mutex> lock(mutex);
         sleepers.fetch_add(1);
         work.wait(lock, has_work);
