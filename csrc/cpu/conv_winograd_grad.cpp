@@ -49,10 +49,11 @@ struct Square {
         k(std::min(kSide, q.s.k - k0)) {}
 };
 
-// Asks for a part of a square's sums.
-template <class T> void ask_for(const T* u, int64_t c, int64_t k, int64_t part, int64_t parts) {
-  for (int64_t i = c * part / parts; i < c * (part + 1) / parts; ++i)
-    for (int64_t j = 0; j < k; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(u + i * kSide + j, 0, 2);
+// Asks for a part of rows of n numbers.
+template <class T>
+void ask_for(const T* x, int64_t rows, int64_t step, int64_t n, int64_t part, int64_t parts) {
+  for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i)
+    for (int64_t j = 0; j < n; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + i * step + j, 0, 2);
 }
 
 // u[e][channel][filter] (+)= the sum over the tiles at hand.
@@ -70,7 +71,6 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
   const double flops = 2.0 * double((depth + 1) * a.c * a.k);
   parallel_for(planes, std::max<int64_t>(1, int64_t(4e6 / flops)), [&](int64_t begin, int64_t end) {
     GemmTile<T> t = {};
-    t.ahead_step = 64 / int64_t(sizeof(T));
     t.k = depth, t.a_row = 1, t.a_k = q.v.deep, t.b_k = q.z.deep, t.c_row = kSide;
     t.accumulate = accumulate;
     for (int64_t e = begin; e < end; ++e) {
@@ -80,15 +80,13 @@ template <class T> void add_products(const Squares<T>& q, const Square& a, bool 
         t.n = std::min<int64_t>(shape.nr, a.k - j);
         const int nv = int(ceil_div(t.n, shape.width));
         for (int64_t i = 0; i < a.c; i += rows, ++part) {
+          if (e + 1 < end) {  // the next plane comes from L3 while this one is summed
+            ask_for(v + (e + 1) * q.v.plane(), depth, q.v.deep, a.c, part, parts);
+            ask_for(z + (e + 1) * q.z.plane(), depth, q.z.deep, a.k, part, parts);
+            if (accumulate) ask_for(u + (e + 1) * kSquareStep<T>, a.c, kSide, a.k, part, parts);
+          }
           t.a = v + e * q.v.plane() + i;
           t.b = z + e * q.z.plane() + j;
-          t.ahead = nullptr;
-          if (e + 1 < end) {  // the next plane comes from L3 while this one is summed: V, then Z
-            const int64_t half = ceil_div(parts, 2), at = part % half;
-            t.ahead = part < half ? v + (e + 1) * q.v.plane() + depth * q.v.deep * at / half
-                                  : z + (e + 1) * q.z.plane() + depth * q.z.deep * at / half;
-            if (accumulate) ask_for(u + (e + 1) * kSquareStep<T>, a.c, a.k, part, parts);
-          }
           t.c = u + e * kSquareStep<T> + i * kSide + j;
           kern.gemm_tile(int(std::min(rows, a.c - i)), nv, t);
         }

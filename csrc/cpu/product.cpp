@@ -130,7 +130,7 @@ template <class T> void multiply_block(const Product<T>& g, const GemmShape& s, 
       if (on_the_way && i == 0) t.keep = keep + j * t.k, t.b = lies.p, t.b_k = lies.col;
       Matrix<T> coming;
       t.ahead = nullptr;
-      if (l < s.nr && next < 0 && !keep && j + s.nr < columns)
+      if (t.packed && l < s.nr && next < 0 && !keep && j + s.nr < columns)
         t.ahead = b + (j + s.nr) * t.k + l, t.ahead_step = s.nr;
       if (l < s.nr && next >= 0 && g.b->straight(next + j, s.nr, next_p, t.k, &coming) && coming.row == 1)
         t.ahead = coming.p + l, t.ahead_step = coming.col;

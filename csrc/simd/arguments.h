@@ -21,7 +21,7 @@ template <class T> struct GemmTile {
   int64_t n;           // columns
   bool packed, panel;  // b lies in a panel of nr columns
   T* keep;         // packed: b still lies in rows b_k apart, and goes here as pack() would lay it; or null
-  const T* ahead;  // asked of memory meanwhile, a line per depth, ahead_step apart; null: b
+  const T* ahead;  // packed or panel: asked of memory meanwhile, a line per depth, ahead_step apart; null: b
   int64_t ahead_step;
   bool accumulate;       // c holds the sum over earlier depths; otherwise it is not read
   bool last;             // of the depths: y = max(floor, alpha * sum + beta * residual + bias)

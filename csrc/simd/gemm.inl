@@ -33,15 +33,16 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 3;
 #endif
 
-// Where a tile finds its operands: strides the compiler then knows. kept: B gets packed on the way.
-enum class Operands { in_place, panel, panel_kept, packed, packed_kept };
+// Where a tile finds its operands: strides the compiler then knows. asking: A comes from afar, and memory is
+// asked for it (packed tiles always ask); kept: B gets packed on the way.
+enum class Operands { in_place, panel, panel_asking, panel_kept, packed, packed_kept };
 
 // MR rows by NV vectors.
 template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t) {
   constexpr int W = vec<T>::width;
   constexpr bool Keep = From == Operands::panel_kept || From == Operands::packed_kept,
                  Packed = From == Operands::packed || From == Operands::packed_kept,
-                 Panels = From != Operands::in_place;
+                 Panels = From != Operands::in_place, Asking = From == Operands::panel_asking;
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
   const int64_t a_row = Packed ? 1 : t.a_row, a_k = Panels && !Packed ? 1 : t.a_k;
   const int64_t b_k = Panels && !Keep ? kTileVectors * W : t.b_k;
@@ -76,7 +77,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
       keep += kTileVectors * W;
     }
-    __builtin_prefetch(ahead, 0, Packed ? 2 : 3), ahead += ahead_step;
+    if (Packed || Asking) __builtin_prefetch(ahead, 0, Packed ? 2 : 3), ahead += ahead_step;
     if (Panels && --wait == 0) {
       __builtin_prefetch(c_line, 1);
       c_line += --lines % NV ? W : t.c_row - (NV - 1) * W;
@@ -138,6 +139,7 @@ template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   }
   if (t.panel) {
     if (t.keep) return tile_rows<T, kTileVectors, Operands::panel_kept, L::rows[kTileVectors]>(m, t);
+    if (t.ahead) return tile_rows<T, kTileVectors, Operands::panel_asking, L::rows[kTileVectors]>(m, t);
     return tile_rows<T, kTileVectors, Operands::panel, L::rows[kTileVectors]>(m, t);
   }
   switch (nv) {
