@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "../processor.h"
 #include "conv_winograd_filters.h"
 
 namespace nn::cpu {
@@ -284,14 +285,16 @@ template <class T> void run_panels(const Plan<T>& p) {
   const Tiles& g = p.tiles;
   const int64_t c = p.x.channels, nr = kernels<T>().gemm_shape().nr, planes = g.planes();
   // S of a panel and some channels of U stay in L2, V in L3.
+  const bool large = l2_bytes() >= int64_t(2) << 20;
   const int64_t line = planes * nr * int64_t(sizeof(T));
-  const int64_t most = std::max((int64_t(600) << 10) / line, int64_t(32));
+  const int64_t most = std::max((int64_t(large ? 900 : 600) << 10) / line, int64_t(32));
   // Each thread makes V of its own tiles, if that makes U no more often than reading V from afar is worth:
   // as often as 14 tiles' products take, against a fifth of all products.
   const int64_t fitting = ceil_div(g.count, most), shares = round_up(fitting, num_threads());
   const bool own = 5 * 14 * (shares - fitting) < g.count;
   const int64_t block = ceil_div(g.count, own ? shares : fitting), blocks = ceil_div(g.count, block);
-  const int64_t deep = std::max((int64_t(300) << 10) / line / kStripChannels, int64_t(1)) * kStripChannels;
+  const int64_t fits = (int64_t(large ? 600 : 300) << 10) / line / kStripChannels;
+  const int64_t deep = std::min(std::max<int64_t>(fits, 1), ceil_div(c, kStripChannels)) * kStripChannels;
   const int64_t panels = ceil_div(p.k, nr);
   const int64_t u_step = plane_step<T>(deep * nr);
   parallel_for(blocks, own ? 1 : blocks, [&](int64_t first, int64_t last) {
