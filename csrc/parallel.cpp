@@ -117,6 +117,7 @@ struct Pool {
 
   std::mutex mutex;
   std::condition_variable work, finished;
+  uint64_t calls = 0;  // of sleepers
   std::exception_ptr error;
   std::atomic<int64_t> failed{0};  // the first chunk known to have failed: those behind it need not run
 
@@ -167,9 +168,10 @@ struct Pool {
     };
     for (;;) {
       if (!spin_until(has_work) && !offer_until(has_work)) {
+        // Who wakes too late for one small job stays awake for the next: it does not ask for work again here.
         std::unique_lock<std::mutex> lock(mutex);
         sleepers.fetch_add(1);
-        work.wait(lock, has_work);
+        work.wait(lock, [&, before = calls] { return calls != before || has_work(); });
         sleepers.fetch_sub(1);
       }
       work_through(number);
@@ -186,6 +188,7 @@ struct Pool {
       slices[i].claims.store(epoch << 32 | uint64_t(first_chunk(i + 1) - first_chunk(i)));
     if (sleepers.load() > 0) {
       std::lock_guard<std::mutex> lock(mutex);
+      ++calls;
       work.notify_all();
     }
     inside = true;

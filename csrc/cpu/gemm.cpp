@@ -20,6 +20,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr int64_t kSumsBytes = 32 << 10;  // of few rows: in L1
+constexpr int64_t kSlices = 8;            // of the depth of one row
 
 template <class T> GemmTile<T> first_tile(const Gemm<T>& g) {
   GemmTile<T> t = {};
@@ -39,12 +40,10 @@ template <class T> void place(GemmTile<T>& t, const Gemm<T>& g, int64_t i, int64
   t.residual = g.residual ? g.residual + i * g.c_row + j : nullptr;
 }
 
-// Of `units` that share the work, for one chunk: two chunks from 15 us of work on, then more.
+// Of `units` that share the work, for one chunk: small ones, which come out even, from 15 us of work on.
 template <class T> int64_t work_grain(const Gemm<T>& g, int64_t units) {
   const int64_t flops = 2 * g.m * g.n * g.k;
-  const int64_t chunks =
-      flops < kSerialFlops<T> / 4 * 3 ? 1 : std::max<int64_t>(2, 2 * flops / kSerialFlops<T>);
-  return ceil_div(units, chunks);
+  return flops < kSerialFlops<T> / 4 * 3 ? units : ceil_div(units, 8 * flops / kSerialFlops<T>);
 }
 
 // --- in place
@@ -187,14 +186,28 @@ template <class T> void few_rows(const Gemm<T>& g) {
   });
 }
 
-// One row times a row-major B: sums of B's rows.
+// One row times a row-major B: sums of B's rows. A large B is cut into slices of rows, or, if it has few, of
+// columns; a column's sum does not know its piece.
 template <class T> void row_sums(const Gemm<T>& g) {
-  // Whole rows, or long pieces: memory is read in straight lines. A column's sum does not know its piece.
-  const bool share = g.k * g.n * int64_t(sizeof(T)) > (int64_t(1) << 20);
-  const int64_t pieces = share ? 2 * num_threads() : 1;
+  const bool large = g.k * g.n * int64_t(sizeof(T)) > (int64_t(1) << 20);
+  const auto add = [&](int64_t k0, int64_t k1, int64_t j, int64_t columns, T* y) {
+    kernels<T>().gemv_axpy(g.b.p + k0 * g.b.row + j, g.b.row, g.a.p + k0 * g.a.col, g.a.col, k1 - k0, columns,
+                           y);
+  };
+  if (large && g.k >= kSlices * 64) {
+    Workspace<T> sums(size_t(kSlices * g.n));
+    parallel_for(kSlices, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t q = begin; q < end; ++q)
+        add(g.k * q / kSlices, g.k * (q + 1) / kSlices, 0, g.n, sums + q * g.n);
+    });
+    for (int64_t q = 1; q < kSlices; ++q) kernels<T>().add_to(sums + q * g.n, sums, g.n);
+    std::copy_n(static_cast<T*>(sums), g.n, g.c);
+    return epilogue(g, 0, g.n);
+  }
+  const int64_t pieces = large ? num_threads() : 1;
   const int64_t grain = std::max<int64_t>(2048 / sizeof(T), round_up(ceil_div(g.n, pieces), 64));
   parallel_for(g.n, grain, [&](int64_t begin, int64_t end) {
-    kernels<T>().gemv_axpy(g.b.p + begin, g.b.row, g.a.p, g.a.col, g.k, end - begin, g.c + begin);
+    add(0, g.k, begin, end - begin, g.c + begin);
     epilogue(g, begin, end - begin);
   });
 }

@@ -2,6 +2,11 @@
 namespace nn {
 namespace {
 
+// Asks memory for what lies ahead on a straight line, unless the processor does better by itself.
+template <int write = 0> NN_INLINE void ask_ahead(const void* p) {
+  if (!lines_are_fetched) __builtin_prefetch(p, write);
+}
+
 // Not inlined: the compiler would keep two pointers per row on the stack across the loops that call them.
 template <class T>
 __attribute__((noinline)) void transpose_square(const T* x, int64_t x_step, T* y, int64_t y_step) {
@@ -59,7 +64,7 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
     const T* from = x + (at ? at[i] : i) * x_step;
     T* to = y + i * y_step;
     const T* soon = at ? i + 8 < rows ? x + at[i + 8] * x_step : from : from + 2048 / sizeof(T);
-    for (int64_t j = brief ? n : 0; j < n; j += 64 / int64_t(sizeof(T))) {
+    for (int64_t j = brief || (!at && lines_are_fetched) ? n : 0; j < n; j += 64 / int64_t(sizeof(T))) {
       __builtin_prefetch(soon + j);
       __builtin_prefetch(to + 4096 / sizeof(T) + j, 1);
     }
@@ -128,7 +133,7 @@ template <class T, bool narrow> NN_INLINE void surround(const Surround<T>& p, co
   const int64_t stop = p.low + p.in - w;  // where the last whole register of x goes
   for (int64_t r = 0; r < rows; ++r, y += p.out) {
     const T* from = x + (at ? at[r] : r) * x_step;
-    for (int64_t j = 0; j < p.in; j += 64 / int64_t(sizeof(T))) {
+    for (int64_t j = lines_are_fetched ? p.in : 0; j < p.in; j += 64 / int64_t(sizeof(T))) {
       __builtin_prefetch(from + 2048 / sizeof(T) + j);
       __builtin_prefetch(y + 1024 / sizeof(T) + j, 1);
     }
@@ -157,8 +162,7 @@ void split_rows(const T* x, int64_t x_step, int64_t rows, int64_t n, T* e, T* o,
     for (int64_t i = 0; i < n; i += 2 * w) {
       const int left = int(n - i < 2 * w ? n - i : 2 * w);
       const vec<T> a = load(x + i, left), b = load(x + i + w, left - w);
-      __builtin_prefetch(x + i + 1024 / sizeof(T));
-      __builtin_prefetch(x + i + 1088 / sizeof(T));
+      ask_ahead(x + i + 1024 / sizeof(T)), ask_ahead(x + i + 1088 / sizeof(T));
       store(e + i / 2, even(a, b), (left + 1) / 2);
       store(o + i / 2, odd(a, b), left / 2);
     }

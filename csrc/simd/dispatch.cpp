@@ -6,9 +6,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "../processor.h"
 #include "kernels.h"
 
 namespace nn {
+
+const bool lines_are_fetched = fetches_lines();
+
 #define NN_TABLES(name)                    \
   extern const Kernels<float> name##_f32;  \
   extern const Kernels<double> name##_f64; \

@@ -267,7 +267,7 @@ template <class T> NN_INLINE T dot(const T* a, const T* x, int64_t depth) {
   for (; k + 4 * W <= depth; k += 4 * W)
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      __builtin_prefetch(x + k + i * W + ahead);
+      ask_ahead(x + k + i * W + ahead);
       acc[i] = mul_add(load(a + k + i * W), load(x + k + i * W), acc[i]);
     }
   for (int i = 0; k < depth; k += W, ++i) {
@@ -323,7 +323,7 @@ template <class T, int M> void add_depths(const T* a, int64_t a_row, int64_t a_k
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) {
         bv[v] = whole ? load(row + v * W) : load_where(filled(v), row + v * W);
-        __builtin_prefetch(row + kFewDepths * b_row + v * W);
+        ask_ahead(row + kFewDepths * b_row + v * W);
       }
 #pragma GCC unroll 16
       for (int i = 0; i < M; ++i) {
@@ -369,26 +369,39 @@ template <class T> void few_rows(int64_t m, const T* a, int64_t a_row, int64_t a
   }
 }
 
-// y[j] = sum_k v[k * v_step] x[k * x_row + j] for j < n, row by row, y staying in L1: memory is read in
-// straight lines, asked for 4 KB ahead, the start of the next row at the end of each.
+// y[j] += sum over R rows of v[r * v_step] x[r * x_row + j] for j < n
+template <int R, class T>
+NN_INLINE void add_rows(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t n, T* y) {
+  constexpr int W = vec<T>::width;
+  constexpr int64_t ahead = 4096 / sizeof(T);
+  vec<T> s[R];
+  for (int r = 0; r < R; ++r) s[r] = set1(v[r * v_step]);
+  const auto sum = [&](int64_t j, int k) __attribute__((always_inline)) {
+    vec<T> a = load(y + j, k);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) a = mul_add(s[r], load(x + r * x_row + j, k), a);
+    store(y + j, a, k);
+  };
+  int64_t j = 0;
+  for (; j + W <= n; j += W) {
+    // At the end of a row the start of the one behind the R is asked for.
+    const int64_t soon = n <= ahead ? R * x_row + j : j + ahead < n ? j + ahead : R * x_row + j + ahead - n;
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) ask_ahead(x + r * x_row + soon);
+    sum(j, W);
+  }
+  if (j < n) sum(j, int(n - j));
+}
+
+// y[j] = sum_k v[k * v_step] x[k * x_row + j] for j < n, y staying in L1: four rows at a time, memory is read
+// in straight lines.
 template <class T>
 void gemv_axpy(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y) {
   constexpr int W = vec<T>::width;
   for (int64_t j = 0; j < n; j += W) store(y + j, set1(T(0)), int(n - j < W ? n - j : W));
-  const int64_t ahead = n < int64_t(4096 / sizeof(T)) ? n : int64_t(4096 / sizeof(T));
-  for (int64_t k = 0; k < depth; ++k, x += x_row) {
-    const vec<T> s = set1(v[k * v_step]);
-    const T* soon = x + ahead;
-    int64_t j = 0;
-    for (int64_t end = n - ahead;; end = n, soon = x + x_row + ahead - n) {
-      for (; j + W <= end; j += W) {
-        __builtin_prefetch(soon + j);
-        store(y + j, mul_add(s, load(x + j), load(y + j)));
-      }
-      if (end == n) break;
-    }
-    if (j < n) store(y + j, mul_add(s, load(x + j, int(n - j)), load(y + j, int(n - j))), int(n - j));
-  }
+  int64_t k = 0;
+  for (; k + 4 <= depth; k += 4) add_rows<4>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
+  for (; k < depth; ++k) add_rows<1>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
 }
 
 }  // namespace

@@ -126,12 +126,12 @@ template <class T, int V, class F> NN_INLINE void repeat_row_by_row(const T* x, 
   for (int64_t r = 0; r < rows;) {
     const int64_t same = source[r];
     const T* from = x + same;
-    __builtin_prefetch(from + 2048 / sizeof(T)), __builtin_prefetch(from + 2112 / sizeof(T));
+    ask_ahead(from + 2048 / sizeof(T)), ask_ahead(from + 2112 / sizeof(T));
     vec<T> a[V];
 #pragma GCC unroll 4
     for (int k = 0; k < V; ++k) a[k] = make(from, k);
     do {
-      for (int k = 0; k < V; ++k) __builtin_prefetch(y + 4096 / sizeof(T) + k * w, 1);
+      for (int k = 0; k < V; ++k) ask_ahead<1>(y + 4096 / sizeof(T) + k * w);
 #pragma GCC unroll 4
       for (int k = 0; k < V - 1; ++k) store(y + k * w, a[k]);
       store(y + (V - 1) * w, a[V - 1], m), y += out;
@@ -258,7 +258,7 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
                                         int64_t inner, T* y) {
   constexpr int64_t kAtOnce = 32, line = 64 / sizeof(T);
   const auto ask = [&](const T* to) {  // what is done for a pixel hides little of a miss
-    for (int64_t i = 0; i < inner; i += line) __builtin_prefetch(to + 64 * line + i, 1);
+    for (int64_t i = 0; i < inner; i += line) ask_ahead<1>(to + 64 * line + i);
   };
   if (rows == 1 && count == 1) {
     for (int64_t o = 0; o < n; ++o, y += inner) {

@@ -15,6 +15,8 @@
 
 namespace nn {
 
+extern const bool lines_are_fetched;  // by the processor itself, which is slower when asked (dispatch.cpp)
+
 #define NN_KERNELS(NN_KERNEL)                                                                               \
   NN_ELEMENTWISE_KERNELS(NN_KERNEL)                                                                         \
   NN_ACTIVATION_KERNELS(NN_KERNEL)                                                                          \

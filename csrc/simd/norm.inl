@@ -24,7 +24,7 @@ template <class T> NN_INLINE vec<T> only(vec<T> a, int k) {
 // Asks for what lies some kilobytes behind p: the planes of a channel are short runs far from each other, and
 // the processor foresees none. Behind a plane lie those of the next channels.
 template <int write = 0, int bytes = 4096, class T> NN_INLINE void fetch_behind(const T* p) {
-  if (vec<T>::width > 1) __builtin_prefetch(p + bytes / sizeof(T), write);
+  if (vec<T>::width > 1) ask_ahead<write>(p + bytes / sizeof(T));
 }
 
 // A number near the mean of a tile: the mean, or that of every seventh register of a long row.

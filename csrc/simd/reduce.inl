@@ -50,12 +50,14 @@ template <int op, class T> NN_INLINE T across(vec<T> a) {
   }
 }
 
-// Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead.
+// Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead; for
+// sums, Zen 4 is no exception.
 constexpr int64_t kFar = 3000, kAhead = 2048;
 
 template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n) {
   constexpr int w = vec<T>::width;
-  const bool far = w > 1 && n >= kFar;
+  constexpr bool comparing = op == kMax || op == kMin;
+  const bool far = w > 1 && n >= kFar && !(comparing && lines_are_fetched);
   vec<T> a0 = set1(neutral<op, T>()), a1 = a0, a2 = a0, a3 = a0;
   int64_t i = 0;
   if (n >= 8 * w) {
