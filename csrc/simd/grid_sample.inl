@@ -57,7 +57,7 @@ template <class T> void planes_sample(const T* x, int64_t x_step, int64_t channe
       const int m = n - o < w ? int(n - o) : w;
       vec<T> a = set1(T(0));
       for (int64_t at = o; at < taps * n; at += n) {
-        ask_ahead(next + index[at]);
+        __builtin_prefetch(next + index[at]);
         a = mul_add(load(weight + at, m), lookup_near(x, index + at, m), a);
       }
       store(y + o, a, m);

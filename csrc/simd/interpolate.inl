@@ -44,19 +44,24 @@ NN_INLINE void combine_row(const T* const* x, const T* weight, int64_t count, in
     combine<T, 1>(x, weight, count, i, int(left), y);
 }
 
-// The same for short rows of two each: V registers, the last one's lanes found once. Memory is asked for what
-// will be written.
+// The same for short rows of two each: V registers, the last of which ends where the row ends. Memory is
+// asked for what will be written.
 template <class T, int V>
 NN_INLINE void combine_pairs(const T* const* x, const T* weight, int64_t rows, int64_t n, T* y) {
   constexpr int w = vec<T>::width;
-  const int m = int(n - (V - 1) * w);
-  const mask<T> last = first<T>(m);
+  const auto get = [&](const T* p) { return V == 1 ? load(p, int(n)) : load(p); };
   for (int64_t r = 0; r < rows; ++r, x += 2, weight += 2, y += n) {
     const vec<T> f = set1(weight[0]), g = set1(weight[1]);
-    for (int j = 0; j < V; ++j) __builtin_prefetch(y + 4096 / sizeof(T) + j * w, 1);
-    for (int j = 0; j < V - 1; ++j) store(y + j * w, mul_add(g, load(x[1] + j * w), f * load(x[0] + j * w)));
-    constexpr int at = (V - 1) * w;
-    store(y + at, mul_add(g, load_where(last, x[1] + at), f * load_where(last, x[0] + at)), m);
+    vec<T> a[V];
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) {
+      const int64_t at = j && j == V - 1 ? n - w : j * w;
+      ask_ahead<1>(y + 4096 / sizeof(T) + at);
+      a[j] = mul_add(g, get(x[1] + at), f * get(x[0] + at));
+    }
+    if (V == 1) store(y, a[0], int(n));
+#pragma GCC unroll 4
+    for (int j = 0; V > 1 && j < V; ++j) store(y + (j == V - 1 ? n - w : j * w), a[j]);
   }
 }
 
@@ -253,31 +258,38 @@ template <class T, int N> NN_INLINE void combine_few(const T* const* x, const T*
   store(y + i, a, m);
 }
 
+// Memory for the pixel 4 KB behind y: what is done for a pixel hides little of a miss.
+template <class T> NN_INLINE void ask_pixel(T* y, int64_t inner) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < inner; i += line) __builtin_prefetch(y + 64 * line + i, 1);
+}
+
+// The same of one place in one row. (Not inlined: the loop of the others is then faster.)
+template <class T> __attribute__((noinline)) void pick_pixels(const T* x, T row_weight, const int32_t* index,
+                                                              const T* weight, int64_t n, int64_t inner,
+                                                              T* y) {
+  for (int64_t o = 0; o < n; ++o, y += inner) {
+    if (!lines_are_fetched) ask_pixel(y, inner);
+    if (index[o] < 0) {
+      combine_row<T>(&x, &row_weight, 0, inner, y);
+    } else {
+      const T *from = x + index[o] * inner, factor = row_weight * weight[o];
+      combine_few<T, 1>(&from, &factor, inner, y);
+    }
+  }
+}
+
 template <class T> void resample_pixels(const T* const* x, const T* row_weight, int64_t rows,
                                         const int32_t* index, const T* weight, int64_t count, int64_t n,
                                         int64_t inner, T* y) {
+  if (rows == 1 && count == 1) return pick_pixels(x[0], row_weight[0], index, weight, n, inner, y);
   constexpr int64_t kAtOnce = 32, line = 64 / sizeof(T);
-  const auto ask = [&](const T* to) {  // what is done for a pixel hides little of a miss
-    for (int64_t i = 0; i < inner; i += line) ask_ahead<1>(to + 64 * line + i);
-  };
-  if (rows == 1 && count == 1) {
-    for (int64_t o = 0; o < n; ++o, y += inner) {
-      ask(y);
-      if (index[o] < 0) {
-        combine_row<T>(x, row_weight, 0, inner, y);
-      } else {
-        const T *from = x[0] + index[o] * inner, factor = row_weight[0] * weight[o];
-        combine_few<T, 1>(&from, &factor, inner, y);
-      }
-    }
-    return;
-  }
   const bool shrinking = n > 0 && index[n - 1] >= n;  // x is more than y: asked for ahead
   const auto fetch = [&](const T* p) {
     for (int64_t i = 0; shrinking && i < inner; i += line) __builtin_prefetch(p + 32 * line + i);
   };
   for (int64_t o = 0; o < n; ++o, y += inner) {
-    ask(y);
+    ask_pixel(y, inner);
     const T* from[kAtOnce];
     T factor[kAtOnce];
     if (rows == 2 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
