@@ -22,7 +22,7 @@ SHAPES = (
     ("LeNet-5 classifier, batch 64", 64, 84, 120),
 )
 # few rows of x against row-major weights: m, n, k
-FEW_ROWS = ((8, 1024, 4096), (16, 1000, 512), (48, 512, 512))
+FEW_ROWS = ((1, 4096, 4096), (8, 1024, 4096), (16, 1000, 512), (48, 512, 512))
 # gradients of weights, g^T x: name, outputs, inputs, rows
 WEIGHT_GRADIENTS = (
     ("GPT MLP, 1024 tokens", 768, 192, 1024),
