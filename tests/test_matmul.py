@@ -38,7 +38,9 @@ def test_kernels(m, n, k, turned):
         (150, 130, 1030),
     ]
     # Left sides that stay in L2 of 1 and of 2 MB or not, as it is shared.
-    + [(150, 300, 1000), (560, 120, 500), (80, 40, 2100), (150, 40, 2100)],
+    + [(150, 300, 1000), (560, 120, 500), (80, 40, 2100), (150, 40, 2100)]
+    # One row times a large matrix: slices of rows, or of columns.
+    + [(1, 333, 1101), (1, 5003, 70)],
 )
 @pytest.mark.parametrize("turned", ["", "x", "w"])
 def test_same_bits_for_any_number_of_threads(size, turned):
@@ -59,7 +61,7 @@ def test_same_bits_for_any_number_of_threads(size, turned):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_whole_numbers_are_exact(dtype):
-    for m, n, k in [(33, 47, 300), (3, 500, 64), (1, 90, 400)]:
+    for m, n, k in [(33, 47, 300), (3, 500, 64), (1, 90, 400), (1, 333, 1101), (1, 5003, 70)]:
         x, w = (rng(i).integers(-9, 9, s).astype(dtype) for i, s in enumerate([(m, k), (k, n)]))
         for isa in each_isa():
             np.testing.assert_array_equal(

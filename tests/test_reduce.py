@@ -101,7 +101,7 @@ def test_arg_takes_the_first_of_ties_and_the_first_nan(arg, shape):
 
 @pytest.mark.parametrize(("rows", "columns"), [(279, 512), (135, 1500), (135, 2049), (135, 4096), (70, 5003)])
 def test_tall_and_wide_columns(rows, columns):
-    """Leaves of half a megabyte and more are swept row by row; a step between rows, a last block that is not whole."""
+    """Leaves of half a megabyte and more are swept four rows at a time; a step between rows, a last block that is not whole."""
     x = randn(rows, columns + 3)[:, :columns]
     x[60, 7] = x[17, columns - 1] = np.nan
     for fold in ("sum", "amax", "amin", "prod"):
