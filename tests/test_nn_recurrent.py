@@ -223,13 +223,16 @@ def test_initial_weights(kind):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.GRU(3, 0), "hidden_size and num_layers must be at least 1, got 0 and 1"),
+        (lambda: nn.GRU(3, 0), "hidden_size and num_layers must be at least 1 .* got 0, 1 and 3"),
         (lambda: nn.LSTM(3, 4, proj_size=4), r"proj_size must lie in \[0, hidden_size\), got 4 of 4"),
         (lambda: nn.GRU(3, 4, 2, dropout=1.5), r"dropout must lie in \[0, 1\], got 1.5"),
         (lambda: nn.RNN(3, 4, nonlinearity="elu"), "nonlinearity must be 'tanh' or 'relu', got 'elu'"),
         (lambda: nn.RNNCell(3, 4, nonlinearity="elu"), "nonlinearity must be 'tanh' or 'relu', got 'elu'"),
         (lambda: nn.GRU(3, 4)(packing.pack_sequence([randn(2, 3)]), lengths=[2]), "lengths= must be None"),
         (lambda: nn.GRU(3, 4)(Tensor(randn(2, 1, 3)), Tensor(randn(2, 1, 4))), r"h0 must have shape \(1, 1, 4\)"),
+        (lambda: nn.GRU(-3, 4), "input_size at least 0, got 4, 1 and -3"),
+        (lambda: nn.LSTM(3, 4, 2)(randn(5, 1, 3), randn(2, 1, 4)), r"state must be the pair \(h0, c0\), got ndarray"),
+        (lambda: nn.LSTMCell(3, 4)(randn(1, 3), (randn(1, 4),)), r"state must be the pair \(h, c\), got 1 of them"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_explained(make, message):
@@ -302,6 +305,10 @@ def test_packing_has_gradients():
 X = np.zeros((5, 2, 3), np.float32)
 
 
+def by_hand(batch_sizes, order=None):
+    return packing.pad_packed_sequence(packing.PackedSequence(X, np.array(batch_sizes, np.int64), order))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -315,6 +322,14 @@ X = np.zeros((5, 2, 3), np.float32)
         (lambda: packing.pad_sequence([X, X[:, :1]]), r"sequences\[1\].shape=\(5, 1, 3\)"),
         (lambda: packing.pad_sequence([X], padding_side="top"), "padding_side must be 'right' or 'left'"),
         (lambda: packing.pack_sequence([X[:2], X]), "pack_sequence: lengths must fall"),
+        (lambda: packing.pad_sequence([[1, 2], [3]]), r"sequences\[0\] must be an array .* got \[1, 2\]"),
+        (lambda: by_hand([2, 2, 2]), r"add up to the 5 rows of data, got \[2, 2, 2\]"),
+        (lambda: by_hand([2, 1]), "add up to the 5 rows"),
+        (lambda: by_hand([1, 2, 2]), "never rise"),
+        (lambda: by_hand([5, 0]), "must be positive"),
+        (lambda: by_hand([]), "must be positive"),
+        (lambda: by_hand([3, 2], [0, 1]), r"an order of the 3 sequences, got \[0, 1\]"),
+        (lambda: nn.GRU(3, 4)(packing.PackedSequence(randn(4, 3), np.array([1, 2, 1]))), "never rise"),
     ],
 )  # fmt: skip
 def test_wrong_packing_is_explained(make, message):

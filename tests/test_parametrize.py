@@ -71,6 +71,30 @@ def test_spectral_norm_equals_torch(name, args, shape):
     compare(ours.eval(), theirs.eval(), *shape)
 
 
+@needs_torch
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_recurrent_layers_use_what_is_parametrized(kind):
+    ours, theirs = both(kind, 4, 6, 2)
+    for module, tools, base in (
+        (ours, (parametrize, parametrizations), nn.Module),
+        (theirs, (torch.nn.utils.parametrize, torch.nn.utils.parametrizations), torch.nn.Module),
+    ):
+        tools[1].weight_norm(module, "weight_hh_l0")
+        tools[1].weight_norm(module, "weight_ih_l1")
+        twice = type("Twice", (base,), {"forward": lambda self, b: 2 * b})
+        tools[0].register_parametrization(module, "bias_ih_l0", twice())
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    x = randn(5, 3, 4)
+    y, ty = ours(Tensor(x))[0], theirs(torch.tensor(x))[0]
+    assert_close(y.data, ty.detach().numpy(), "chain", 60)
+    gy = randn(*y.shape, seed=3)
+    y.backward(gy)
+    ty.backward(torch.tensor(gy))
+    for (n, p), (_, tp) in zip(ours.named_parameters(), theirs.named_parameters()):
+        assert_close(p.grad.data, tp.grad.numpy(), "chain", 200, n)
+
+
 def test_spectral_norm_finds_the_largest_singular_value():
     layer = parametrizations.spectral_norm(nn.Linear(20, 30), n_power_iterations=50)
     for _ in range(20):

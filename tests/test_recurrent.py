@@ -410,6 +410,16 @@ def test_errors():
         nnkern.lstm(x, w, lengths=[-1, 1, 1])
     with pytest.raises(ValueError, match="lengths must be 3 integers"):
         nnkern.lstm(x, w, lengths=[1, 1])
+    assert nnkern.lstm(x[:, :0], w, lengths=[])[0].shape == (T, 0, H)
+    with pytest.raises(ValueError, match=r"lstm: the state must be the pair \(h0, c0\), got 3 of them"):
+        nnkern.lstm(x, w, (None, None, None))
+    with pytest.raises(ValueError, match=r"gru: dropout must lie in \[0, 1\], got 1.5"):
+        nnkern.gru(x, entries("gru", 1, I, dtype=np.float32), dropout=1.5)
+    for w_hh in (None, randn(6)):
+        with pytest.raises(ValueError, match=r"gru: w_hh must have shape \(gates \* H, P\)"):
+            nnkern.gru(x, [RecurrentWeights(randn(18, I), w_hh)])
+    with pytest.raises(TypeError, match=r"gru: h0 must be an array of shape \(1, 3, 6\), got tuple"):
+        nnkern.gru(x, entries("gru", 1, I, dtype=np.float32), (None,))
     with pytest.raises(ValueError, match="one entry per layer and direction: 2, got 1"):
         nnkern.lstm(x, w, num_layers=2)
     with pytest.raises(ValueError, match="nonlinearity must be 'tanh' or 'relu', got 'gelu'"):

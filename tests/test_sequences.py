@@ -185,6 +185,12 @@ def test_a_forecast_beats_the_last_value(tmp_path):
     assert (tmp_path / "forecast.png").read_bytes().startswith(PNG)
 
 
+def test_a_forecast_of_sunspots_beats_the_last_value():
+    pytest.importorskip("statsmodels", reason="statsmodels ships the series")
+    result = train_timeseries(load_series(), epochs=20)
+    assert result.rmse("gru") < 0.6 * result.rmse("naive")
+
+
 def test_small_changes_of_large_values_are_seen():
     t = np.arange(200.0)
     waves = np.sin(t / 2) + 1

@@ -39,9 +39,10 @@ class _Recurrent(_Uniform):
     ) -> None:  # fmt: skip
         super().__init__()
         kind = type(self).__name__
-        if hidden_size < 1 or num_layers < 1:
+        if input_size < 0 or hidden_size < 1 or num_layers < 1:
             raise ValueError(
-                f"{kind}: hidden_size and num_layers must be at least 1, got {hidden_size} and {num_layers}"
+                f"{kind}: hidden_size and num_layers must be at least 1 and input_size at least 0, got "
+                f"{hidden_size}, {num_layers} and {input_size}"
             )
         if not 0 <= proj_size < hidden_size:
             raise ValueError(
@@ -96,8 +97,13 @@ class _Recurrent(_Uniform):
         """Nothing: models written for PyTorch call it."""
 
     def _run(self, x: Any, state: Any, lengths: Any, **more: Any) -> Any:
-        d = self.__dict__
-        weights = [ops.RecurrentWeights._make(map(d.get, names)) for names in self._names]
+        d = self.__dict__  # the short way: only what is parametrized is not there
+        weights = [
+            ops.RecurrentWeights._make(
+                [d[name] if name in d else getattr(self, name) if name else None for name in names]
+            )
+            for names in self._names
+        ]
         return getattr(ops, self.op)(x, weights, state, lengths=lengths, **self._options(), **more)
 
     def _options(self) -> dict[str, Any]:

@@ -159,8 +159,22 @@ def _weights(op: str, weights: Any, count: int) -> list[RecurrentWeights]:
 
 
 def _state(op: str, name: str, state: Any, shape: tuple[int, ...]) -> None:
-    if state is not None and tuple(state.shape) != shape:
+    if state is None:
+        return
+    if not hasattr(state, "shape"):
+        raise TypeError(f"{op}: {name} must be an array of shape {shape}, got {type(state).__name__}")
+    if tuple(state.shape) != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {name}.shape={tuple(state.shape)}")
+
+
+def _pair(op: str, names: str, state: Any) -> Any:
+    """Both states of an LSTM, or None for each."""
+    if state is None:
+        return None, None
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        got = f"{len(state)} of them" if isinstance(state, (tuple, list)) else type(state).__name__
+        raise ValueError(f"{op}: the state must be the pair ({names}), got {got}")
+    return state
 
 
 def _stacked(
@@ -182,6 +196,8 @@ def _stacked(
     """All layers: y, h_n, of LSTM c_n, and the last layer's cells if asked for."""
     if num_layers < 1:
         raise ValueError(f"{op}: num_layers must be at least 1, got {num_layers}")
+    if not 0 <= dropout_p <= 1:
+        raise ValueError(f"{op}: dropout must lie in [0, 1], got {dropout_p}")
     directions = 2 if bidirectional else 1
     entries = _weights(op, weights, num_layers * directions)
     shape = x.shape
@@ -195,6 +211,8 @@ def _stacked(
     batch = shape[0 if batch_first else 1] if ndim == 3 else 1
     steps = shape[1 if batch_first else 0]
     place = (batch,) if ndim == 3 else ()
+    if len(getattr(entries[0].w_hh, "shape", ())) != 2:
+        raise ValueError(f"{op}: w_hh must have shape (gates * H, P), got {entries[0].w_hh!r}")
     rows, out = entries[0].w_hh.shape
     if h0 is not None:
         _state(op, "h0", h0, (len(entries), *place, out))
@@ -239,7 +257,7 @@ def _lengths(op: str, lengths: Any, steps: int, batch: int) -> Any:
     if lengths is None:
         return None
     lengths = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
-    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
+    if lengths.shape != (batch,) or (batch and lengths.dtype.kind not in "iu"):
         raise ValueError(
             f"{op}: lengths must be {batch} integers, got {lengths.dtype} of shape {lengths.shape}"
         )
@@ -302,7 +320,12 @@ def gru(
 
     r, z = sigmoid(x_t w_ih^T + b_ih + h w_hh^T + b_hh), n = tanh(x_t w_in^T + b_in + r (h w_hn^T + b_hn)),
     h_t = (1 - z) n + z h with h = h_(t-1). reset_after=False is the paper's form (and ONNX's, Keras's by choice):
-    n = tanh(x_t w_in^T + b_in + (r h) w_hn^T + b_hn). Semantics: torch.nn.GRU.
+    n = tanh(x_t w_in^T + b_in + (r h) w_hn^T + b_hn). recurrent_dropout masks the h of the products, not that of
+    z h: the state itself is carried on. Semantics: torch.nn.GRU.
+
+    >>> y, h = gru(np.ones((5, 2, 3)), [(np.ones((12, 3)), np.ones((12, 4)))], lengths=[5, 2])
+    >>> y.shape, h.shape
+    ((5, 2, 4), (1, 2, 4))
     """
     return _stacked(
         "gru", GRU if reset_after else GRU_BEFORE, x, weights, h0, None, num_layers, bidirectional, batch_first,
@@ -331,8 +354,12 @@ def lstm(
     and 1 is added to i and f, c_t times row 2 to o (Gers & Schmidhuber 2000). state: (h0, c0), zeros if None; h0 is
     (layers * directions, N, P), c0 (layers * directions, N, H). Returns y and (h_n, c_n); with return_cells the last
     layer's cells (T, N, directions * H) are a third result. Semantics: torch.nn.LSTM.
+
+    >>> y, (h, c) = lstm(np.ones((5, 2, 3)), [(np.ones((16, 3)), np.ones((16, 4)))])
+    >>> y.shape, h.shape, c.shape
+    ((5, 2, 4), (1, 2, 4), (1, 2, 4))
     """
-    h0, c0 = (None, None) if state is None else state
+    h0, c0 = _pair("lstm", "h0, c0", state)
     y, h_n, c_n, *cells = _stacked(
         "lstm", LSTM, x, weights, h0, c0, num_layers, bidirectional, batch_first, dropout, training,
         recurrent_dropout, lengths, return_cells,
@@ -363,19 +390,32 @@ def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> An
 def rnn_cell(
     x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, nonlinearity: str = "tanh"
 ) -> Any:
-    """One step of rnn: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h."""
+    """One step of rnn: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h.
+
+    >>> rnn_cell(np.ones((2, 3)), None, np.ones((4, 3)), np.ones((4, 4))).shape
+    (2, 4)
+    """
     w = RecurrentWeights(w_ih, w_hh, b_ih, b_hh)
     return _cell("rnn_cell", _nonlinearity("rnn_cell", nonlinearity), x, h, None, w)
 
 
 def gru_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
-    """One step of gru: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h."""
+    """One step of gru: x (N, I) or (I,), h (N, H) or (H,), zeros if None; returns the next h.
+
+    >>> gru_cell(np.ones((2, 3)), None, np.ones((12, 3)), np.ones((12, 4))).shape
+    (2, 4)
+    """
     return _cell("gru_cell", GRU, x, h, None, RecurrentWeights(w_ih, w_hh, b_ih, b_hh))
 
 
 def lstm_cell(
     x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
 ) -> tuple[Any, Any]:
-    """One step of lstm: x (N, I) or (I,), state (h, c) of (N, H) or (H,) each, zeros if None; returns the next (h, c)."""
-    h, c = (None, None) if state is None else state
+    """One step of lstm: x (N, I) or (I,), state (h, c) of (N, H) or (H,) each, zeros if None; returns the next (h, c).
+
+    >>> h, c = lstm_cell(np.ones(3), None, np.ones((16, 3)), np.ones((16, 4)))
+    >>> h.shape, c.shape
+    ((4,), (4,))
+    """
+    h, c = _pair("lstm_cell", "h, c", state)
     return _cell("lstm_cell", LSTM, x, h, c, RecurrentWeights(w_ih, w_hh, b_ih, b_hh))

@@ -24,19 +24,21 @@ def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) 
     ax = _axes(ax, (6.4, 4))
     epochs = [r["epoch"] for r in history]
     losses = [r["loss"] for r in history]
-    (line,) = ax.plot(epochs, losses, color="tab:blue", label="training loss")
+    (line,) = ax.plot(epochs, losses, marker=".", color="tab:blue", label="training loss")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     wide = max(losses, default=1) > 4 * min(losses, default=1)
     ax.set(xlabel="epoch", ylabel="training loss", yscale="log" if wide else "linear")
     lines = [line]
     if history and "accuracy" in history[0]:
         right = ax.twinx()
         accuracy = [100 * r["accuracy"] for r in history]
-        lines += right.plot(epochs, accuracy, color="tab:orange", label="test accuracy")
+        lines += right.plot(epochs, accuracy, marker=".", color="tab:orange", label="test accuracy")
         right.set(ylabel="test accuracy [%]")
         right.axhline(100, color="grey", linewidth=0.5)
     elif history and "auc" in history[0]:
         right = ax.twinx()
-        lines += right.plot(epochs, [r["auc"] for r in history], color="tab:orange", label="test AUC")
+        aucs = [r["auc"] for r in history]
+        lines += right.plot(epochs, aucs, marker=".", color="tab:orange", label="test AUC")
         right.set(ylabel="test AUC")
     ax.legend(handles=lines, loc="center right", frameon=False)
     if path is not None:
@@ -88,6 +90,7 @@ def text_curve(result: Any, ax: Any = None, path: Any = None) -> Any:
     for bits, label in ((result.frequency_bits, "frequencies of characters"), (result.xz_bits, "xz")):
         ax.axhline(bits, color="grey", linestyle=":")
         ax.annotate(label, (epochs[-1], bits), (0, 3), textcoords="offset points", ha="right", color="grey")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="epoch", ylabel="bits per character", ylim=(0, 1.1 * ax.dataLim.ymax))
     ax.legend(loc="lower left", frameon=False)
     if path is not None:

@@ -92,9 +92,25 @@ def _flat(x: Any) -> Any:
     return ops.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
-def _places(batch_sizes: Any, order: Any) -> tuple[np.ndarray, np.ndarray]:
+def _places(sequence: PackedSequence, order: Any) -> tuple[np.ndarray, np.ndarray]:
     """(lengths, table): where step t of sequence n lies in the packed data: table[t, n], -1 past its end."""
-    batch_sizes = _int64(batch_sizes)
+    rows, batch_sizes = len(sequence.data), _int64(sequence.batch_sizes)
+    if (
+        batch_sizes.ndim != 1
+        or not batch_sizes.size
+        or batch_sizes[-1] < 1
+        or (np.diff(batch_sizes) > 0).any()
+        or batch_sizes.sum() != rows
+    ):
+        raise ValueError(
+            f"PackedSequence: batch_sizes must be positive, never rise, and add up to the {rows} rows of data, got "
+            f"{batch_sizes.tolist()}"
+        )
+    if order is not None and sorted(_int64(order).tolist()) != list(range(batch_sizes[0])):
+        raise ValueError(
+            f"PackedSequence: sorted_indices must be an order of the {batch_sizes[0]} sequences, got "
+            f"{_int64(order).tolist()}"
+        )
     there = np.arange(batch_sizes[0]) < batch_sizes[:, None]
     table = np.where(there, np.cumsum(there).reshape(there.shape) - 1, -1)
     lengths = there.sum(0)
@@ -151,10 +167,14 @@ def pad_packed_sequence(
     """(padded, lengths): undoes pack_padded_sequence; sequences stand in their order before it.
 
     total_length: as many steps instead of the longest sequence's.
+
+    >>> padded, lengths = pad_packed_sequence(pack_sequence([np.ones(3), np.ones(1)]), batch_first=True)
+    >>> padded.tolist(), lengths.tolist()
+    ([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], [3, 1])
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
-    lengths, table = _places(sequence.batch_sizes, sequence.sorted_indices)
+    lengths, table = _places(sequence, sequence.sorted_indices)
     if total_length is not None:
         if total_length < len(table):
             raise ValueError(
@@ -167,7 +187,7 @@ def pad_packed_sequence(
 
 def pack_like(sequence: PackedSequence, padded: Any, batch_first: bool = False) -> PackedSequence:
     """padded, as pad_packed_sequence(sequence) gives it, packed as `sequence` is."""
-    _, table = _places(sequence.batch_sizes, None)
+    _, table = _places(sequence, None)
     order = np.arange(table.shape[1]) if sequence.sorted_indices is None else _int64(sequence.sorted_indices)
     t, n = np.nonzero(table >= 0)
     row = order[n] * padded.shape[1] + t if batch_first else t * padded.shape[1] + order[n]
@@ -193,7 +213,11 @@ def pad_sequence(
 
 
 def pack_sequence(sequences: Any, enforce_sorted: bool = True) -> PackedSequence:
-    """The packed form of a list of sequences (L_n, ...); enforce_sorted as in pack_padded_sequence."""
+    """The packed form of a list of sequences (L_n, ...); enforce_sorted as in pack_padded_sequence.
+
+    >>> pack_sequence([np.array([1.0, 2.0, 3.0]), np.array([4.0])]).data.tolist()
+    [1.0, 4.0, 2.0, 3.0]
+    """
     rows, lengths, first = _joined("pack_sequence", sequences)
     if lengths.min() < 1:
         raise ValueError(f"pack_sequence: lengths must be at least 1, got {lengths.tolist()}")
@@ -206,7 +230,9 @@ def _joined(op: str, sequences: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     if not sequences:
         raise ValueError(f"{op}: needs at least one sequence")
     for i, s in enumerate(sequences):
-        if s.ndim < 1 or s.shape[1:] != sequences[0].shape[1:]:
+        if not getattr(s, "ndim", 0):
+            raise ValueError(f"{op}: sequences[{i}] must be an array with a first dim of steps, got {s!r}")
+        if s.shape[1:] != sequences[0].shape[1:]:
             raise ValueError(
                 f"{op}: sequences differ in more than their length: sequences[0].shape="
                 f"{tuple(sequences[0].shape)}, sequences[{i}].shape={tuple(s.shape)}"
@@ -216,12 +242,20 @@ def _joined(op: str, sequences: Any) -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
-    """The sequences that pad_sequence joined, as views."""
+    """The sequences that pad_sequence joined, as views.
+
+    >>> [s.tolist() for s in unpad_sequence(np.arange(6.0).reshape(3, 2), [3, 1])]
+    [[0.0, 2.0, 4.0], [1.0]]
+    """
     each = (lambda n: (n,)) if batch_first else (lambda n: (slice(None), n))
     return [padded_sequences[each(n)][:length] for n, length in enumerate(_int64(lengths))]
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
-    """The sequences that pack_sequence took."""
+    """The sequences that pack_sequence took.
+
+    >>> [s.tolist() for s in unpack_sequence(pack_sequence([np.ones(2), np.zeros(1)]))]
+    [[1.0, 1.0], [0.0]]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
