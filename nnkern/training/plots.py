@@ -39,7 +39,9 @@ def loss_curve(history: list[dict[str, Any]], ax: Any = None, path: Any = None) 
         right = ax.twinx()
         aucs = [r["auc"] for r in history]
         lines += right.plot(epochs, aucs, marker=".", color="tab:orange", label="test AUC")
-        right.set(ylabel="test AUC")
+        right.set(ylabel="test AUC", ylim=(min(0.5, *aucs), 1))
+    if len(epochs) == 1:
+        ax.set_xticks(epochs)
     ax.legend(handles=lines, loc="center right", frameon=False)
     if path is not None:
         ax.figure.savefig(path)
@@ -139,7 +141,7 @@ def calibration(y: np.ndarray, chances: dict[str, np.ndarray], bins: int = 10, p
     """Left: hits among all hits against false alarms (ROC). Right: what came true of what was said; the Figure.
 
     y: 0 or 1. chances: {name: probabilities}. Each point of the right stands for a tenth of the rows, its bar for two
-    standard errors of their share; on the diagonal what was said is what came.
+    standard errors of their share; on the diagonal what was said is what came. Its axes are drawn by roots.
     """
     figure = _figure((10, 4.8))
     left, right = figure.subplots(1, 2)
@@ -154,14 +156,25 @@ def calibration(y: np.ndarray, chances: dict[str, np.ndarray], bins: int = 10, p
         said, came = (np.array([a[part].mean() for part in parts]) for a in (p, y))
         bars = 2 * np.sqrt(came * (1 - came) / np.array([len(part) for part in parts]))
         right.errorbar(
-            said, came, bars, marker=".", capsize=2, linewidth=1, label=name, **styles.get(name, {})
+            said,
+            came,
+            (np.minimum(bars, came), bars),
+            marker=".",
+            capsize=2,
+            linewidth=1,
+            label=name,
+            **styles.get(name, {}),
         )
-    most = max([float(p.max(initial=0)) for p in chances.values()])
+    most = max(0.05, *(float(p.max(initial=0)) for p in chances.values()), float(right.dataLim.ymax))
+    ticks = [t for t in (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1) if t <= most]
+    for which in ("x", "y"):  # roots of probabilities: most of them are small
+        getattr(right, f"set_{which}scale")("function", functions=(lambda p: np.sqrt(np.abs(p)), np.square))
+        right.set(**{f"{which}ticks": ticks, f"{which}lim": (0, 1.05 * most)})
     for axes, end in ((left, 1.0), (right, most)):
         axes.plot((0, end), (0, end), color="grey", linewidth=0.5)
         axes.legend(frameon=False)
     left.set(xlabel="false alarms", ylabel="hits", title="ROC")
-    right.set(xlabel="probability said", ylabel="share that came", title="calibration")
+    right.set(xlabel="predicted probability", ylabel="observed share", title="calibration")
     if path is not None:
         figure.savefig(path)
     return figure
