@@ -40,7 +40,7 @@ template <class T> NN_INLINE bool is_plain(const PoolRows<T>& p) {
 // waits for memory most of the time.
 template <int write, class T> NN_INLINE void fetch(const T* p, int64_t n) {
   constexpr int64_t line = 64 / sizeof(T), ahead = 64 * line;
-  for (int64_t i = ahead; i < ahead + n; i += line) __builtin_prefetch(p + i, write);
+  for (int64_t i = ahead; i < ahead + n; i += line) write ? ask_ahead<1>(p + i) : __builtin_prefetch(p + i);
 }
 // Of a pooled row: what the last source of later rows will read, and these rows.
 template <class T> NN_INLINE void fetch_rows(const PoolRows<T>& p, int64_t row) {

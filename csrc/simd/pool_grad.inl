@@ -86,7 +86,7 @@ template <int stride, int K, int N, class T> struct Meetings {
         const vec<T> a = N ? permute(of_tap[0], of_tap[kMost - 1], pick.lanes) : pick.get(of_tap, pick.lanes);
         sum = t ? sum + a : a;
       }
-      fetch_far<1>(y + to[q]);
+      fetch_results(y + to[q]);
       row.put(y + to[q], sum);
     }
   }

@@ -61,10 +61,9 @@ template <class T> struct Cell<false, T> {
   vec<T> v;
 };
 
-// Asks for what lies 4 KB behind p.
-template <int write, class T> NN_INLINE void fetch_far(const T* p) {
-  __builtin_prefetch(p + 4096 / sizeof(T), write);
-}
+// Ask for what lies 4 KB behind p: what will be read, and what will be written.
+template <class T> NN_INLINE void fetch_far(const T* p) { __builtin_prefetch(p + 4096 / sizeof(T)); }
+template <class T> NN_INLINE void fetch_results(const T* p) { ask_ahead<1>(p + 4096 / sizeof(T)); }
 
 // How the windows of a row are put together. Rows of N registers (results, if windows are two apart) are
 // worked out in registers; 0: any number.
@@ -179,7 +178,7 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
 #pragma GCC unroll 2
     for (int q = 0; q < (N ? N : row.count); ++q) {
       const int64_t at = row.at(q * W);
-      fetch_far<0>(x + at);
+      fetch_far(x + at);
       v[q] = row.get(x + at);
       if (op != kSum) to.seen = q ? to.seen + v[q] : v[q];
     }
@@ -260,9 +259,11 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
     if constexpr (stride == 1) return each_line<three>(p, i, lines, put);
     const Sources s = sources<three>(p, i);
     vec<T> seen = set1(T(0));
-    const T* far = three ? s.x[2] : p.x + p.offset[s.to - 1];
+    // Of two new rows, line by line: memory serves that up to 1.4 times as fast as the rows side by side.
+    const T* far = (three ? s.x[2] : p.x + p.offset[s.to - 1]) - p.in;
     const auto column = [&](int64_t at) {
-      fetch_far<0>(far + at), fetch_far<0>(far + at - p.in);
+      fetch_far(far + 2 * at);
+      if (W * sizeof(T) == 64) fetch_far(far + 2 * at + W);
       return fold<three>(p, s, seen, [&](const T* x) { return row.get(x + at); });
     };
 #pragma GCC unroll 2
@@ -359,7 +360,7 @@ template <int op, int stride, int K, int N, class T> NN_INLINE void fold_parts(c
       T* y = plane.y + i * plane.out;
       if (op == kSum) divisors.set(plane, results, plane.scale[i]);
       const auto put = [&](int q, int64_t to, const Cell<false, T>& a) {
-        fetch_far<1>(y + to);
+        fetch_results(y + to);
         results.put(y + to, op == kSum ? divisors.divide(a.v, q) : a.v);
       };
       const int sources = plane.begin[i + 1] - plane.begin[i];
@@ -408,7 +409,7 @@ NN_INLINE void winner_parts(const PoolRows<T>& p, void (*again)(const PoolRows<T
     for (int64_t i = 0; i < plane.rows; ++i) {
       const auto put = [&](int, int64_t to, const Cell<true, T>& a) {
         const int64_t at = i * plane.out + to;
-        fetch_far<1>(plane.y + at);
+        fetch_results(plane.y + at);
         results.put(plane.y + at, a.v);
         if (!plane.y_winner) return;
         results.n < W ? store_winners(plane, at, a.tap, int(results.n)) : store_winners(plane, at, a.tap, W);
