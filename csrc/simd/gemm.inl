@@ -120,7 +120,7 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     if (j + 1 < NV)
       store(to, v);
     else
-      store_where(filled, to, v);
+      store(to, v, tail);
   });
 }
 
@@ -310,7 +310,7 @@ template <class T, int M> void add_depths(const T* a, int64_t a_row, int64_t a_k
     const bool whole = j + NV * W <= n;
     const auto filled = [&](int v) {
       const int64_t left = n - j - v * W;
-      return first<T>(int(left < 0 ? 0 : left < W ? left : W));
+      return int(left < 0 ? 0 : left < W ? left : W);
     };
     vec<T> acc[M][NV];
 #pragma GCC unroll 16
@@ -322,7 +322,7 @@ template <class T, int M> void add_depths(const T* a, int64_t a_row, int64_t a_k
       vec<T> bv[NV];
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) {
-        bv[v] = whole ? load(row + v * W) : load_where(filled(v), row + v * W);
+        bv[v] = whole ? load(row + v * W) : load(row + v * W, filled(v));
         ask_ahead(row + kFewDepths * b_row + v * W);
       }
 #pragma GCC unroll 16
@@ -341,7 +341,7 @@ template <class T, int M> void add_depths(const T* a, int64_t a_row, int64_t a_k
         else if (whole)
           store(c + i * c_row + j + v * W, acc[i][v]);
         else
-          store_where(filled(v), c + i * c_row + j + v * W, acc[i][v]);
+          store(c + i * c_row + j + v * W, acc[i][v], filled(v));
       }
   }
 }

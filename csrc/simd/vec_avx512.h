@@ -299,8 +299,6 @@ template <> NN_INLINE mask<float> first<float>(int n) { return {lanes16(n)}; }
 template <> NN_INLINE mask<double> first<double>(int n) { return {lanes8(n)}; }
 NN_INLINE vf load_where(mask<float> m, const float* p) { return {_mm512_maskz_loadu_ps(m.m, p)}; }
 NN_INLINE vd load_where(mask<double> m, const double* p) { return {_mm512_maskz_loadu_pd(m.m, p)}; }
-NN_INLINE void store_where(mask<float> m, float* p, vf a) { _mm512_mask_storeu_ps(p, m.m, a.v); }
-NN_INLINE void store_where(mask<double> m, double* p, vd a) { _mm512_mask_storeu_pd(p, m.m, a.v); }
 NN_INLINE void store_bool(uint8_t* p, mask<float> a, int n) {
   _mm_mask_storeu_epi8(p, lanes16(n), _mm_maskz_set1_epi8(a.m, 1));
 }

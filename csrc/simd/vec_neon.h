@@ -233,15 +233,6 @@ NN_INLINE void store_bool(uint8_t* p, mask<double> a, int n) {
   vst1q_u64(t, a.m);
   for (int i = 0; i < (n < 2 ? n : 2); ++i) p[i] = t[i] != 0;
 }
-template <class T> NN_INLINE void store_where(mask<T> m, T* p, vec<T> a) {
-  constexpr int w = vec<T>::width;
-  if (all(m)) return store(p, a);
-  uint8_t wanted[w];
-  T t[w];
-  store_bool(wanted, m, w), store(t, a);
-  for (int i = 0; i < w; ++i)
-    if (wanted[i]) p[i] = t[i];
-}
 template <class T> NN_INLINE mask<T> load_bool(const uint8_t* p, int n);
 template <> NN_INLINE mask<float> load_bool<float>(const uint8_t* p, int n) {
   uint32_t t[4] = {};

@@ -20,7 +20,6 @@
 //   lt le gt ge eq ne           IEEE compares (ne is true for NaN)       is_nan(a)  unordered(a, b): either
 //   m & n  m | n  ~m  any(m)  all(m)  select(m, a, b) = m ? a : b        first<T>(n): true in lanes < n
 //   load_where(m, p)            lane i = p[i] where m is true, else 0; nothing else is read
-//   store_where(m, p, a)        lane i goes to p[i] where m is true; nothing else is written
 //   store_bool(p, m, n)         one byte 0/1 per lane        load_bool<T>(p, n): p[i] != 0
 //   scale2(a, n) = a * 2^n      n integral; exact while the result is normal, 0 or Inf beyond the range
 //   exponent(a) = floor(log2 a) mantissa(a) = a / 2^exponent(a) in [1, 2)   for normal a > 0
@@ -147,9 +146,6 @@ template <class T> NN_INLINE bool all(mask<T> a) { return a.m; }
 template <class T> NN_INLINE vec<T> select(mask<T> m, vec<T> a, vec<T> b) { return {m.m ? a.v : b.v}; }
 template <class T> NN_INLINE mask<T> first(int n) { return {n > 0}; }
 template <class T> NN_INLINE vec<T> load_where(mask<T> m, const T* p) { return {m.m ? *p : T(0)}; }
-template <class T> NN_INLINE void store_where(mask<T> m, T* p, vec<T> a) {
-  if (m.m) *p = a.v;
-}
 template <class T> NN_INLINE void store_bool(uint8_t* p, mask<T> m, int n) {
   if (n > 0) *p = m.m;
 }

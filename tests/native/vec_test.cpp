@@ -256,9 +256,9 @@ template <class T> struct Test {
         const int last = to < 0 ? 0 : to < W ? to : W;
         Edge<T> edge(last);
         for (int i = 0; i < last; ++i) edge.data[i] = -1;
-        store_where(first<T>(to) & ~first<T>(from), edge.data, load(a));
+        store_range(edge.data, load(a), from, to);
         for (int i = last; i < W; ++i) want[i] = 0;
-        expect("store_where", load(edge.data, last), want);
+        expect("store_range at an edge", load(edge.data, last), want);
       }
   }
 
