@@ -132,9 +132,9 @@ NN_INLINE void reduce_rows_of(const T* x, int64_t row_step, int64_t rows, int64_
 // Columns are folded in blocks of rows, which are read side by side.
 constexpr int64_t kBlock = 16;
 
-// Wide matrices come from memory, most likely, and are swept four rows at a time: the processor follows four
-// streams better than sixteen. The rows of a block meet in `part` before they meet the running result in y;
-// rows are fetched kBytesAhead ahead.
+// Wide matrices come from memory, most likely, and are swept eight rows at a time: of sixteen, those some
+// powers of two apart would push each other out of L1. The rows of a block meet in `part` before they meet
+// the running result in y; rows are fetched kBytesAhead ahead.
 constexpr int64_t kWideBytes = 2048, kTallBytes = 512 << 10, kPart = 4096, kBytesAhead = 8192;
 
 template <class T> NN_INLINE bool swept(int64_t rows, int64_t cols) {
@@ -169,7 +169,7 @@ template <int op, int R, class T> NN_INLINE void sweep_rows(const T* x, int64_t 
 #pragma GCC unroll 4
     for (int i = 0; i < k; ++i) {
       a[i] = first ? set1(neutral<op, T>()) : load(part + j + i * w, n);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         ask_ahead(x + r * row_step + ahead + j + i * w);
         a[i] = fold<op, T>(a[i], load(x + r * row_step + j + i * w, n));
@@ -186,10 +186,10 @@ void sweep_cols_of(const T* x, int64_t row_step, int64_t rows, int64_t cols, T* 
   const int64_t ahead = reach<T>(row_step, cols);
   T part[kPart];
   for (int64_t r = 0, some; r < rows; r += some, x += some * row_step) {
-    some = rows - r >= 4 ? 4 : 1;
+    some = rows - r >= 8 ? 8 : 1;
     const bool first = r % kBlock == 0, last = (r + some) % kBlock == 0 || r + some == rows;
-    if (some == 4)
-      sweep_rows<op, 4>(x, row_step, cols, ahead, first, last, r >= kBlock, part, y);
+    if (some == 8)
+      sweep_rows<op, 8>(x, row_step, cols, ahead, first, last, r >= kBlock, part, y);
     else
       sweep_rows<op, 1>(x, row_step, cols, ahead, first, last, r >= kBlock, part, y);
   }
