@@ -239,8 +239,7 @@ template <class T> Path choose(const Gemm<T>& g) {
     // Packing is a pass over B: it pays once B is met often enough, or too large for L1.
     const GemmShape shape = kernels<T>().gemm_shape();
     const bool small = g.k <= shape.kc && b_bytes <= (128 << 10) && a_bytes <= (256 << 10);
-    const bool one_tile = g.m <= shape.mr, few = g.m <= std::max<int64_t>(16, 2 * shape.mr),
-               deep = g.k >= kDeep;
+    const bool one_tile = g.m <= shape.mr, few = g.m <= 2 * shape.mr, deep = g.k >= kDeep;
     if (b_bytes > l2 / 2 && (one_tile || (few && deep))) return Path::few_rows;
     if (small || (g.m <= 16 && b_bytes <= l2 / 2)) return Path::in_place;
   } else if (g.b.row == 1) {
