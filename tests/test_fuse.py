@@ -104,7 +104,9 @@ def test_a_norm_of_two_names_is_folded():
 
 
 def test_frozen_parameters_stay_frozen():
-    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4))
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)
+    )
     model[0].weight.requires_grad = model[2].weight.requires_grad = False
     trained = {name: p.requires_grad for name, p in nn.fuse_conv_bn(model).named_parameters()}
     assert trained == {"0.weight": False, "0.bias": True, "2.weight": False, "2.bias": False}

@@ -129,9 +129,9 @@ template <class T> void fold_row(const Windows& w, int64_t tap, const T* row, T*
 
 Array unfold_forward(const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,
                      const Ints& dilation) {
-  const Dtype dt = common_dtype("unfold", {{"x", x}});
+  const Dtype dt = common_dtype("unfold", {{"input", x}});
   if (x.ndim < 3 || x.ndim > 5)
-    fail("unfold", "x must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"x", x}});
+    fail("unfold", "input must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"input", x}});
   const Windows w = windows("unfold", x.ndim - 2, x.shape + 2, {kernel_size, stride, padding, dilation});
   int64_t shape[3] = {x.shape[0], 0, w.places};
   if (__builtin_mul_overflow(x.shape[1], w.taps, &shape[1])) throw std::bad_alloc();

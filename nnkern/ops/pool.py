@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from ..function import Function
@@ -180,6 +181,8 @@ def _lp_pool(n: int) -> Any:
         padding: Any = 0, dilation: Any = 1,
     ) -> Any:  # fmt: skip
         op = f"lp_pool{n}d"
+        if not isinstance(norm_type, Real):
+            raise TypeError(f"{op}: norm_type must be a number, got {type(norm_type).__name__}")
         if norm_type == 0:
             raise ValueError(f"{op}: norm_type must not be 0")
         if norm_type in (math.inf, -math.inf):
