@@ -92,7 +92,8 @@ int64_t PoolShape::place(int64_t tap, int64_t o0, int64_t o1, int64_t o2) const 
 PoolShape pool_shape(const char* op, int ndim, const int64_t* x_shape, const PoolOptions& o,
                      const int64_t* out) {
   const View x = {nullptr, Dtype::f32, false, false, ndim, x_shape, x_shape, nullptr, 0};
-  if (ndim < 3 || ndim > 5) fail(op, "input must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"input", x}});
+  if (ndim < 3 || ndim > 5)
+    fail(op, "input must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"input", x}});
   PoolShape s;
   s.axes = ndim - 2, s.n = x_shape[0], s.c = x_shape[1];
   check_options(op, s.axes, o);
