@@ -476,7 +476,7 @@ def test_layers_take_one_number_in_a_tuple_and_pairs():
     assert (layer.kernel_size, layer.stride, layer.padding) == ((3, 3), (2, 2), (1, 1))
     assert layer(IMAGES).shape == (2, 4, 4, 4)
     assert nn.Conv2d(3, 4, 3, padding=((1, 2), (0, 1)))(IMAGES).shape == (2, 4, 9, 7)
-    assert nn.Conv1d(3, 4, 3, padding=[[1, 2]]).padding == ([1, 2],)
+    assert nn.Conv1d(3, 4, 3, padding=np.array([[1, 2]])).padding == ((1, 2),)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")

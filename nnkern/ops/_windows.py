@@ -33,7 +33,8 @@ def padding_per_axis(layer: Any, value: Any, n: int) -> Any:
         return value
     pairs = padding_pairs(kind, value, (), (0,) * n, (), ())
     value = whole(value)
-    found = (value,) if isinstance(value, int) else tuple(map(whole, value))
+    sides = (value,) if isinstance(value, int) else map(whole, value)
+    found = tuple(p if isinstance(p, int) else _pair(p) for p in sides)
     return found if len(pairs) == 2 * len(found) else found * n
 
 
