@@ -461,6 +461,7 @@ LAYERS = (
     (lambda: nn.ConvTranspose2d(3, 8, 3, output_padding=None), TypeError, "ConvTranspose2d: output_padding must be"),
     (lambda: nn.AvgPool1d((2, 2)), ValueError, r"AvgPool1d: kernel_size must be an int or 1 of them, not \(2, 2\)"),
     (lambda: nn.MaxUnpool2d(2.5), TypeError, "MaxUnpool2d: kernel_size must be an int or 2 of them, not 2.5"),
+    (lambda: nn.FractionalMaxPool2d(2, output_ratio=1.5), ValueError, "FractionalMaxPool2d: output_ratio must lie between"),
     (lambda: nn.GroupNorm(2.0, 4), TypeError, "GroupNorm: num_groups must be a whole number, got 2.0"),
 )  # fmt: skip
 

@@ -189,6 +189,15 @@ def test_errors_name_the_public_function_and_its_arguments():
             call()
 
 
+def test_indices_changed_in_place_are_an_error_that_names_the_op():
+    x = Tensor(randn(1, 2, 8, 8), requires_grad=True)
+    for op, options in (("max_pool", {}), ("fractional_max_pool", {"output_size": 3})):
+        y, index = getattr(nnkern, f"{op}2d")(x, 2, return_indices=True, **options)
+        index += 1
+        with pytest.raises(RuntimeError, match=f"backward of {op} needs an array"):
+            y.sum().backward()
+
+
 def test_layers_are_torchs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
     for n, shape in ((1, (2, 3, 8)), (2, (2, 3, 8, 6)), (3, (2, 3, 4, 6, 8))):

@@ -237,6 +237,10 @@ class _FractionalMaxPool(_Pool):
         self.kernel_size = per_axis(self, "kernel_size", kernel_size, n)
         self.output_size = None if output_size is None else per_axis(self, "output_size", output_size, n)
         self.output_ratio = (output_ratio,) * n if isinstance(output_ratio, Real) else output_ratio
+        if output_ratio is not None and not all(
+            isinstance(r, Real) and 0 < float(r) < 1 for r in self.output_ratio
+        ):
+            raise ValueError(f"{kind}: output_ratio must lie between 0 and 1, got {output_ratio!r}")
         self.return_indices, self._random_samples = return_indices, _random_samples
 
     def extra_repr(self) -> str:

@@ -337,7 +337,7 @@ def conv_transpose2d(
 
     input: (N, C, H, W) or (C, H, W); weight: (C, K / groups, R, S); bias: (K,) or None. Options as conv2d's; padding
     takes away from the result, 'same' gives H * stride rows. output_padding adds rows and columns at the high end;
-    output_size gives the size itself. Returns (N, K, H', W') in the input's layout,
+    output_size gives the size itself: an int, one per axis, or the whole shape. Returns (N, K, H', W') in the input's layout,
     H' = (H - 1) * stride - pads + dilation * (R - 1) + 1 + output_padding.
     Semantics: torch.nn.functional.conv_transpose2d.
 

@@ -36,6 +36,8 @@ _NONE, _TAPS, _PLACES = range(3)  # what a kernel tells of the winners, as in cs
 class MaxPool(Function):
     """The largest (smallest) element of each window; with places, also where it lies in the flattened image."""
 
+    name = "max_pool"
+
     def __init__(self, window: Window, ceil_mode: bool, smallest: bool, ignore_nan: bool, index: int) -> None:
         self.window, self.index = window, index
         self.options = (ceil_mode, smallest, ignore_nan, index)
@@ -52,6 +54,8 @@ class MaxPool(Function):
 
 class AvgPool(Function):
     """The sum of each window over its number of elements, or over divisor if that is not 0."""
+
+    name = "avg_pool"
 
     def __init__(self, window: Window, ceil_mode: bool, count_include_pad: bool, divisor: int) -> None:
         self.window, self.ceil_mode, self.divide = window, ceil_mode, (count_include_pad, divisor)

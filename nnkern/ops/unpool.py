@@ -22,6 +22,8 @@ __all__ = [
 class MaxUnpool(Function):
     """Zeros of `size`, with x put at the places of index."""
 
+    name = "max_unpool"
+
     def __init__(self, size: Sequence[int]) -> None:
         self.size = tuple(size)
 
@@ -36,6 +38,8 @@ class MaxUnpool(Function):
 
 class FractionalMaxPool(Function):
     """The largest element of windows that begin where the samples say, and where it lies."""
+
+    name = "fractional_max_pool"
 
     def __init__(
         self, kernel_size: tuple[int, ...], output_size: tuple[int, ...], ignore_nan: bool, index: bool
@@ -94,7 +98,7 @@ def _max_unpool(n: int) -> Any:
         f"""Zeros with every element of input where max_pool{n}d(..., return_indices=True) had found it.
 
     input, indices (int64): what max_pool{n}d returned; kernel_size, stride, padding: what it was given. output_size: the
-    size of its input, where strides leave a choice. Equal indices: the last one counts. Raises IndexError for an index
+    size of its input (an int, one per axis, or the whole shape), where strides leave a choice. Equal indices: the last one counts. Raises IndexError for an index
     outside, ValueError for an impossible output_size. Semantics: torch.nn.functional.max_unpool{n}d.
 
     >>> nnkern.max_unpool1d(np.array([[3.0, 2.0]]), np.array([[1, 2]]), 2)
