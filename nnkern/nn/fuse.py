@@ -150,5 +150,5 @@ def _compare(before: Any, after: Any) -> None:
                 f"fuse_conv_bn: the results would change by {error:.3g} of {scale:.3g}: something else uses the result "
                 "of a convolution that feeds a BatchNorm"
             )
-    elif hasattr(before, "__dict__"):  # a dataclass, say
+    elif hasattr(before, "__dict__") and not isinstance(before, Module):  # a dataclass, say
         _compare(vars(before), vars(after))
