@@ -13,6 +13,8 @@ import numpy as np
 from .device import to_ndarray
 from .function import Function
 from .ops._conv_options import ALGORITHMS, Options, check_dims, conv_options, transposed_options
+from .ops._windows import integers
+from .ops.matmul import _ACTIVATIONS
 from .tensor import Tensor
 
 __all__ = ["explain"]
@@ -121,6 +123,8 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     """
     name = getattr(function, "__name__", str(function))
     match = re.fullmatch(r"conv(_transpose)?([123])d(_input_grad|_weight_grad)?", name)
+    if not callable(function):
+        raise TypeError(f"explain: a function such as nnkern.conv2d is needed, got {function!r}")
     if match is None:
         raise TypeError(f"explain: {name} has one algorithm only; convolutions have several")
     n = int(match[2])
@@ -128,37 +132,68 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     given.apply_defaults()
     a = given.arguments
     x, w, chosen = _problem(name, n, a)
+    if a.get("activation") not in _ACTIVATIONS:
+        raise ValueError(
+            f"{name}: activation {a['activation']!r} is not one of {', '.join(map(str, _ACTIVATIONS))}"
+        )
     asked = (1, 0, 2) if match[1] else {None: (0, 1, 2), "_input_grad": (1,), "_weight_grad": (2,)}[match[3]]
+    numbers = [Function.kernels.conv_algorithm(x, w, *chosen, direction) for direction in asked]
     out = [
         (size + chosen.padding[2 * i] + chosen.padding[2 * i + 1] - d * (r - 1) - 1) // s + 1
         for i, (size, d, r, s) in enumerate(
             zip(x.shape[2:], chosen.dilation, w.shape[2:], chosen.stride, strict=True)
         )
     ]
+    shape = tuple(a["input_size"] if "input_size" in a else a["input"].shape)
+    if not match[1]:
+        result = (*x.shape[: len(shape) - n - 1], w.shape[0], *out)
+        _check_shapes(name, a, {"bias": (w.shape[0],), "residual": result, "grad_output": result})
     ways = []
-    for direction in asked:
-        number = Function.kernels.conv_algorithm(x, w, *chosen, direction)
+    for direction, number in zip(asked, numbers, strict=True):
         algorithm = _NAMES.get(number, "reference")
         ways.append(_way(direction, algorithm, x, w, chosen, out))
     if match[1]:  # the input gradient of a convolution is what goes forward here
         names = dict(zip((1, 0, 2), _DIRECTIONS, strict=True))
         ways = [way._replace(direction=names[d]) for way, d in zip(ways, asked, strict=True)]
-    call = f"{name} of {x.dtype} {x.shape} and {w.shape}"
+    call = f"{name} of {x.dtype} {shape} and {w.shape}"
     return Explanation(call, 2.0 * math.prod((*w.shape, x.shape[0], *out)), tuple(ways))
+
+
+def _check_shapes(name: str, given: dict[str, Any], wanted: dict[str, tuple[int, ...]]) -> None:
+    for argument, shape in wanted.items():
+        v = given.get(argument)
+        if v is not None and tuple(v.shape) != shape:
+            raise ValueError(
+                f"{name}: {argument} must have the shape {shape} ({argument}.shape={tuple(v.shape)})"
+            )
 
 
 def _problem(name: str, n: int, a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, Any]:
     """Input, weight and options of the convolution behind the call."""
     dtype = _array(a["input"] if "input" in a else a["weight"]).dtype
-    w = _empty(a["weight_size"], dtype) if "weight_size" in a else _array(a["weight"])
-    x = _empty(a["input_size"], dtype) if "input_size" in a else _array(a["input"])
+    w = (
+        _empty(integers(name, "weight_size", a["weight_size"]), dtype)
+        if "weight_size" in a
+        else _array(a["weight"])
+    )
+    x = (
+        _empty(integers(name, "input_size", a["input_size"]), dtype)
+        if "input_size" in a
+        else _array(a["input"])
+    )
     check_dims(name, x, w, n)
+    b, gy = (None if a.get(k) is None else _array(a[k]) for k in ("bias", "grad_output"))
+    for k, v in (("weight", w), ("bias", b), ("grad_output", gy)):
+        if v is not None and v.dtype != dtype:
+            raise TypeError(f"{name}: input is {dtype} but {k} is {v.dtype}; convert one of them with astype")
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name}: input is {dtype}; float32 or float64 is needed: input.astype('float32')")
     if "output_padding" in a:
         options, size, _ = transposed_options(
             name,
             x,
             w,
-            None,
+            b,
             a["stride"],
             a["padding"],
             a["output_padding"],

@@ -399,6 +399,87 @@ def test_errors():
         nnkern.conv_transpose2d(x, randn(3, 4, 3, 3), output_size=(30, 30))
 
 
+IMAGES, FILTERS = randn(2, 3, 8, 8), randn(4, 3, 3, 3)
+PUBLIC_WORDS = (
+    (lambda: nnkern.conv2d(IMAGES, FILTERS, groups=1.0), TypeError, "conv2d: groups must be an int, got float"),
+    (lambda: nnkern.conv2d(IMAGES, FILTERS, residual=1.0), TypeError, "conv2d: residual must be a float32, .* got float"),
+    (lambda: nnkern.conv2d(IMAGES, FILTERS, padding_mode=["zeros"]), ValueError, r"conv2d: padding_mode \['zeros'\] is not one of"),
+    (lambda: nnkern.conv_transpose2d(IMAGES, FILTERS[:3], groups=1.0), TypeError, "conv_transpose2d: groups must be an int"),
+    (
+        lambda: nnkern.conv2d(IMAGES[0], FILTERS, residual=randn(4, 6, 5)),
+        ValueError,
+        r"conv2d: residual must .* \(residual.shape=\(4, 6, 5\), result.shape=\(4, 6, 6\)\)",
+    ),
+    (lambda: nnkern.conv2d(IMAGES[0, :2], FILTERS), ValueError, r"conv2d: .* \(input.shape=\(2, 8, 8\), weight"),
+    (lambda: nnkern.conv2d_input_grad(8, FILTERS, IMAGES), TypeError, "conv2d_input_grad: input_size must be a tuple of ints, not int"),
+    (
+        lambda: nnkern.conv2d_weight_grad(IMAGES, FILTERS, IMAGES),
+        TypeError,
+        "conv2d_weight_grad: weight_size must be a tuple of ints, not ndarray",
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "text"), PUBLIC_WORDS, ids=[t for *_, t in PUBLIC_WORDS])
+def test_errors_are_in_the_callers_words(call, error, text):
+    with pytest.raises(error, match=f"^{text}"):
+        call()
+
+
+def test_output_size_is_an_int_or_ints_or_a_shape():
+    for n in (1, 2, 3):
+        x, w = randn(2, 3, *[4] * n), randn(3, 5, *[3] * n)
+        transposed = getattr(nnkern, f"conv_transpose{n}d")
+        wanted = transposed(x, w, stride=2, output_padding=1)
+        for size in (10, [10], (10,) * n, wanted.shape[1:], wanted.shape):
+            assert np.array_equal(transposed(x, w, stride=2, output_size=size), wanted)
+        with pytest.raises(
+            ValueError, match=f"conv_transpose{n}d: output_size must be an int or {n} of them"
+        ):
+            transposed(x, w, stride=2, output_size=(1, *wanted.shape))
+
+
+def test_a_row_that_grows_at_its_end_keeps_its_layout():
+    x, w = randn(2, 3, 9), randn(3, 5, 2)
+    options = {"dilation": 3, "output_padding": 2}  # more than the stride: zeros are appended to x
+    y = nnkern.conv_transpose1d(channels_last(x), w, **options)
+    assert channels_last(y).strides == y.strides
+    assert_close(y, nnkern.conv_transpose1d(x, w, **options))
+    assert gradcheck(
+        lambda x: nnkern.conv_transpose1d(x, Tensor(w.astype(float)), **options),
+        [Tensor(randn(2, 3, 4, dtype=np.float64), requires_grad=True)],
+    )
+
+
+LAYERS = (
+    (lambda: nn.Conv2d(3, 8, (3, 3, 3)), ValueError, r"Conv2d: kernel_size must be an int or 2 of them, not \(3, 3, 3\)"),
+    (lambda: nn.Conv2d(3, 8, 3, stride=None), TypeError, "Conv2d: stride must be an int or 2 of them, not None"),
+    (lambda: nn.Conv2d(3, 8, 3, padding=1.5), TypeError, "Conv2d: padding must be a name, an int, or 2 ints or"),
+    (lambda: nn.Conv1d(3, 8, 3, padding=(1, 2)), ValueError, "Conv1d: padding must be a name, an int, or 1 ints or"),
+    (lambda: nn.Conv2d(4, 8, 3, groups=2.0), TypeError, "Conv2d: groups must be an int, got float"),
+    (lambda: nn.ConvTranspose1d(3, 8, 3, padding="causal"), ValueError, "ConvTranspose1d: padding 'causal' is not one"),
+    (lambda: nn.ConvTranspose2d(3, 8, 3, output_padding=None), TypeError, "ConvTranspose2d: output_padding must be"),
+    (lambda: nn.AvgPool1d((2, 2)), ValueError, r"AvgPool1d: kernel_size must be an int or 1 of them, not \(2, 2\)"),
+    (lambda: nn.MaxUnpool2d(2.5), TypeError, "MaxUnpool2d: kernel_size must be an int or 2 of them, not 2.5"),
+    (lambda: nn.FractionalMaxPool2d(2, output_ratio=1.5), ValueError, "FractionalMaxPool2d: output_ratio must lie between"),
+    (lambda: nn.GroupNorm(2.0, 4), TypeError, "GroupNorm: num_groups must be a whole number, got 2.0"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "text"), LAYERS, ids=[t for *_, t in LAYERS])
+def test_layers_refuse_options_when_they_are_made(call, error, text):
+    with pytest.raises(error, match=f"^{text}"):
+        call()
+
+
+def test_layers_take_one_number_in_a_tuple_and_pairs():
+    layer = nn.Conv2d(3, 4, (3,), [2], (1,))
+    assert (layer.kernel_size, layer.stride, layer.padding) == ((3, 3), (2, 2), (1, 1))
+    assert layer(IMAGES).shape == (2, 4, 4, 4)
+    assert nn.Conv2d(3, 4, 3, padding=((1, 2), (0, 1)))(IMAGES).shape == (2, 4, 9, 7)
+    assert nn.Conv1d(3, 4, 3, padding=np.array([[1, 2]])).padding == ((1, 2),)
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_layers_are_torchs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")

@@ -234,6 +234,42 @@ def test_a_stride_beyond_the_image_costs_nothing(algorithm):
         np.testing.assert_array_equal(f(*args, **huge), f(*args, **known))
 
 
+X, W = randn(2, 3, 8, 8), randn(4, 3, 3, 3)
+WRONG_CALLS = (
+    (TypeError, nnkern.conv2d, (X, W.astype(np.float64)), {}),
+    (TypeError, nnkern.conv2d, (X.astype(int), W.astype(int)), {}),
+    (TypeError, nnkern.conv2d, (X, W, np.zeros(4)), {}),
+    (ValueError, nnkern.conv2d, (X, W, randn(5)), {}),
+    (ValueError, nnkern.conv2d, (X, W), {"stride": 0}),
+    (ValueError, nnkern.conv2d, (X, W), {"activation": "elu"}),
+    (ValueError, nnkern.conv2d, (X[0], W), {"residual": randn(1, 4, 6, 6)}),
+    (ValueError, nnkern.conv_transpose2d, (X, W[:3], randn(5)), {}),
+    (ValueError, nnkern.conv2d_input_grad, (X.shape, W, randn(2, 4, 6, 5)), {}),
+    (TypeError, nnkern.conv2d_input_grad, (8, W, randn(2, 4, 6, 6)), {}),
+    (TypeError, nnkern.conv2d_weight_grad, (X, W.shape, np.zeros((2, 4, 6, 6))), {}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS, ids=range(len(WRONG_CALLS)))
+def test_explain_refuses_what_the_function_refuses(call):
+    error, function, args, options = call
+    for refuses in (function, lambda *a, **o: nnkern.explain(function, *a, **o)):
+        with pytest.raises(error, match=r"^conv"):
+            refuses(*args, **options)
+
+
+def test_explain_shows_the_arrays_of_the_call():
+    x, w = X[0], randn(3, 5, 4, 4)
+    assert repr(nnkern.explain(nnkern.conv_transpose2d, x, w, randn(5), 2, 1)).startswith(
+        "conv_transpose2d of float32 (3, 8, 8) and (3, 5, 4, 4): "
+    )
+    y = nnkern.conv2d(x, W)
+    said = nnkern.explain(nnkern.conv2d, x, W, randn(4), residual=y, activation="relu")
+    assert said.call == "conv2d of float32 (3, 8, 8) and (4, 3, 3, 3)"
+    with pytest.raises(TypeError, match="explain: a function such as nnkern.conv2d is needed, got 'conv2d'"):
+        nnkern.explain("conv2d", x, W)
+
+
 def test_explain_names_what_runs():
     x, w = randn(2, 8, 9, 9), randn(6, 4, 3, 3)
     said = nnkern.explain(nnkern.conv2d, x, w, None, 2, 1, groups=2, algorithm="gemm")

@@ -1,5 +1,7 @@
 """fuse_conv_bn: the same results with no BatchNorm left, or an error."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from support import randn
@@ -58,6 +60,56 @@ def test_an_example_shows_what_feeds_what():
     np.testing.assert_allclose(fused(x).data, model.eval()(x).data, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="fuse_conv_bn: the results would change"):
         nn.fuse_conv_bn(settled(nn.Sequential(Block(used_twice=True))), x)
+
+
+class Wrapped(nn.Module):
+    """A block that is used twice, and what wraps its results."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.conv, self.bn, self.wrap = nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), wrap
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.wrap(self.bn(y), y)
+
+
+@dataclasses.dataclass
+class Pair:
+    a: Tensor
+    b: Tensor
+
+
+WRAPS = {
+    "tuple": lambda a, b: (a, b),
+    "dict": lambda a, b: {"a": a, "b": [b, None]},
+    "dataclass": Pair,
+    "ndarray": lambda a, b: b.detach().numpy(),
+    "bools": lambda a, b: b > 0,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_results_are_compared_whatever_holds_them(wrap):
+    with pytest.raises(ValueError, match="fuse_conv_bn: the results would change"):
+        nn.fuse_conv_bn(settled(Wrapped(WRAPS[wrap])), Tensor(randn(2, 8, 6, 6)))
+
+
+def test_a_norm_of_two_names_is_folded():
+    model, x = settled(Block()), Tensor(randn(2, 8, 6, 6))
+    model.other = model.bn
+    fused = nn.fuse_conv_bn(model, x)
+    assert fused.bn is fused.other and type(fused.bn).__name__ == "Folded"
+    np.testing.assert_allclose(fused(x).data, model.eval()(x).data, rtol=1e-4, atol=1e-4)
+
+
+def test_frozen_parameters_stay_frozen():
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)
+    )
+    model[0].weight.requires_grad = model[2].weight.requires_grad = False
+    trained = {name: p.requires_grad for name, p in nn.fuse_conv_bn(model).named_parameters()}
+    assert trained == {"0.weight": False, "0.bias": True, "2.weight": False, "2.bias": False}
 
 
 def test_what_is_shared_or_has_no_statistics_stays():

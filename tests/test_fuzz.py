@@ -196,7 +196,7 @@ def test_any_input_is_survived(check):
         (lambda x: nnkern.softmax(x, "a"), "softmax: axis must be an int, got str"),
         (lambda x: nnkern.softmax(x, 2**70), f"softmax: axis must be an int, got {2**70}"),
         (lambda x: nnkern.layer_norm(x, 3, eps={}), "layer_norm: eps must be a number, got dict"),
-        (lambda x: nnkern.avg_pool1d(x, 2, ceil_mode="a"), "avg_pool: ceil_mode must be a bool, got str"),
+        (lambda x: nnkern.avg_pool1d(x, 2, ceil_mode="a"), "avg_pool1d: ceil_mode must be a bool, got str"),
         (lambda x: nnkern.sum(x, "a"), "sum: axes must be an int or a list or tuple of at most 64 ints"),
         (lambda x: nnkern.layer_norm(x, (1, [])), "layer_norm: normalized_shape must be an int or a list"),
         (lambda x: nnkern.pad(x, (1, 2**70)), "pad: pads must be an int or a list"),

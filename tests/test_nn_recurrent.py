@@ -240,6 +240,42 @@ def test_wrong_use_is_explained(make, message):
         make()
 
 
+def with_weight(layer, name, shape):
+    setattr(layer, name, nn.Parameter(randn(*shape)))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.GRU(4, 5)(np.zeros((3, 2, 4), np.float16)), "gru: x must be a float32, .* got float16"),
+        (lambda: nn.GRUCell(4, 5)(np.zeros((2, 4), np.float16)), "gru_cell: x must be a float32, .* got float16"),
+        (lambda: nn.GRUCell(4, 5)([1.0, 2.0]), "gru_cell: expected an array or Tensor, got list"),
+        (lambda: nn.GRUCell(4, 5)(randn(3)), r"gru_cell: w_ih must have shape \(15, 3\) .* \(x.shape=\(3,\), "),
+        (lambda: nn.RNNCell(4, 5)(Tensor(randn(2, 3))), r"rnn_cell: w_ih must .* \(x.shape=\(2, 3\), "),
+        (lambda: nn.RNNCell(4, 5)(randn(4), randn(1, 5)), r"rnn_cell: h must have shape \(5,\), got h.shape=\(1, 5\)"),
+        (
+            lambda: nn.LSTMCell(4, 5)(randn(4), (randn(5), randn(6))),
+            r"lstm_cell: c must have shape \(5,\), got c.shape=\(6,\)",
+        ),
+        (lambda: nn.LSTMCell(4, 5)(randn(4), (randn(5), np.zeros(5))), "lstm_cell: x is float32 but c is float64"),
+        (lambda: nn.GRU(4, 5)(randn(7, 3)), r"gru: w_ih must have .* \(x.shape=\(7, 3\), "),
+        (
+            lambda: with_weight(nn.GRU(4, 5, 2), "weight_ih_l1", (15, 6))(randn(3, 2, 4)),
+            r"gru: w_ih must have shape \(15, 5\) .*\(layer l1\)$",
+        ),
+        (
+            lambda: with_weight(nn.LSTM(4, 5, 2), "bias_hh_l1", (21,))(Tensor(randn(3, 2, 4))),
+            r"lstm: b_hh must have shape \(20,\) .*\(layer l1\)$",
+        ),
+        (lambda: nn.RNN(4, 5, 2)(randn(3, 6)), r"rnn: w_ih must have .* \(x.shape=\(3, 6\), .*\(layer l0\)$"),
+    ],
+)  # fmt: skip
+def test_errors_show_what_was_given_and_the_layer(make, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        make()
+
+
 def test_dropout_of_a_single_layer_warns():
     with pytest.warns(UserWarning, match="acts between layers, and there is one"):
         nn.LSTM(3, 4, dropout=0.5)

@@ -296,6 +296,22 @@ def test_reset():
     assert [v.tolist() for v in layer.state_dict().values()] == [[1, 1], [0, 0], [0, 0], [1, 1], 0]
 
 
+def test_instance_norm_changes_no_statistics_when_it_refuses():
+    x, mean = randn(2, 3, 4), np.zeros(3, np.float32)
+    fixed = np.broadcast_to(np.float32(1), 3)
+    with pytest.raises(ValueError, match="instance_norm: running_var is read-only"):
+        F.instance_norm(x, mean, fixed)
+    with pytest.raises(TypeError, match="instance_norm: running_var is int64"):
+        F.instance_norm(x, mean, np.ones(3, int))
+    assert not mean.any()
+
+
+def test_second_derivative_of_a_window_beyond_all_channels():
+    x = Tensor(randn(2, 3, 2, dtype=np.float64), requires_grad=True)
+    for size in (6, 7, 2**40):
+        assert gradgradcheck(lambda x: F.local_response_norm(x, size, alpha=size), [x])  # noqa: B023
+
+
 def test_errors():
     x = randn(2, 3, 4)
     with pytest.raises(

@@ -334,7 +334,7 @@ def test_messages():
     ):
         nnkern.max_pool2d(x, 3, padding=2)
     with pytest.raises(
-        ValueError, match=r"reaches over 9 elements but the padded axis has 8 \(x.shape=\(2, 3, 8, 8\)"
+        ValueError, match=r"reaches over 9 elements but the padded axis has 8 \(input.shape=\(2, 3, 8, 8\)"
     ):
         nnkern.avg_pool2d(x, 9)
     with pytest.raises(ValueError, match="must be positive"):

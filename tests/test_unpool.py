@@ -121,7 +121,7 @@ def test_messages():
         ValueError, match=r"output_size \(8, 8\) must differ from \(6, 6\) by less than the stride"
     ):
         nnkern.max_unpool2d(y, index, 2, output_size=(8, 8))
-    with pytest.raises(ValueError, match="x and index must have the same shape"):
+    with pytest.raises(ValueError, match="input and indices must have the same shape"):
         nnkern.max_unpool2d(y, index[:, :, :2], 2)
     with pytest.raises(TypeError, match="indices must be int64, not float32"):
         nnkern.max_unpool2d(y, y, 2)
@@ -139,6 +139,63 @@ def test_messages():
             nnkern.fractional_max_pool2d(
                 randn(1, 1, 6, 6), 2, 3, _random_samples=np.full((1, 1, 2), bad, np.float32)
             )
+
+
+def test_output_size_is_an_int_or_ints_or_a_shape():
+    y, index = nnkern.max_pool2d(randn(2, 3, 7, 7), 2, return_indices=True)
+    wanted = nnkern.max_unpool2d(y, index, 2, output_size=(7, 7))
+    for size in (7, [7], wanted.shape[1:], wanted.shape):
+        assert np.array_equal(nnkern.max_unpool2d(y, index, 2, output_size=size), wanted)
+    with pytest.raises(
+        ValueError, match=r"max_unpool2d: input and indices .*\(3, 3, 3\), indices.shape=\(1, 3, 3, 3\)"
+    ):
+        nnkern.max_unpool2d(y[0], index[:1], 2)
+
+
+def test_errors_name_the_public_function_and_its_arguments():
+    x = randn(1, 2, 8, 8)
+    y, index = nnkern.max_pool2d(x, 2, return_indices=True)
+    for error, text, call in (
+        (
+            TypeError,
+            "max_unpool2d: indices must be int64",
+            lambda: nnkern.max_unpool2d(y, index.astype(np.int32), 2),
+        ),
+        (IndexError, "max_unpool2d: index -1 does not", lambda: nnkern.max_unpool2d(y, index * 0 - 1, 2)),
+        (ValueError, "fractional_max_pool2d: an axis of 8", lambda: nnkern.fractional_max_pool2d(x, 2, 9)),
+        (
+            TypeError,
+            "fractional_max_pool2d: input is float32 but _random_samples is float64",
+            lambda: nnkern.fractional_max_pool2d(x, 2, 5, _random_samples=np.zeros((1, 2, 2))),
+        ),
+        (
+            ValueError,
+            "fractional_max_pool2d: output_ratio must lie between",
+            lambda: nnkern.fractional_max_pool2d(x, 2, output_ratio=(0.5, "a")),
+        ),
+        (
+            TypeError,
+            "avg_pool2d: divisor_override must be an int",
+            lambda: nnkern.avg_pool2d(x, 2, divisor_override=2.5),
+        ),
+        (TypeError, "max_pool2d: ceil_mode must be a bool", lambda: nnkern.max_pool2d(x, 2, ceil_mode="no")),
+        (TypeError, "max_pool2d: input is int64", lambda: nnkern.max_pool2d(x.astype(int), 2)),
+        (ValueError, r"avg_pool2d: .*\(input.shape=\(2, 8, 8\)\)", lambda: nnkern.avg_pool2d(x[0], 9)),
+        (TypeError, "unfold: input is int64", lambda: nnkern.unfold(x.astype(int), 2)),
+        (TypeError, "lp_pool2d: norm_type must be a number, got str", lambda: nnkern.lp_pool2d(x, "2", 2)),
+        (TypeError, "group_norm: num_groups must be an int", lambda: nnkern.group_norm(x, 2.0)),
+    ):
+        with pytest.raises(error, match=f"^{text}"):
+            call()
+
+
+def test_indices_changed_in_place_are_an_error_that_names_the_op():
+    x = Tensor(randn(1, 2, 8, 8), requires_grad=True)
+    for op, options in (("max_pool", {}), ("fractional_max_pool", {"output_size": 3})):
+        y, index = getattr(nnkern, f"{op}2d")(x, 2, return_indices=True, **options)
+        index += 1
+        with pytest.raises(RuntimeError, match=f"backward of {op} needs an array"):
+            y.sum().backward()
 
 
 def test_layers_are_torchs():

@@ -61,7 +61,7 @@ int64_t checked(const char* op, const char* what, int64_t value, int64_t least) 
   return value;
 }
 
-Windows windows(const char* op, int axes, const int64_t* size, const FoldOptions& o) {
+Windows windows(const char* op, const View& input, int axes, const int64_t* size, const FoldOptions& o) {
   if (o.kernel.count != axes || o.stride.count != axes || o.dilation.count != axes ||
       o.padding.count != 2 * axes)
     refuse(op, "kernel_size, stride and dilation take " + std::to_string(axes) +
@@ -77,8 +77,10 @@ Windows windows(const char* op, int axes, const int64_t* size, const FoldOptions
     const int64_t padded = a.in + a.low + checked(op, "padding", o.padding[2 * i + 1], 0);
     const int64_t reach = a.dilation * (a.kernel - 1) + 1;
     if (padded < reach)
-      refuse(op, "the window reaches over " + std::to_string(reach) + " elements but the padded axis has " +
-                     std::to_string(padded));
+      fail(op,
+           "the window reaches over " + std::to_string(reach) + " elements but the padded axis has " +
+               std::to_string(padded),
+           {{"input", input}});
     a.out = (padded - reach) / a.stride + 1;
     if (__builtin_mul_overflow(w.taps, a.kernel, &w.taps) ||
         __builtin_mul_overflow(w.places, a.out, &w.places) ||
@@ -129,10 +131,10 @@ template <class T> void fold_row(const Windows& w, int64_t tap, const T* row, T*
 
 Array unfold_forward(const View& x, const Ints& kernel_size, const Ints& stride, const Ints& padding,
                      const Ints& dilation) {
-  const Dtype dt = common_dtype("unfold", {{"x", x}});
+  const Dtype dt = common_dtype("unfold", {{"input", x}});
   if (x.ndim < 3 || x.ndim > 5)
-    fail("unfold", "x must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"x", x}});
-  const Windows w = windows("unfold", x.ndim - 2, x.shape + 2, {kernel_size, stride, padding, dilation});
+    fail("unfold", "input must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"input", x}});
+  const Windows w = windows("unfold", x, x.ndim - 2, x.shape + 2, {kernel_size, stride, padding, dilation});
   int64_t shape[3] = {x.shape[0], 0, w.places};
   if (__builtin_mul_overflow(x.shape[1], w.taps, &shape[1])) throw std::bad_alloc();
   Array y = output("unfold", dt, 3, shape);
@@ -156,7 +158,7 @@ Array fold_forward(const View& y, const Ints& output_size, const Ints& kernel_si
   const Dtype dt = common_dtype("fold", {{"input", y}});
   const int axes = output_size.count;
   if (axes < 1 || axes > 3) refuse("fold", "output_size takes 1 to 3 numbers");
-  const Windows w = windows("fold", axes, output_size.items, {kernel_size, stride, padding, dilation});
+  const Windows w = windows("fold", y, axes, output_size.items, {kernel_size, stride, padding, dilation});
   if (y.ndim != 3 || y.shape[1] % w.taps || y.shape[2] != w.places)
     fail("fold",
          "input must be (N, C * " + std::to_string(w.taps) + ", " + std::to_string(w.places) +

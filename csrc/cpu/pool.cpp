@@ -244,7 +244,7 @@ Array2 max_pool_forward(const View& x, const Ints& kernel_size, const Ints& stri
                         const Ints& dilation, bool ceil_mode, bool smallest, bool ignore_nan, int64_t index) {
   const std::string name = pool_name(smallest ? "min_pool" : "max_pool", x.ndim);
   const char* op = name.c_str();
-  const Dtype dt = common_dtype(op, {{"x", x}});
+  const Dtype dt = common_dtype(op, {{"input", x}});
   const PoolShape s = pool_shape(op, x.ndim, x.shape, {kernel_size, stride, padding, dilation, ceil_mode});
   const bool last = is_channels_last(x), wide = s.taps() > 256;
   int64_t shape[5];
@@ -328,7 +328,7 @@ Array avg_pool_forward(const View& x, const Ints& kernel_size, const Ints& strid
                        const Ints& dilation, bool ceil_mode, bool count_include_pad, int64_t divisor) {
   const std::string name = pool_name("avg_pool", x.ndim);
   const char* op = name.c_str();
-  const Dtype dt = common_dtype(op, {{"x", x}});
+  const Dtype dt = common_dtype(op, {{"input", x}});
   const PoolShape s = pool_shape(op, x.ndim, x.shape, {kernel_size, stride, padding, dilation, ceil_mode});
   const bool last = is_channels_last(x), count_all = count_include_pad && stride.count;
   int64_t shape[5];

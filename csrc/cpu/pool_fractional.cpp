@@ -39,7 +39,7 @@ struct Sizes {
 
   Sizes(const View& x, const Ints& kernel_size, const Ints& output_size) : axes(x.ndim - 2) {
     if (axes < 1 || axes > 3 || kernel_size.count != axes || output_size.count != axes)
-      fail(kOp, "kernel_size and output_size need a number per spatial axis", {{"x", x}});
+      fail(kOp, "kernel_size and output_size need a number per spatial axis", {{"input", x}});
     shape[0] = x.shape[0], shape[1] = x.shape[1];
     for (int i = 0; i < axes; ++i) {
       const int a = 3 - axes + i;
@@ -49,9 +49,9 @@ struct Sizes {
         fail(kOp,
              "an axis of " + std::to_string(in[a]) + " can't be pooled to " + std::to_string(out[a]) +
                  " by windows of " + std::to_string(kernel[a]),
-             {{"x", x}});
+             {{"input", x}});
     }
-    if (taps() > int64_t(1) << 24) fail(kOp, "a window has more than 2^24 elements", {{"x", x}});
+    if (taps() > int64_t(1) << 24) fail(kOp, "a window has more than 2^24 elements", {{"input", x}});
     for (int64_t d = 0; d < kernel[0]; ++d)
       for (int64_t h = 0; h < kernel[1]; ++h)
         for (int64_t w = 0; w < kernel[2]; ++w) offset.push_back((d * in[1] + h) * in[2] + w);
@@ -110,12 +110,12 @@ Array channels_last(const Array& a) {
 
 Array2 fractional_max_pool_forward(const View& x, const Ints& kernel_size, const Ints& output_size,
                                    const View& samples, bool ignore_nan, bool index) {
-  const Dtype dt = common_dtype(kOp, {{"x", x}, {"samples", samples}});
+  const Dtype dt = common_dtype(kOp, {{"input", x}, {"_random_samples", samples}});
   const Sizes s(x, kernel_size, output_size);
   if (samples.ndim != 3 || samples.shape[0] != x.shape[0] || samples.shape[1] != x.shape[1] ||
       samples.shape[2] != s.axes)
     fail(kOp, "_random_samples must have the shape (N, C, spatial axes)",
-         {{"x", x}, {"_random_samples", samples}});
+         {{"input", x}, {"_random_samples", samples}});
   const int64_t count = s.outputs(), nothing[1] = {0};
   Array y = output(kOp, dt, x.ndim, s.shape),
         at = index ? output(kOp, Dtype::i64, x.ndim, s.shape) : output(kOp, Dtype::i64, 1, nothing);

@@ -92,13 +92,14 @@ int64_t PoolShape::place(int64_t tap, int64_t o0, int64_t o1, int64_t o2) const 
 PoolShape pool_shape(const char* op, int ndim, const int64_t* x_shape, const PoolOptions& o,
                      const int64_t* out) {
   const View x = {nullptr, Dtype::f32, false, false, ndim, x_shape, x_shape, nullptr, 0};
-  if (ndim < 3 || ndim > 5) fail(op, "x must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"x", x}});
+  if (ndim < 3 || ndim > 5)
+    fail(op, "input must have 3 to 5 axes (N, C, and 1 to 3 spatial ones)", {{"input", x}});
   PoolShape s;
   s.axes = ndim - 2, s.n = x_shape[0], s.c = x_shape[1];
   check_options(op, s.axes, o);
   for (int i = 1; i < ndim; ++i)
     if (x_shape[i] < 1 || x_shape[i] > kLongest)
-      fail(op, "no axis but the batch may be empty (or longer than 2^31)", {{"x", x}});
+      fail(op, "no axis but the batch may be empty (or longer than 2^31)", {{"input", x}});
   for (int i = 0; i < 3; ++i) {
     PoolAxis& a = s.axis[i];
     const int given = i - 3 + s.axes;
@@ -115,19 +116,19 @@ PoolShape pool_shape(const char* op, int ndim, const int64_t* x_shape, const Poo
           fail(op,
                "the kernel reaches over " + std::to_string(a.dilation * (a.kernel - 1) + 1) +
                    " elements but the padded axis has " + std::to_string(a.in + a.low + a.high),
-               {{"x", x}});
+               {{"input", x}});
       }
       slide(a);
     }
     for (const PoolWindow& w : a.windows)
-      if (w.first >= w.last) fail(op, "a window lies in the padding alone", {{"x", x}});
+      if (w.first >= w.last) fail(op, "a window lies in the padding alone", {{"input", x}});
     if (out && given >= 0 && out[given] != a.out)
       fail(op,
            "gy has " + std::to_string(out[given]) + " elements along an axis that pools to " +
                std::to_string(a.out),
-           {{"x", x}});
+           {{"input", x}});
   }
-  if (s.taps() > int64_t(1) << 24) fail(op, "a window has more than 2^24 elements", {{"x", x}});
+  if (s.taps() > int64_t(1) << 24) fail(op, "a window has more than 2^24 elements", {{"input", x}});
   return s;
 }
 

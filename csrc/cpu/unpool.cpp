@@ -16,8 +16,8 @@ constexpr int64_t kGrain = 1 << 14;  // elements
 
 void check_index(const char* op, const char* what, const View& x, const View& index) {
   if (x.ndim < 3 || x.ndim > 5 || index.ndim != x.ndim || !std::equal(x.shape, x.shape + x.ndim, index.shape))
-    fail(op, std::string(what) + " and index must have the same shape (N, C, ...)",
-         {{what, x}, {"index", index}});
+    fail(op, std::string(what) + " and indices must have the same shape (N, C, ...)",
+         {{what, x}, {"indices", index}});
 }
 
 int64_t spatial(const int64_t* shape, int ndim) {
@@ -42,17 +42,17 @@ template <class F> void each_plane(int64_t n, int64_t c, int64_t size, F&& f) {
 }  // namespace
 
 Array pool_scatter(const char* op, const View& x, const View& index, const Ints& output_size, bool add) {
-  const Dtype dt = common_dtype(op, {{"x", x}});
-  check_index(op, "x", x, index);
+  const Dtype dt = common_dtype(op, {{"input", x}});
+  check_index(op, "input", x, index);
   if (index.dtype != Dtype::i64)
     fail_type(op, std::string("indices must be int64, not ") + name(index.dtype));
   if (output_size.count != x.ndim - 2)
-    fail(op, "the size of the result needs a number per spatial axis", {{"x", x}});
+    fail(op, "the size of the result needs a number per spatial axis", {{"input", x}});
   int64_t shape[kMaxDims] = {x.shape[0], x.shape[1]};
   for (int i = 2; i < x.ndim; ++i) {
     shape[i] = output_size[i - 2];
     if (shape[i] < 1 || shape[i] > int64_t(1) << 31)
-      fail(op, "the size of the result must be positive", {{"x", x}});
+      fail(op, "the size of the result must be positive", {{"input", x}});
   }
   const bool last = is_channels_last(index);
   Array y = pool_output(op, dt, x.ndim, shape, last);
@@ -82,7 +82,7 @@ Array max_unpool_forward(const View& x, const View& index, const Ints& output_si
 Array pool_take_forward(const View& x, const View& index, const Ints& kernel_size, const Ints& stride,
                         const Ints& padding, const Ints& dilation) {
   const char* op = "pool_take";
-  const Dtype dt = common_dtype(op, {{"x", x}});
+  const Dtype dt = common_dtype(op, {{"input", x}});
   if (x.ndim < 3 || x.ndim > 5 || index.ndim != x.ndim || x.shape[0] != index.shape[0] ||
       x.shape[1] != index.shape[1])
     fail(op, "x and index must agree in images and channels", {{"x", x}, {"index", index}});

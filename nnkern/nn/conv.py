@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..ops._conv_options import MODES, choice
-from ..ops._windows import check_padding_name, per_axis
+from ..ops._windows import padding_per_axis, per_axis, whole
 from . import init
 from .module import Module
 from .parameter import Parameter, check_sizes
@@ -26,15 +26,23 @@ class _ConvNd(Module):
         super().__init__()
         n, kind = self.axes, type(self).__name__
         check_sizes(self, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
+        if not isinstance(whole(groups), int):
+            raise TypeError(f"{kind}: groups must be an int, got {type(groups).__name__}")
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{kind}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride = per_axis(kernel_size, n), per_axis(stride, n)
-        self.padding, self.dilation = per_axis(padding, n), per_axis(dilation, n)
-        if isinstance(self.padding, str):
-            check_padding_name(kind, self.padding, n)
+        self.kernel_size, self.stride = (
+            per_axis(self, "kernel_size", kernel_size, n),
+            per_axis(self, "stride", stride, n),
+        )
+        self.padding, self.dilation = (
+            padding_per_axis(self, padding, n),
+            per_axis(self, "dilation", dilation, n),
+        )
+        if self.transposed and self.padding == "causal":
+            raise ValueError(f"{kind}: padding 'causal' is not one of valid, same, same_lower, full")
         choice(kind, "padding_mode", MODES, padding_mode)
         self.padding_mode = padding_mode
         outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
@@ -109,7 +117,7 @@ class _ConvTranspose(_ConvNd):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
         )
-        self.output_padding = per_axis(output_padding, self.axes)
+        self.output_padding = per_axis(self, "output_padding", output_padding, self.axes)
 
     def forward(self, x: Any, output_size: Any = None) -> Any:
         return getattr(ops, f"conv_transpose{self.axes}d")(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -122,26 +123,32 @@ def _fold(conv: Any, norm: Any) -> None:
     if norm.bias is not None:
         bias = bias + norm.bias.data
     w = conv.weight.data
-    conv.weight = Parameter((w * scale.reshape(-1, *[1] * (w.ndim - 1))).astype(w.dtype))
-    conv.bias = Parameter(bias.astype(w.dtype))
+    trained = conv.weight.requires_grad
+    conv.weight = Parameter((w * scale.reshape(-1, *[1] * (w.ndim - 1))).astype(w.dtype), trained)
+    conv.bias = Parameter(bias.astype(w.dtype), trained if conv.bias is None else conv.bias.requires_grad)
 
 
 def _replace(model: Module, old: Module, new: Module) -> None:
     for module in model.modules():
-        for name, child in module.named_children():
+        for name, child in list(module._modules.items()):  # named_children() tells one name only
             if child is old:
                 setattr(module, name, new)
 
 
 def _compare(before: Any, after: Any) -> None:
+    if isinstance(before, Mapping):
+        before, after = list(before.values()), list(after.values())
     if isinstance(before, tuple | list):
         for a, b in zip(before, after, strict=True):
             _compare(a, b)
-    elif isinstance(before, Tensor):
-        scale = float(np.abs(before.data).max(initial=0))
-        error = float(np.abs(before.data - after.data).max(initial=0))
+    elif isinstance(before, Tensor | np.ndarray):
+        x, y = (np.asarray(a.data if isinstance(a, Tensor) else a, np.float64) for a in (before, after))
+        scale = float(np.abs(x).max(initial=0))
+        error = float(np.abs(x - y).max(initial=0))
         if not error <= 1e-3 * scale:
             raise ValueError(
                 f"fuse_conv_bn: the results would change by {error:.3g} of {scale:.3g}: something else uses the result "
                 "of a convolution that feeds a BatchNorm"
             )
+    elif hasattr(before, "__dict__") and not isinstance(before, Module):  # a dataclass, say
+        _compare(vars(before), vars(after))

@@ -161,6 +161,7 @@ class GroupNorm(Module):
         *, bias: bool = True, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(self, num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 from .. import ops
-from ..ops._windows import per_axis
+from ..ops._windows import padding_per_axis, per_axis
 from .module import Module
 
 
@@ -81,8 +81,10 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
-        self.kernel_size, self.stride = per_axis(self.kernel_size, 1), per_axis(self.stride, 1)
-        self.padding = per_axis(padding, 1)
+        self.kernel_size, self.stride = (
+            per_axis(self, name, getattr(self, name), 1) for name in ("kernel_size", "stride")
+        )
+        self.padding = padding_per_axis(self, padding, 1)
 
 
 class AvgPool2d(_AvgPool):
@@ -189,8 +191,11 @@ class _MaxUnpool(Module):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
         super().__init__()
         n = self.axes
-        self.kernel_size, self.padding = per_axis(kernel_size, n), per_axis(padding, n)
-        self.stride = self.kernel_size if stride is None else per_axis(stride, n)
+        self.kernel_size, self.padding = (
+            per_axis(self, "kernel_size", kernel_size, n),
+            per_axis(self, "padding", padding, n),
+        )
+        self.stride = self.kernel_size if stride is None else per_axis(self, "stride", stride, n)
 
     def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
         unpool = getattr(ops, f"max_unpool{self.axes}d")
@@ -229,9 +234,13 @@ class _FractionalMaxPool(_Pool):
         n, kind = self.axes, type(self).__name__
         if (output_size is None) == (output_ratio is None):
             raise ValueError(f"{kind}: give either output_size or output_ratio")
-        self.kernel_size = per_axis(kernel_size, n)
-        self.output_size = None if output_size is None else per_axis(output_size, n)
+        self.kernel_size = per_axis(self, "kernel_size", kernel_size, n)
+        self.output_size = None if output_size is None else per_axis(self, "output_size", output_size, n)
         self.output_ratio = (output_ratio,) * n if isinstance(output_ratio, Real) else output_ratio
+        if output_ratio is not None and not all(
+            isinstance(r, Real) and 0 < float(r) < 1 for r in self.output_ratio
+        ):
+            raise ValueError(f"{kind}: output_ratio must lie between 0 and 1, got {output_ratio!r}")
         self.return_indices, self._random_samples = return_indices, _random_samples
 
     def extra_repr(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ._windows import LONGEST, numbers, padding_pairs
+from ._windows import LONGEST, numbers, output_sizes, padding_pairs
 
 # Numbers as in csrc/cpu/conv.h.
 MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
@@ -24,9 +24,11 @@ class Options(NamedTuple):
 
 
 def choice(op: str, what: str, table: dict[Any, int], value: Any) -> int:
-    if value not in table:
-        raise ValueError(f"{op}: {what} {value!r} is not one of {', '.join(repr(v) for v in table)}")
-    return table[value]
+    try:
+        return table[value]
+    except (KeyError, TypeError):  # TypeError: of a list, say
+        names = ", ".join(repr(v) for v in table)
+        raise ValueError(f"{op}: {what} {value!r} is not one of {names}") from None
 
 
 def check_dims(op: str, x: Any, w: Any, n: int, first: str = "input") -> None:
@@ -120,7 +122,7 @@ def transposed_options(
         for i, (m, s, d, k) in enumerate(zip(x.shape[-n:], stride, dilation, kernel, strict=True))
     ]
     if output_size is not None:
-        size = numbers(op, "output_size", tuple(output_size)[-n:], n)
+        size = output_sizes(op, output_size, n)
         extra = tuple(o - m for o, m in zip(size, least, strict=True))
         if any(e < 0 or e >= s for e, s in zip(extra, stride, strict=True)):
             most = [m + s - 1 for m, s in zip(least, stride, strict=True)]

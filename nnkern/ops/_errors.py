@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..function import Function
 from ..tensor import Tensor
 
 _KINDS = {"int": "__index__", "float": "__float__"}
@@ -35,7 +37,6 @@ def friendly(function: Any) -> Any:
 def _better(function: Any, e: Exception, args: Any, options: Any) -> str | None:
     """What the error should say, None if it says that already or is not ours."""
     name, text = function.__name__, str(e)
-    named = re.match(r"([a-z]\w*): ", text)
     if not _ours(e):
         return None
     try:
@@ -45,11 +46,17 @@ def _better(function: Any, e: Exception, args: Any, options: Any) -> str | None:
     refused = refused_argument(text, given.arguments)
     if refused is not None:
         return f"{name}: {refused}"
-    if named and (f"_{named[1]}_" in f"_{name}_" or name in named[1]):
+    said, text = text, _public(name, text, given.arguments)
+    named = re.match(r"([a-z]\w*): ", text)
+    if said == text and named and (f"_{named[1]}_" in f"_{name}_" or name in named[1]):
         return None
     if isinstance(e, AttributeError) and (isinstance(e.obj, Tensor) or hasattr(e.obj, "__array_interface__")):
         return None
-    wrong = None if named else _wrong_argument(given)
+    if named and said != text:
+        return text
+    wrong = None
+    if not named and not (isinstance(e, AttributeError) and isinstance(e.obj, (list, tuple, int, float))):
+        wrong = _wrong_argument(given)
     if wrong is None and isinstance(e, AttributeError):
         wrong = f"expected an array or Tensor, got {type(e.obj).__name__}"
     return f"{name}: {wrong or text}"
@@ -64,6 +71,34 @@ def refused_argument(text: str, given: Mapping[str, Any]) -> str | None:
     if said is None or (said[1] in given and _kind(given[said[1]]) == said[3]):
         return None
     return next((f"{name} {said[2]}" for name, value in given.items() if _kind(value) == said[3]), None)
+
+
+def _is_kernel(stem: str) -> bool:
+    """Whether kernels only are called so, such as conv or max_unpool, and no public function."""
+    if callable(getattr(sys.modules[__package__], stem, None)):
+        return False
+    for name in (f"{stem}_forward", stem):
+        try:
+            return callable(getattr(Function.kernels, name))
+        except NotImplementedError:
+            pass
+    return False
+
+
+def _public(name: str, text: str, given: Mapping[str, Any]) -> str:
+    """A kernel's text in the caller's words: its function, its argument, shapes without a batch that was not given."""
+    stem = re.match(r"([a-z]\w*): (\w+)", text)
+    if stem and (stem[1] == name or _is_kernel(stem[1])):
+        argument = stem[2]
+        if argument not in given and re.match(r" must be an? (int|number|bool)", text[stem.end() :]):
+            argument = next((a for a in given if argument in a), argument)  # groups: num_groups
+        text = f"{name}: {argument}{text[stem.end() :]}"
+    for argument, value in given.items():
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and f"{argument}.shape={(1, *shape)}" in text:
+            text = text.replace(f"{argument}.shape={(1, *shape)}", f"{argument}.shape={tuple(shape)}")
+            text = text.replace("result.shape=(1, ", "result.shape=(")
+    return text
 
 
 def _kind(value: Any) -> str:

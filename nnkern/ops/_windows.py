@@ -20,12 +20,22 @@ def whole(value: Any) -> Any:
         return value
 
 
-def per_axis(value: Any, n: int) -> Any:
-    """As layers keep it: one number per axis, or a name."""
-    value = whole(value)
+def per_axis(layer: Any, name: str, value: Any, n: int) -> Any:
+    """As a layer keeps it: one number per axis."""
+    return numbers(type(layer).__name__, name, value, n)
+
+
+def padding_per_axis(layer: Any, value: Any, n: int) -> Any:
+    """As a layer keeps it: one number or pair per axis, or a name."""
+    kind = type(layer).__name__
     if isinstance(value, str):
+        check_padding_name(kind, value, n)
         return value
-    return (value,) * n if isinstance(value, int) else tuple(map(whole, value))
+    pairs = padding_pairs(kind, value, (), (0,) * n, (), ())
+    value = whole(value)
+    sides = (value,) if isinstance(value, int) else map(whole, value)
+    found = tuple(p if isinstance(p, int) else _pair(p) for p in sides)
+    return found if len(pairs) == 2 * len(found) else found * n
 
 
 def numbers(op: str, name: str, value: Any, n: int) -> tuple[int, ...]:
@@ -42,6 +52,22 @@ def numbers(op: str, name: str, value: Any, n: int) -> tuple[int, ...]:
     if len(found) != n:
         raise ValueError(f"{op}: {name} must be an int or {n} of them, not {value!r}")
     return sized(op, name, found)
+
+
+def output_sizes(op: str, value: Any, n: int) -> tuple[int, ...]:
+    """An output_size: an int, one per spatial axis, or a whole shape, whose batch and channels don't matter."""
+    if hasattr(value, "__len__") and len(value) in (n + 1, n + 2):
+        value = tuple(value)[-n:]
+    return numbers(op, "output_size", value, n)
+
+
+def integers(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """A shape."""
+    try:
+        return tuple(map(index, value))
+    except TypeError:
+        got = repr(value) if isinstance(value, (tuple, list)) else type(value).__name__
+        raise TypeError(f"{op}: {name} must be a tuple of ints, not {got}") from None
 
 
 def sized(op: str, name: str, values: tuple[int, ...]) -> tuple[int, ...]:

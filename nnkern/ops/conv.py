@@ -7,7 +7,6 @@ written where they lie, and the result has the layout of the input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any
 
 from ..device import numpy_dtype
@@ -15,6 +14,7 @@ from ..function import Function
 from ..tensor import Tensor
 from . import activation as activations
 from ._conv_options import Options, check_dims, conv_options, transposed_options
+from ._windows import integers
 from .matmul import _ACTIVATIONS
 from .pad import pad as _pad
 from .reduce import sum as _sum
@@ -212,7 +212,7 @@ def _input_grad(
 ) -> Any:  # fmt: skip
     op = f"conv{n}d_input_grad"
     check_dims(op, gy, w, n, "grad_output")
-    size = tuple(map(index, input_size))
+    size = integers(op, "input_size", input_size)
     if len(size) != gy.ndim:
         raise ValueError(f"{op}: input_size {size} needs one number per axis of grad_output ({gy.ndim})")
     lead = (*gy.shape[: -n - 1], w.shape[1] * groups)
@@ -238,7 +238,7 @@ def _weight_grad(
     padding_mode: str, algorithm: str | None,
 ) -> Any:  # fmt: skip
     op = f"conv{n}d_weight_grad"
-    size = tuple(map(index, weight_size))
+    size = integers(op, "weight_size", weight_size)
     if x.ndim not in (n + 1, n + 2) or gy.ndim != x.ndim or len(size) != n + 2:
         raise ValueError(
             f"{op}: input and grad_output must have {n + 2} axes (or {n + 1}) and weight_size {n + 2} numbers "
@@ -311,7 +311,10 @@ def _conv_transpose(
     if not batched:
         x = x.reshape(1, *x.shape)
     if any(missing):
+        # of (N, C, L) pad would lose the layout
+        x = x[:, :, None] if n == 1 else x
         x = _pad(x, [v for m in reversed(missing) for v in (0, m)])
+        x = x[:, :, 0] if n == 1 else x
     y = ConvInputGrad(options, size, op)(x, w, b)
     return y if batched else _squeeze(y)
 
@@ -334,7 +337,7 @@ def conv_transpose2d(
 
     input: (N, C, H, W) or (C, H, W); weight: (C, K / groups, R, S); bias: (K,) or None. Options as conv2d's; padding
     takes away from the result, 'same' gives H * stride rows. output_padding adds rows and columns at the high end;
-    output_size gives the size itself. Returns (N, K, H', W') in the input's layout,
+    output_size gives the size itself: an int, one per axis, or the whole shape. Returns (N, K, H', W') in the input's layout,
     H' = (H - 1) * stride - pads + dilation * (R - 1) + 1 + output_padding.
     Semantics: torch.nn.functional.conv_transpose2d.
 

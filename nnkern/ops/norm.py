@@ -130,7 +130,7 @@ class LocalResponseNorm(Function):
         if not isinstance(gy, Tensor):
             return self.kernels.local_response_norm_backward(gy, x, *self.options)
         size, alpha, beta, k = self.options
-        low, high = size // 2, (size - 1) // 2
+        low, high = min(size // 2, x.shape[1]), min((size - 1) // 2, x.shape[1])
         s = add(mul(_window(square(x), low, high), alpha / size), k)
         g = mul(gy, _pow(s, -beta))
         back = mul(_window(div(mul(g, x), s), high, low), 2 * alpha * beta / size)
@@ -215,11 +215,17 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     running = _running("instance_norm", running_mean, running_var)
     for name, v in zip(("running_mean", "running_var"), running):
-        if v is not None and tuple(v.shape) != tuple(input.shape[1:2]):
+        if v is None:
+            continue
+        if tuple(v.shape) != tuple(input.shape[1:2]):
             raise ValueError(
                 f"instance_norm: {name} must have one number for each of the {input.shape[1]} channels "
                 f"(input.shape={tuple(input.shape)}, {name}.shape={tuple(v.shape)})"
             )
+        if v.dtype.kind != "f":
+            raise TypeError(f"instance_norm: {name} is {v.dtype}; float32 or float64 is needed")
+        if not v.flags.writeable:
+            raise ValueError(f"instance_norm: {name} is read-only, but use_input_stats writes it")
     size = math.prod(input.shape[2:])
     if size == 1:
         raise ValueError(

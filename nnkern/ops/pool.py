@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from ..function import Function
@@ -35,6 +36,8 @@ _NONE, _TAPS, _PLACES = range(3)  # what a kernel tells of the winners, as in cs
 class MaxPool(Function):
     """The largest (smallest) element of each window; with places, also where it lies in the flattened image."""
 
+    name = "max_pool"
+
     def __init__(self, window: Window, ceil_mode: bool, smallest: bool, ignore_nan: bool, index: int) -> None:
         self.window, self.index = window, index
         self.options = (ceil_mode, smallest, ignore_nan, index)
@@ -51,6 +54,8 @@ class MaxPool(Function):
 
 class AvgPool(Function):
     """The sum of each window over its number of elements, or over divisor if that is not 0."""
+
+    name = "avg_pool"
 
     def __init__(self, window: Window, ceil_mode: bool, count_include_pad: bool, divisor: int) -> None:
         self.window, self.ceil_mode, self.divide = window, ceil_mode, (count_include_pad, divisor)
@@ -180,6 +185,8 @@ def _lp_pool(n: int) -> Any:
         padding: Any = 0, dilation: Any = 1,
     ) -> Any:  # fmt: skip
         op = f"lp_pool{n}d"
+        if not isinstance(norm_type, Real):
+            raise TypeError(f"{op}: norm_type must be a number, got {type(norm_type).__name__}")
         if norm_type == 0:
             raise ValueError(f"{op}: norm_type must not be 0")
         if norm_type in (math.inf, -math.inf):

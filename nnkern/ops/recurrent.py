@@ -5,6 +5,7 @@ Weights, gate order (r z n; i f g o) and equations are PyTorch's.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,6 +168,15 @@ def _state(op: str, name: str, state: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {name}.shape={tuple(state.shape)}")
 
 
+def _kind(e: Exception) -> type[Exception]:
+    return TypeError if isinstance(e, TypeError) else ValueError
+
+
+def _reshaped(text: str, shape: Any, given: Any) -> str:
+    """A message about x as it was given."""
+    return text.replace(f"x.shape={tuple(shape)}", f"x.shape={tuple(given)}")
+
+
 def _pair(op: str, names: str, state: Any) -> Any:
     """Both states of an LSTM, or None for each."""
     if state is None:
@@ -235,11 +245,15 @@ def _stacked(
             mask = Function.kernels.dropout_forward(ones, recurrent_dropout, next_seed())
         inputs = (x, h, c, *side[0]) if directions == 1 else (x, h, c, *side[0], *side[1])
         save = int(return_cells)
-        if _PLAIN.issuperset(map(type, inputs)):  # the shortest way: a step may take a microsecond
-            found = _wanted(_run(inputs, lengths, mask, cell, batch_first, save), cell, save)
-        else:
-            save = 2 if _taped(inputs) else save
-            found = Recurrent(cell, directions, lengths, mask, batch_first, save)(*inputs)
+        try:
+            if _PLAIN.issuperset(map(type, inputs)):  # the shortest way: a step may take a microsecond
+                found = _wanted(_run(inputs, lengths, mask, cell, batch_first, save), cell, save)
+            else:
+                save = 2 if _taped(inputs) else save
+                found = Recurrent(cell, directions, lengths, mask, batch_first, save)(*inputs)
+        except (TypeError, ValueError) as e:
+            text = str(e) if i or ndim == 3 else _reshaped(str(e), x.shape, shape)
+            raise _kind(e)(text if num_layers == 1 else f"{text} (layer l{i})") from None
         if num_layers == 1 and ndim == 3:
             return found
         x, *last = found
@@ -376,6 +390,8 @@ def _nonlinearity(op: str, nonlinearity: str) -> int:
 def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> Any:
     ndim = len(x.shape)
     if ndim == 1:
+        for name, s in (("h", h), ("c", c)):
+            _state(op, name, s, (w.w_hh.shape[0] // GATES[cell],))
         found = _cell(op, cell, x[None], None if h is None else h[None], None if c is None else c[None], w)
         return (found[0][0], found[1][0]) if cell == LSTM else found[0]
     if ndim != 2:
@@ -384,7 +400,11 @@ def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> An
     _state(op, "h", h, shape)
     _state(op, "c", c, shape)
     inputs = (x, h, c, *w)
-    return RecurrentCell(cell, 2 if _taped(inputs) else 0)(*inputs)
+    try:
+        return RecurrentCell(cell, 2 if _taped(inputs) else 0)(*inputs)
+    except (TypeError, ValueError) as e:
+        text = re.sub(r"^\w+: |(?<=\b[hc])0\b", "", str(e))
+        raise _kind(e)(f"{op}: {_reshaped(text, (1, *x.shape), x.shape)}") from None
 
 
 def rnn_cell(

@@ -12,7 +12,7 @@ from ..function import Function
 from ..random import generator
 from ..tensor import Tensor
 from ._pooling import MaxPoolGrad, PoolTake, Window, batched, ignores_nan, like_input, named, taped
-from ._windows import numbers, strides
+from ._windows import numbers, output_sizes, strides
 
 __all__ = [
     "fractional_max_pool2d", "fractional_max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
@@ -21,6 +21,8 @@ __all__ = [
 
 class MaxUnpool(Function):
     """Zeros of `size`, with x put at the places of index."""
+
+    name = "max_unpool"
 
     def __init__(self, size: Sequence[int]) -> None:
         self.size = tuple(size)
@@ -36,6 +38,8 @@ class MaxUnpool(Function):
 
 class FractionalMaxPool(Function):
     """The largest element of windows that begin where the samples say, and where it lies."""
+
+    name = "fractional_max_pool"
 
     def __init__(
         self, kernel_size: tuple[int, ...], output_size: tuple[int, ...], ignore_nan: bool, index: bool
@@ -62,10 +66,10 @@ def _unpooled_size(
     usual = tuple((m - 1) * s + k - 2 * p for m, k, s, p in zip(size, kernel, stride, padding))
     if wanted is None:
         return usual
-    given = numbers(op, "output_size", tuple(wanted)[-n:], n)
-    if len(wanted) not in (n, n + 1, n + 2) or any(abs(g - u) >= s for g, u, s in zip(given, usual, stride)):
+    given = output_sizes(op, wanted, n)
+    if any(abs(g - u) >= s for g, u, s in zip(given, usual, stride)):
         raise ValueError(
-            f"{op}: output_size {tuple(wanted)} must differ from {usual} by less than the stride {stride}"
+            f"{op}: output_size {given} must differ from {usual} by less than the stride {stride}"
         )
     return given
 
@@ -81,6 +85,11 @@ def _max_unpool(n: int) -> Any:
     ) -> Any:
         op = f"max_unpool{n}d"
         x, index = batched(op, input, n), batched(op, indices, n)
+        if input.ndim != indices.ndim:
+            raise ValueError(
+                f"{op}: input and indices must have the same shape "
+                f"(input.shape={tuple(input.shape)}, indices.shape={tuple(indices.shape)})"
+            )
         size = _unpooled_size(op, x.shape[2:], kernel_size, stride, padding, output_size)
         return like_input(MaxUnpool(size)(x, index), input)
 
@@ -89,7 +98,7 @@ def _max_unpool(n: int) -> Any:
         f"""Zeros with every element of input where max_pool{n}d(..., return_indices=True) had found it.
 
     input, indices (int64): what max_pool{n}d returned; kernel_size, stride, padding: what it was given. output_size: the
-    size of its input, where strides leave a choice. Equal indices: the last one counts. Raises IndexError for an index
+    size of its input (an int, one per axis, or the whole shape), where strides leave a choice. Equal indices: the last one counts. Raises IndexError for an index
     outside, ValueError for an impossible output_size. Semantics: torch.nn.functional.max_unpool{n}d.
 
     >>> nnkern.max_unpool1d(np.array([[3.0, 2.0]]), np.array([[1, 2]]), 2)
@@ -109,7 +118,7 @@ def _fractional_size(op: str, size: Sequence[int], output_size: Any, output_rati
     ratios: tuple[Any, ...] = (
         (output_ratio,) * len(size) if isinstance(output_ratio, Real) else tuple(output_ratio)
     )
-    if len(ratios) != len(size) or not all(0 < r < 1 for r in ratios):
+    if len(ratios) != len(size) or not all(isinstance(r, Real) and 0 < float(r) < 1 for r in ratios):
         raise ValueError(
             f"{op}: output_ratio must lie between 0 and 1, one or {len(size)} of them, not {output_ratio!r}"
         )
