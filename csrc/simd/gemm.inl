@@ -369,39 +369,45 @@ template <class T> void few_rows(int64_t m, const T* a, int64_t a_row, int64_t a
   }
 }
 
-// y[j] += sum over R rows of v[r * v_step] x[r * x_row + j] for j < n
-template <int R, class T>
+// y[j] += sum over R rows of v[r * v_step] x[r * x_row + j] for j < n. far: they come from memory, which is
+// asked for what lies 4 KB ahead.
+template <int R, bool far, class T>
 NN_INLINE void add_rows(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t n, T* y) {
   constexpr int W = vec<T>::width;
   constexpr int64_t ahead = 4096 / sizeof(T);
   vec<T> s[R];
   for (int r = 0; r < R; ++r) s[r] = set1(v[r * v_step]);
-  const auto sum = [&](int64_t j, int k) __attribute__((always_inline)) {
-    vec<T> a = load(y + j, k);
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) a = mul_add(s[r], load(x + r * x_row + j, k), a);
-    store(y + j, a, k);
-  };
-  int64_t j = 0;
-  for (; j + W <= n; j += W) {
+  each_strip<W>(n, [&](int64_t j, auto wide, int k) __attribute__((always_inline)) {
+    constexpr int V = decltype(wide)::value;
     // At the end of a row the start of the one behind the R is asked for.
-    const int64_t soon = n <= ahead ? R * x_row + j : j + ahead < n ? j + ahead : R * x_row + j + ahead - n;
+    const int64_t soon = n <= ahead ? R * x_row : j + ahead < n ? ahead : R * x_row + ahead - n;
+    vec<T> a[V];
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) ask_ahead(x + r * x_row + soon);
-    sum(j, W);
-  }
-  if (j < n) sum(j, int(n - j));
+    for (int i = 0; i < V; ++i) {
+      const T* p = x + j + i * W;
+      a[i] = load(y + j + i * W, k);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        if (far) ask_ahead(p + r * x_row + soon);
+        a[i] = mul_add(s[r], load(p + r * x_row, k), a[i]);
+      }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < V; ++i) store(y + j + i * W, a[i], k);
+  });
 }
 
-// y[j] = sum_k v[k * v_step] x[k * x_row + j] for j < n, y staying in L1: four rows at a time, memory is read
-// in straight lines.
+// y[j] = sum_k v[k * v_step] x[k * x_row + j] for j < n, y staying in L1: four rows at a time, eight if they
+// come from memory, which is read in straight lines. Whatever their number, a column's sum is the same.
 template <class T>
 void gemv_axpy(const T* x, int64_t x_row, const T* v, int64_t v_step, int64_t depth, int64_t n, T* y) {
   constexpr int W = vec<T>::width;
   for (int64_t j = 0; j < n; j += W) store(y + j, set1(T(0)), int(n - j < W ? n - j : W));
+  const bool far = depth * n * int64_t(sizeof(T)) >= 2 << 20;
   int64_t k = 0;
-  for (; k + 4 <= depth; k += 4) add_rows<4>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
-  for (; k < depth; ++k) add_rows<1>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
+  for (; far && k + 8 <= depth; k += 8) add_rows<8, true>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
+  for (; k + 4 <= depth; k += 4) add_rows<4, false>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
+  for (; k < depth; ++k) add_rows<1, false>(x + k * x_row, x_row, v + k * v_step, v_step, n, y);
 }
 
 }  // namespace

@@ -17,7 +17,6 @@
 #include "dropout.inl"
 #include "elementwise.inl"
 #include "gate.inl"
-#include "gemm.inl"
 #include "grid_sample.inl"
 #include "interpolate.inl"
 #include "interpolate_u8.inl"
@@ -33,12 +32,13 @@
 
 #include "attention.inl"        // stands on softmax.inl
 #include "attention_query.inl"  // stands on softmax.inl
-#include "conv.inl"             // stands on gemm.inl
+#include "gemm.inl"             // stands on reduce.inl
 #include "norm.inl"             // stands on reduce.inl
 #include "pool.inl"             // stands on reduce.inl
 #include "response_norm.inl"    // stands on norm.inl and reduce.inl
 #include "winograd.inl"         // stands on winograd_maps.inl
 
+#include "conv.inl"        // stands on gemm.inl
 #include "distance.inl"    // stands on norm.inl
 #include "layer_norm.inl"  // stands on norm.inl
 #include "pool_parts.inl"  // stands on pool.inl
