@@ -64,7 +64,7 @@ void copy_rows(const T* x, int64_t x_step, const int64_t* at, T* y, int64_t y_st
     const T* from = x + (at ? at[i] : i) * x_step;
     T* to = y + i * y_step;
     const T* soon = at ? i + 8 < rows ? x + at[i + 8] * x_step : from : from + 2048 / sizeof(T);
-    for (int64_t j = brief || (!at && lines_are_fetched) ? n : 0; j < n; j += 64 / int64_t(sizeof(T))) {
+    for (int64_t j = brief || lines_are_fetched ? n : 0; j < n; j += 64 / int64_t(sizeof(T))) {
       __builtin_prefetch(soon + j);
       __builtin_prefetch(to + 4096 / sizeof(T) + j, 1);
     }
