@@ -403,6 +403,7 @@ def _cell(op: str, cell: int, x: Any, h: Any, c: Any, w: RecurrentWeights) -> An
     try:
         return RecurrentCell(cell, 2 if _taped(inputs) else 0)(*inputs)
     except (TypeError, ValueError) as e:
+        # without the kernel's name; its h0 and c0 are h and c here
         text = re.sub(r"^\w+: |(?<=\b[hc])0\b", "", str(e))
         raise _kind(e)(f"{op}: {_reshaped(text, (1, *x.shape), x.shape)}") from None
 
