@@ -258,6 +258,24 @@ template <class T, int N> NN_INLINE void combine_few(const T* const* x, const T*
   store(y + i, a, m);
 }
 
+// y = f * a + g * b, n numbers
+template <class T> NN_INLINE void combine_two(const T* a, T f, const T* b, T g, int64_t n, T* y) {
+  constexpr int w = vec<T>::width;
+  const vec<T> first = set1(f), second = set1(g);
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    vec<T> sum[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) sum[k] = mul_add(second, load(b + i + k * w), first * load(a + i + k * w));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) store(y + i + k * w, sum[k]);
+  }
+  for (; i + w <= n; i += w) store(y + i, mul_add(second, load(b + i), first * load(a + i)));
+  if (i == n) return;
+  const int m = int(n - i);
+  store(y + i, mul_add(second, load(b + i, m), first * load(a + i, m)), m);
+}
+
 // Memory for the pixel 4 KB behind y: what is done for a pixel hides little of a miss.
 template <class T> NN_INLINE void ask_pixel(T* y, int64_t inner) {
   constexpr int64_t line = 64 / sizeof(T);
@@ -292,6 +310,12 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
     ask_pixel(y, inner);
     const T* from[kAtOnce];
     T factor[kAtOnce];
+    if (rows == 1 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
+      const T *left = x[0] + index[o] * inner, *right = x[0] + index[n + o] * inner;
+      fetch(left), fetch(right);
+      combine_two(left, row_weight[0] * weight[o], right, row_weight[0] * weight[n + o], inner, y);
+      continue;
+    }
     if (rows == 2 && count == 2 && index[o] >= 0 && index[n + o] >= 0) {
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
@@ -313,9 +337,7 @@ template <class T> void resample_pixels(const T* const* x, const T* row_weight, 
         from[found] = x[r] + index[at] * inner, factor[found] = row_weight[r] * weight[at];
         fetch(from[found++]);
       }
-    if (found == 2)
-      combine_few<T, 2>(from, factor, inner, y);
-    else if (found == 4)
+    if (found == 4)
       combine_few<T, 4>(from, factor, inner, y);
     else
       combine_row(from, factor, found, inner, y);
