@@ -109,10 +109,10 @@ template <class T> void forward(NormTiles g, const View& vx, const OptView& vr, 
   Coefficients<T> coefficients(g.coefficients());
   const Affine<T> affine{g, PerChannel<T>(w), PerChannel<T>(b), eps, coefficients};
   const auto apply = [&](int64_t set, int64_t block) {
-    const NormPlace at = g.place(set, block);
+    const NormPlace at = g.place(set, block), next = g.before(set, block);
     NormTile<T> t;
     t.rows = at.rows, t.n = at.length, t.relu = relu;
-    t.x = g.rows(x, at), t.residual = g.rows(residual, at), t.out = g.rows(y, at);
+    t.x = g.rows(x, at, next), t.residual = g.rows(residual, at, next), t.out = g.rows(y, at, next);
     coefficients.give(t, g, at.coefficient);
     g.columns ? kernels<T>().norm_cols(t) : kernels<T>().norm_rows(t);
   };
@@ -156,12 +156,12 @@ template <class T> void backward(NormTiles g, const View& vgy, const View& vx, c
   Workspace<double> g_sum(size_t(g.coefficients())), gx_sum(size_t(g.coefficients()));
   const GradFold<T> fold(g);
   const double share = training ? 1 / double(g.count()) : 0;  // running statistics are constants
-  const auto tile = [&](int64_t set, int64_t block) {
+  const auto tile = [&](int64_t set, int64_t block, const NormPlace& next) {
     const NormPlace at = g.place(set, block);
     NormTile<T> t;
     t.rows = at.rows, t.n = at.length;
-    t.gy = g.rows(gy, at), t.x = g.rows(x, at), t.y = g.rows(y, at);
-    t.out = g.rows(gx, at), t.gz = g.rows(gz, at);
+    t.gy = g.rows(gy, at, next), t.x = g.rows(x, at, next), t.y = g.rows(y, at, next);
+    t.out = g.rows(gx, at, next), t.gz = g.rows(gz, at, next);
     to.give(t, g, at.coefficient);
     return t;
   };
@@ -182,12 +182,14 @@ template <class T> void backward(NormTiles g, const View& vgy, const View& vx, c
         to.shift[k] = T(-rstd * share * a), to.slope[k] = T(-rstd * rstd * rstd * share * b);
     }
   };
-  g.two_phases([&](int64_t set, int64_t block) { fold.tile(set, block, tile(set, block)); }, finish,
-               [&](int64_t set, int64_t block) {
-                 NormTile<T> t = tile(set, block);
-                 if (!training) t.x = t.gy;
-                 g.columns ? kernels<T>().norm_grad_cols(t) : kernels<T>().norm_grad_rows(t);
-               });
+  g.two_phases(
+      [&](int64_t set, int64_t block) { fold.tile(set, block, tile(set, block, g.after(set, block))); },
+      finish,
+      [&](int64_t set, int64_t block) {
+        NormTile<T> t = tile(set, block, g.before(set, block));
+        if (!training) t.x = t.gy;
+        g.columns ? kernels<T>().norm_grad_cols(t) : kernels<T>().norm_grad_rows(t);
+      });
   for (int64_t c = 0; c < g.c; ++c) {
     double s = 0, sx = 0;
     for (int64_t k = c; k < g.coefficients(); k += g.c) s += g_sum[k], sx += gx_sum[k];

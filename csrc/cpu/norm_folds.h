@@ -25,12 +25,12 @@ template <class T> class MomentFold {
 
   void tile(int64_t set, int64_t block) const {
     const NormPlace at = g_.place(set, block);
-    const NormRows<const T> rows = g_.rows(x_, at);
+    const NormRows<const T> rows = g_.rows(x_, at, g_.after(set, block));
     double* to = part(set, block);
     if (g_.columns)
       kernels<T>().moments_cols(rows.p, rows.step, at.rows, at.length, to, to + g_.c);
     else
-      kernels<T>().moments_rows(rows.p, rows.step, at.rows, at.length, to);
+      kernels<T>().moments_rows(rows, at.rows, at.length, to);
   }
   template <class F> void finish(int64_t set, F&& each) const {
     if (!g_.columns) {

@@ -104,13 +104,13 @@ struct NormPlace {
 };
 
 struct NormTiles {
-  bool columns = false, batch = false;
+  bool columns = false, batch = false, far = false;
   int64_t n = 0, c = 0, l = 0, groups = 1, size = 0;
   int64_t sets = 0, members = 0;  // members: rows of statistics in a set: planes, or none for columns
   int64_t blocks = 0, pieces = 1, planes = 1, length = 0;
 
-  static constexpr int64_t kShared = 8, kLongestSum = 256;                          // sets; terms in one lane
-  static constexpr int64_t kRowTile = 8192, kColumnTile = 16384, kGrain = 1 << 16;  // elements
+  static constexpr int64_t kShared = 8, kLongestSum = 256;  // sets; terms in one lane
+  static constexpr int64_t kRowTile = 8192, kColumnTile = 16384, kLong = 1024, kGrain = 1 << 16;  // elements
 
   // max_planes: 1 where a sum of each plane is wanted
   void cut(int64_t max_planes) {
@@ -122,7 +122,7 @@ struct NormTiles {
     } else {
       sets = batch ? c : n * groups;
       members = batch ? n : c / groups;
-      length = std::min(l, kRowTile);
+      length = std::min(l, kRowTile), far = length >= kLong;
       pieces = length ? (l + length - 1) / length : 0;
       planes = pieces == 1 ? std::clamp<int64_t>(kRowTile / l, 1, max_planes) : 1;
       blocks = (members + planes - 1) / planes * pieces;
@@ -147,9 +147,19 @@ struct NormTiles {
     if (batch) return {m, set, i, rows, run, set};
     return {set / groups, set % groups * members + m, i, rows, run, set * members + m};
   }
-  template <class T> NormRows<T> rows(const Laid<T>& a, const NormPlace& at) const {
+  // The tiles that are folded and written next, if planes are long: else they lie nearby.
+  NormPlace after(int64_t set, int64_t block) const {
+    if (!far) return {};
+    return block + 1 < blocks ? place(set, block + 1) : place(set + 1 < sets ? set + 1 : set, 0);
+  }
+  NormPlace before(int64_t set, int64_t block) const {
+    return far ? place(set, block ? block - 1 : 0) : NormPlace{};
+  }
+  template <class T> NormRows<T> rows(const Laid<T>& a, const NormPlace& at, const NormPlace& next) const {
     if (!a.p) return {};
-    return {a.p + at.n * a.n + at.c * a.c + at.i * a.l, columns ? a.l : batch ? a.n : a.c};
+    NormRows<T> r{a.p + at.n * a.n + at.c * a.c + at.i * a.l, columns ? a.l : batch ? a.n : a.c};
+    if (far) r.next = (next.n - at.n) * a.n + (next.c - at.c) * a.c + (next.i - at.i) * a.l;
+    return r;
   }
 
   // apply(set, block) of every tile. Each thread takes its part backwards: what it folded last may still be

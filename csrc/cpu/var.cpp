@@ -68,7 +68,7 @@ template <class T> class Leaves {
       x = packed;
     }
     double moments[2];
-    kernels<T>().moments_rows(x, 0, 1, n, moments);
+    kernels<T>().moments_rows({x}, 1, n, moments);
     *mean = moments[0], *squares = moments[1];
   }
   template <class F> void merge(int64_t o, int64_t at, int64_t columns, const double* mean,

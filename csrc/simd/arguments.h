@@ -102,7 +102,7 @@ struct GridAxis {
 // _rows kernels, one per column in the _cols kernels.
 template <class T> struct NormRows {
   T* p = nullptr;
-  int64_t step = 0;
+  int64_t step = 0, next = 0;  // next: how far the tile lies whose turn comes next; 0: nearby
 };
 template <class T> struct NormTile {
   int64_t rows = 0, n = 0;

@@ -196,7 +196,7 @@ extern const bool lines_are_fetched;  // by the processor itself, which is slowe
 
 /* norm.inl, layer_norm.inl, response_norm.inl: moments and sums are pairs of doubles, or two rows of them */
 #define NN_NORM_KERNELS(NN_KERNEL)                                                                                             \
-  NN_KERNEL(moments_rows, void, (const T* x, int64_t step, int64_t rows, int64_t n, double* out))                              \
+  NN_KERNEL(moments_rows, void, (const NormRows<const T>& x, int64_t rows, int64_t n, double* out))                            \
   NN_KERNEL(moments_cols, void, (const T* x, int64_t step, int64_t rows, int64_t cols, double* mean, double* squares))         \
   NN_KERNEL(norm_rows, void, (const NormTile<T>& t))                                                                           \
   NN_KERNEL(norm_cols, void, (const NormTile<T>& t))                                                                           \

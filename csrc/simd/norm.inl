@@ -27,6 +27,12 @@ template <int write = 0, int bytes = 4096, class T> NN_INLINE void fetch_behind(
   if (vec<T>::width > 1) ask_ahead<write>(p + bytes / sizeof(T));
 }
 
+// Asks for what lies in the next tile where p lies in this one, if that is far away: into the L2 cache, for
+// L1 holds this tile.
+template <bool far, class T> NN_INLINE void ask_next(const T* p, int64_t next) {
+  far ? __builtin_prefetch(p + next, 0, 2) : fetch_behind(p);
+}
+
 // A number near the mean of a tile: the mean, or that of every seventh register of a long row.
 template <class T> NN_INLINE T middle(const T* x, int64_t step, int64_t rows, int64_t n) {
   constexpr int w = vec<T>::width;
@@ -55,9 +61,11 @@ template <int w, class T, class F> NN_INLINE void each_aligned(const T* p, int64
   if (i < n) f(i, int(n - i));
 }
 
-// out = mean, sum of squared deviations from it
-template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int64_t n, double* out) {
+template <bool far, class T>
+NN_INLINE void moments_rows_of(const NormRows<const T>& tile, int64_t rows, int64_t n, double* out) {
   constexpr int w = vec<T>::width;
+  const T* x = tile.p;
+  const int64_t step = tile.step, next = tile.next;
   const vec<T> zero = set1(T(0));
   vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
   const T centre = middle(x, step, rows, n);
@@ -70,8 +78,10 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
     for (int64_t i0 = 0; i0 < n; i0 += piece) {
       const int64_t some = n - i0 < piece ? n - i0 : piece;
       each_slot<w>(some, [&](int64_t i, int s, int k) {
-        if (rows == 1) fetch_behind<0, 16384>(x + i0 + i);  // of the next tile
-        const vec<T> d = only(load(x + r * step + i0 + i, k) - c, k);
+        const T* from = x + r * step + i0 + i;
+        if (far) ask_next<far>(from, next);
+        if (!far && rows == 1) fetch_behind<0, 16384>(from);  // of the next tile
+        const vec<T> d = only(load(from, k) - c, k);
         p[s] = p[s] + d, q[s] = mul_add(d, d, q[s]);
       });
       since += some;
@@ -81,6 +91,10 @@ template <class T> void moments_rows(const T* x, int64_t step, int64_t rows, int
     }
   const double rest = double(sum4(a)), count = double(rows * n);
   out[0] = double(centre) + rest / count, out[1] = double(sum4(b)) - rest * rest / count;
+}
+// out = mean, sum of squared deviations from it
+template <class T> void moments_rows(const NormRows<const T>& tile, int64_t rows, int64_t n, double* out) {
+  tile.next ? moments_rows_of<true>(tile, rows, n, out) : moments_rows_of<false>(tile, rows, n, out);
 }
 
 // mean, square += those of n <= kBlock more rows, less c; `before` rows were seen
@@ -155,8 +169,9 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
     const T *x = t.x.p + r * t.x.step, *extra = t.residual.p + r * t.residual.step;
     T* out = t.out.p + r * t.out.step;
     const bool streamed = streams(t, out);
+    const int64_t next = t.residual.next;
     each_aligned<w>(out, t.n, [&](int64_t i, int k) {
-      if (!columns && residual) fetch_behind(extra + i);
+      if (!columns && residual) next ? ask_next<true>(extra + i, next) : ask_next<false>(extra + i, 0);
       if (!columns && !streamed) fetch_behind<1>(out + i);
       vec<T> v = mul_add(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
       if (residual) v = v + load(extra + i, k);
@@ -178,15 +193,16 @@ template <class T> NN_INLINE vec<T> masked(const T* gy, const T* y, int k) {
 }
 
 // out = sum of gz, sum of gz (x - mean); gz is gy behind the relu
-template <bool relu, class T> NN_INLINE void norm_sums_rows_of(const NormTile<T>& t, double* out) {
+template <bool relu, bool far, class T> NN_INLINE void norm_sums_rows_of(const NormTile<T>& t, double* out) {
   constexpr int w = vec<T>::width;
   const vec<T> zero = set1(T(0)), mean = set1(*t.mean);
   vec<T> a[4] = {zero, zero, zero, zero}, b[4] = {zero, zero, zero, zero};
   for (int64_t r = 0; r < t.rows; ++r) {
     const T *x = t.x.p + r * t.x.step, *gy = t.gy.p + r * t.gy.step, *y = t.y.p + r * t.y.step;
+    const int64_t x_next = t.x.next, gy_next = t.gy.next, y_next = t.y.next;
     each_slot<w>(t.n, [&](int64_t i, int s, int k) {
-      fetch_behind(x + i), fetch_behind(gy + i);
-      if (relu) fetch_behind(y + i);
+      ask_next<far>(x + i, x_next), ask_next<far>(gy + i, gy_next);
+      if (relu) ask_next<far>(y + i, y_next);
       const vec<T> g = masked(gy + i, relu ? y + i : nullptr, k);
       a[s] = a[s] + g, b[s] = mul_add(g, load(x + i, k) - mean, b[s]);
     });
@@ -194,7 +210,10 @@ template <bool relu, class T> NN_INLINE void norm_sums_rows_of(const NormTile<T>
   out[0] = double(sum4(a)), out[1] = double(sum4(b));
 }
 template <class T> void norm_sums_rows(const NormTile<T>& t, double* out) {
-  t.y.p ? norm_sums_rows_of<true>(t, out) : norm_sums_rows_of<false>(t, out);
+  if (t.x.next)
+    t.y.p ? norm_sums_rows_of<true, true>(t, out) : norm_sums_rows_of<false, true>(t, out);
+  else
+    t.y.p ? norm_sums_rows_of<true, false>(t, out) : norm_sums_rows_of<false, false>(t, out);
 }
 
 // The same of each column.
