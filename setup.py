@@ -97,6 +97,10 @@ class BuildExt(build_ext):
         with ThreadPoolExecutor(jobs) as pool:
             return list(pool.map(compile_one, units))
 
+    def run(self):
+        self.for_checkout = self.inplace or self.editable_mode  # the base class forgets inplace meanwhile
+        super().run()
+
     def build_extensions(self):
         ext = next(e for e in self.extensions if e.name == "nnkern._cpu")
         includes = [
@@ -107,7 +111,7 @@ class BuildExt(build_ext):
         ]
         ext.extra_objects = ext.depends = self.compile_objects(compile_units(self.compiler, includes))
         # A wheel goes without the names of kernels, 2 % of its size; profilers find them in a checkout's build.
-        names = [] if self.inplace or self.editable_mode else ["-Wl,-s"]
+        names = [] if self.for_checkout else ["-Wl,-s"]
         ext.extra_link_args = ["-pthread", *names, *shlex.split(os.environ.get("NNKERN_LDFLAGS", ""))]
         super().build_extensions()
 
