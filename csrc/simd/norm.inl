@@ -80,7 +80,7 @@ NN_INLINE void moments_rows_of(const NormRows<const T>& tile, int64_t rows, int6
       each_slot<w>(some, [&](int64_t i, int s, int k) {
         const T* from = x + r * step + i0 + i;
         if (far) ask_next<far>(from, next);
-        if (!far && rows == 1) fetch_behind<0, 16384>(from);  // of the next tile
+        if (!far && rows == 1) ask_next<true>(from, 16384 / sizeof(T));  // the next tile follows this one
         const vec<T> d = only(load(from, k) - c, k);
         p[s] = p[s] + d, q[s] = mul_add(d, d, q[s]);
       });

@@ -50,14 +50,14 @@ template <int op, class T> NN_INLINE T across(vec<T> a) {
   }
 }
 
-// Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead; for
-// sums, Zen 4 is no exception.
+// Long rows come from memory, most likely, and the processor itself does not fetch them far enough ahead.
 constexpr int64_t kFar = 3000, kAhead = 2048;
 
 template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n) {
   constexpr int w = vec<T>::width;
   constexpr bool comparing = op == kMax || op == kMin;
-  const bool far = w > 1 && n >= kFar && !(comparing && lines_are_fetched);
+  const bool long_row = w > 1 && n >= kFar, far = long_row && !lines_are_fetched;
+  const bool to_l2 = long_row && lines_are_fetched && !comparing;  // from there the processor fetches them
   vec<T> a0 = set1(neutral<op, T>()), a1 = a0, a2 = a0, a3 = a0;
   int64_t i = 0;
   if (n >= 8 * w) {
@@ -66,6 +66,9 @@ template <int op, class T> NN_INLINE T reduce_row(const T* x, int64_t n) {
       if (far)
 #pragma GCC unroll 8
         for (int k = 0; k < 8; ++k) __builtin_prefetch(x + i + k * w + kAhead);
+      if (to_l2)
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) __builtin_prefetch(x + i + k * w + 6144 / sizeof(T), 0, 2);
       a0 = fold<op, T>(a0, load(x + i)), a1 = fold<op, T>(a1, load(x + i + w));
       a2 = fold<op, T>(a2, load(x + i + 2 * w)), a3 = fold<op, T>(a3, load(x + i + 3 * w));
       a4 = fold<op, T>(a4, load(x + i + 4 * w)), a5 = fold<op, T>(a5, load(x + i + 5 * w));
