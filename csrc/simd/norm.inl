@@ -80,7 +80,6 @@ NN_INLINE void moments_rows_of(const NormRows<const T>& tile, int64_t rows, int6
       each_slot<w>(some, [&](int64_t i, int s, int k) {
         const T* from = x + r * step + i0 + i;
         if (far) ask_next<far>(from, next);
-        if (!far && rows == 1) ask_next<true>(from, 16384 / sizeof(T));  // the next tile follows this one
         const vec<T> d = only(load(from, k) - c, k);
         p[s] = p[s] + d, q[s] = mul_add(d, d, q[s]);
       });
@@ -94,7 +93,9 @@ NN_INLINE void moments_rows_of(const NormRows<const T>& tile, int64_t rows, int6
 }
 // out = mean, sum of squared deviations from it
 template <class T> void moments_rows(const NormRows<const T>& tile, int64_t rows, int64_t n, double* out) {
-  tile.next ? moments_rows_of<true>(tile, rows, n, out) : moments_rows_of<false>(tile, rows, n, out);
+  NormRows<const T> t = tile;
+  if (rows == 1 && !t.next) t.next = 16384 / sizeof(T);  // of a long row, whose next piece follows
+  t.next ? moments_rows_of<true>(t, rows, n, out) : moments_rows_of<false>(t, rows, n, out);
 }
 
 // mean, square += those of n <= kBlock more rows, less c; `before` rows were seen
@@ -161,7 +162,8 @@ template <class T> NN_INLINE void put(bool streamed, T* p, vec<T> v, int k) {
   store(p, v, k);
 }
 
-template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_of(const NormTile<T>& t) {
+template <bool columns, bool relu, bool residual, bool far, class T>
+NN_INLINE void norm_of(const NormTile<T>& t) {
   constexpr int w = vec<T>::width;
   for (int64_t r = 0; r < t.rows; ++r) {
     const int64_t at = r * t.coefficient_step;
@@ -171,7 +173,7 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
     const bool streamed = streams(t, out);
     const int64_t next = t.residual.next;
     each_aligned<w>(out, t.n, [&](int64_t i, int k) {
-      if (!columns && residual) next ? ask_next<true>(extra + i, next) : ask_next<false>(extra + i, 0);
+      if (!columns && residual) ask_next<far>(extra + i, next);
       if (!columns && !streamed) fetch_behind<1>(out + i);
       vec<T> v = mul_add(load(x + i, k) - mean.at(i, k), scale.at(i, k), shift.at(i, k));
       if (residual) v = v + load(extra + i, k);
@@ -181,8 +183,12 @@ template <bool columns, bool relu, bool residual, class T> NN_INLINE void norm_o
   if (t.stream) stream_fence();
 }
 template <bool columns, class T> NN_INLINE void norm(const NormTile<T>& t) {
-  if (t.residual.p) return t.relu ? norm_of<columns, true, true>(t) : norm_of<columns, false, true>(t);
-  t.relu ? norm_of<columns, true, false>(t) : norm_of<columns, false, false>(t);
+  if (!t.residual.p)
+    t.relu ? norm_of<columns, true, false, false>(t) : norm_of<columns, false, false, false>(t);
+  else if (!columns && t.residual.next)
+    t.relu ? norm_of<columns, true, true, !columns>(t) : norm_of<columns, false, true, !columns>(t);
+  else
+    t.relu ? norm_of<columns, true, true, false>(t) : norm_of<columns, false, true, false>(t);
 }
 template <class T> void norm_rows(const NormTile<T>& t) { norm<false>(t); }
 template <class T> void norm_cols(const NormTile<T>& t) { norm<true>(t); }
