@@ -25,7 +25,7 @@ namespace nn::cpu {
 namespace {
 
 constexpr const char* kOp = "grid_sample";
-constexpr int64_t kTile = 256, kGrain = 1 << 17, kChannels = 64, kPack = 1 << 13;
+constexpr int64_t kTile = 256, kGrain = 1 << 17, kChannels = 64, kPack = 1 << 13, kQuads = 1 << 20;
 enum Mode { kBilinear, kNearest, kBicubic };
 enum Padding { kZeros, kBorder, kReflection };
 
@@ -95,7 +95,7 @@ template <class T> struct Tile {
     for (int i = 0; i < s.axes; ++i) {
       axis[i] = {s.mode, s.padding, s.align_corners, s.size[i]};
       kernels<T>().grid_places(axis[i], grid + i, s.axes, count, place + 4 * i * count,
-                               axis_weight + 4 * i * count, axis_slope + 4 * i * count);
+                               axis_weight + 4 * i * count, slopes ? axis_slope + 4 * i * count : nullptr);
     }
     for (int t = 0; t < s.taps; ++t) {
       const int taken[3] = {t % each, t / each % each, t / each / each};
@@ -144,10 +144,9 @@ template <class T> class QuadImages {
   Workspace<T> block_;
 };
 
-// f(n, first pixel, count) for tiles of all images.
-template <class F> void each_tile(const Sampling& s, F&& f) {
-  const int64_t tiles = (s.out + kTile - 1) / kTile;
-  const int64_t cost = std::min(kTile, s.out) * s.taps * (s.c + 8);
+// f(begin, end, tiles of an image) for tiles of `most` pixels of all images.
+template <class F> void each_tile(const Sampling& s, int64_t most, F&& f) {
+  const int64_t tiles = ceil_div(s.out, most), cost = std::min(most, s.out) * s.taps * (s.c + 8);
   parallel_for(s.n * tiles, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, cost)),
                [&](int64_t begin, int64_t end) { f(begin, end, tiles); });
 }
@@ -160,7 +159,7 @@ bool gathers_are_fast() {
 
 // x and y in NCHW, or in channels-last order with few channels.
 template <class T> void sample_planes(const Sampling& s, const T* x, const T* grid, T* y) {
-  each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
+  each_tile(s, kTile, [&](int64_t begin, int64_t end, int64_t tiles) {
     Tile<T> tile(s);
     Workspace<T> scratch(static_cast<size_t>(s.last ? kTile * s.c : 0));
     for (int64_t u = begin; u < end; ++u) {
@@ -178,13 +177,14 @@ template <class T> void sample_planes(const Sampling& s, const T* x, const T* gr
 // x: in channels-last order for `pixels`.
 template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* y) {
   const QuadImages<T> images(s, x);
-  each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
+  const bool turn = s.pixels && !s.last;
+  const int64_t most = turn ? kTile / 2 : kTile;  // what is turned stays in L1
+  each_tile(s, most, [&](int64_t begin, int64_t end, int64_t tiles) {
     Tile<T> tile(s);
-    const bool turn = s.pixels && !s.last;
-    Workspace<T> scratch(static_cast<size_t>(kTile * (turn ? s.c : 4)));
+    Workspace<T> scratch(static_cast<size_t>(most * (turn ? s.c : 4)));
     const T one = 1;
     for (int64_t u = begin; u < end; ++u) {
-      const int64_t n = u / tiles, p = u % tiles * kTile, count = std::min(kTile, s.out - p);
+      const int64_t n = u / tiles, p = u % tiles * most, count = std::min(most, s.out - p);
       tile.fill(s, grid + (n * s.out + p) * s.axes, count, false, s.step());
       const T* image = x + n * s.c * s.in;
       T *plane = y + n * s.c * s.out + p, *pixel = y + (n * s.out + p) * s.c;
@@ -203,7 +203,7 @@ template <class T> void sample(const Sampling& s, const T* x, const T* grid, T* 
 // gy: pixels for `pixels`, else as x is laid out.
 template <class T> void grid_grad(const Sampling& s, const T* gy, const T* x, const T* grid, T* ggrid) {
   const QuadImages<T> images(s, x);
-  each_tile(s, [&](int64_t begin, int64_t end, int64_t tiles) {
+  each_tile(s, kTile, [&](int64_t begin, int64_t end, int64_t tiles) {
     Tile<T> tile(s);
     Workspace<T> dots(static_cast<size_t>(kTile * std::max(4, s.taps)));
     for (int64_t u = begin; u < end; ++u) {
@@ -275,6 +275,16 @@ template <class T> void image_grad_turned(const Sampling& s, const T* gy, const 
   copy(turned, gx.view());
 }
 
+// f(part, first image): as many images at a time as L2 can hold quads of.
+template <class T, class F> void each_group(const Sampling& s, F&& f) {
+  const int64_t some = s.pixels ? s.n : std::max<int64_t>(1, kQuads / (s.in * int64_t(4 * sizeof(T))));
+  for (int64_t n = 0; n < s.n; n += some) {
+    Sampling part = s;
+    part.n = std::min(some, s.n - n);
+    f(part, n);
+  }
+}
+
 void result_shape(const View& x, const View& grid, int64_t* shape) {
   shape[0] = x.shape[0], shape[1] = x.shape[1];
   for (int i = 2; i < x.ndim; ++i) shape[i] = grid.shape[i - 1];
@@ -295,8 +305,11 @@ Array grid_sample_forward(const View& x, const View& grid, int64_t mode, int64_t
   const Dense places(grid);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
-    const auto f = planes ? sample_planes<T> : sample<T>;
-    f(s, reinterpret_cast<const T*>(image.p), places.as<T>(), y.as<T>());
+    if (planes) return sample_planes<T>(s, reinterpret_cast<const T*>(image.p), places.as<T>(), y.as<T>());
+    each_group<T>(s, [&](const Sampling& part, int64_t n) {
+      sample<T>(part, reinterpret_cast<const T*>(image.p) + n * s.c * s.in,
+                places.as<T>() + n * s.out * s.axes, y.as<T>() + n * s.c * s.out);
+    });
   });
   return y;
 }
@@ -326,7 +339,11 @@ Array2 grid_sample_backward(const View& gy, const View& x, const View& grid, int
     if (s.mode == kNearest)
       std::fill_n(ggrid.as<T>(), ggrid.size(), T(0));
     else
-      grid_grad<T>(s, from, reinterpret_cast<const T*>(image.p), places.as<T>(), ggrid.as<T>());
+      each_group<T>(s, [&](const Sampling& part, int64_t n) {
+        const int64_t at = n * s.out * s.axes;
+        grid_grad<T>(part, from + n * s.c * s.out, reinterpret_cast<const T*>(image.p) + n * s.c * s.in,
+                     places.as<T>() + at, ggrid.as<T>() + at);
+      });
   });
   return {std::move(gx), std::move(ggrid)};
 }

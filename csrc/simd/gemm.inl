@@ -33,16 +33,26 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 3;
 #endif
 
-// Where a tile finds its operands: strides the compiler then knows. asking: A comes from afar, and memory is
-// asked for it (packed tiles always ask); kept: B gets packed on the way.
-enum class Operands { in_place, panel, panel_asking, panel_kept, packed, packed_kept };
+#if defined(__AVX512F__)
+constexpr bool kHalves = true;
+#else
+constexpr bool kHalves = false;
+template <class T> using half = vec<T>;
+#endif
+
+// Where a tile finds its operands: strides the compiler then knows. half: B fills its last register by half
+// at most; asking: A comes from afar, and memory is asked for it (packed tiles always ask); kept: B gets
+// packed on the way.
+enum class Operands { in_place, in_place_half, panel, panel_asking, panel_kept, packed, packed_kept };
 
 // MR rows by NV vectors.
 template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t) {
   constexpr int W = vec<T>::width;
   constexpr bool Keep = From == Operands::panel_kept || From == Operands::packed_kept,
                  Packed = From == Operands::packed || From == Operands::packed_kept,
-                 Panels = From != Operands::in_place, Asking = From == Operands::panel_asking;
+                 Half = From == Operands::in_place_half, Panels = From != Operands::in_place && !Half,
+                 Asking = From == Operands::panel_asking;
+  constexpr int Whole = Half ? NV - 1 : NV;         // registers
   const int tail = int(t.n - int64_t(NV - 1) * W);  // columns of the last vector
   const int64_t a_row = Packed ? 1 : t.a_row, a_k = Panels && !Packed ? 1 : t.a_k;
   const int64_t b_k = Panels && !Keep ? kTileVectors * W : t.b_k;
@@ -52,10 +62,13 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
     return j + 1 < NV ? load(p + j * W) : load_where(filled, p + j * W);
   };
   vec<T> acc[MR][NV];
+  half<T> last[MR];  // the sums of the last register, if half of it will do
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
+  for (int i = 0; i < MR; ++i) {
+    last[i] = half<T>();
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+  }
   T* keep = t.keep;
   // Rows in place have two pointers: with one, the steps to 14 rows would not fit the registers.
   constexpr int Upper = Packed ? MR : (MR + 1) / 2;
@@ -71,7 +84,9 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
   for (int64_t k = 0; k < t.k; ++k) {
     vec<T> bv[NV];
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) bv[j] = Panels || whole ? load(b + j * W) : get(b, j);
+    for (int j = 0; j < Whole; ++j) bv[j] = Panels || Half || whole ? load(b + j * W) : get(b, j);
+    half<T> b_last;
+    if constexpr (Half) b_last = load_half(filled, b + Whole * W);
     if (Keep) {
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) store(keep + j * W, bv[j]);
@@ -88,14 +103,18 @@ template <class T, int MR, int NV, Operands From> void tile(const GemmTile<T>& t
       for (int j = 0; j < NV; ++j) __builtin_prefetch(b + (Keep ? 16 : 64) * b_k + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const vec<T> av = set1(i < Upper ? a[i * a_row] : lower[(i - Upper) * a_row]);
+      const T x = i < Upper ? a[i * a_row] : lower[(i - Upper) * a_row];
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
+      for (int j = 0; j < Whole; ++j) acc[i][j] = mul_add(set1(x), bv[j], acc[i][j]);
+      if constexpr (Half) last[i] = mul_add(half1(x), b_last, last[i]);
     }
     a += a_k;
     lower += a_k;
     b += b_k;
   }
+  if constexpr (Half)
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) acc[i][NV - 1] = widen(last[i]);
   // Step by step for all sums, so that what is not wanted is asked about once.
   const auto each = [&](auto&& f) __attribute__((always_inline)) {
 #pragma GCC unroll 16
@@ -132,6 +151,7 @@ template <class T, int NV, Operands From, int MR> void tile_rows(int m, const Ge
 // m <= gemm_shape().max_rows[nv] rows by nv vectors (the last one partly filled: t.n says how far).
 template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   typedef TileLimit<T> L;
+  constexpr int H = half<T>::width;
   if (t.packed) {
     if (t.keep) return tile_rows<T, kTileVectors, Operands::packed_kept, L::rows[kTileVectors]>(m, t);
     if (nv == kTileVectors) return tile_rows<T, kTileVectors, Operands::packed, L::rows[kTileVectors]>(m, t);
@@ -144,8 +164,12 @@ template <class T> void gemm_tile(int m, int nv, const GemmTile<T>& t) {
   }
   switch (nv) {
     case 1:
+      if constexpr (kHalves)
+        if (t.n <= H) return tile_rows<T, 1, Operands::in_place_half, L::rows[1]>(m, t);
       return tile_rows<T, 1, Operands::in_place, L::rows[1]>(m, t);
     case 2:
+      if constexpr (kHalves)
+        if (t.n <= vec<T>::width + H) return tile_rows<T, 2, Operands::in_place_half, L::rows[2]>(m, t);
       return tile_rows<T, 2, Operands::in_place, L::rows[2]>(m, t);
     case 3:
       return tile_rows<T, 3, Operands::in_place, L::rows[3]>(m, t);

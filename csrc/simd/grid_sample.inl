@@ -223,13 +223,14 @@ template <class T> NN_INLINE vec<T> cubic_far_slope(vec<T> u) {
 }
 
 // The taps of one axis: tap k of pixel p at [k * n + p]; their places (-1: outside), weights, and the
-// weights' derivatives by the grid's coordinate grid[p * step].
+// weights' derivatives (or null) by the grid's coordinate grid[p * step].
 template <class T> void grid_places(const GridAxis& a, const T* grid, int64_t step, int64_t n, int32_t* place,
                                     T* weight, T* slope) {
   constexpr int w = vec<T>::width;
   const vec<T> one = set1(T(1)), half = set1(T(0.5)), size = set1(T(a.size)), top = set1(T(a.size - 1));
   for (int64_t p = 0; p < n; p += w) {
     const int m = n - p < w ? int(n - p) : w;
+    __builtin_prefetch(grid + (p + n) * step), __builtin_prefetch(grid + (p + n + w - 1) * step);
     const vec<T> g = load_range(grid + p * step, step, 0, m) + one;
     vec<T> at = a.align_corners ? g * half * top : (g * size - one) * half;
     vec<T> d = (a.align_corners ? top : size) * half;
@@ -242,20 +243,22 @@ template <class T> void grid_places(const GridAxis& a, const T* grid, int64_t st
       for (int k = 0; k < 4; ++k) {
         vec<T> ignored = one;
         grid_store(grid_inside(a, low + set1(T(k - 1)), ignored), a.size, place + k * n + p, m);
-        store(weight + k * n + p, weights[k], m), store(slope + k * n + p, slopes[k] * d, m);
+        store(weight + k * n + p, weights[k], m);
+        if (slope) store(slope + k * n + p, slopes[k] * d, m);
       }
       continue;
     }
     at = grid_inside(a, at, d);
     if (a.mode == 1) {
       grid_store(round(at), a.size, place + p, m);
-      store(weight + p, one, m), store(slope + p, set1(T(0)), m);
+      store(weight + p, one, m);
+      if (slope) store(slope + p, set1(T(0)), m);
       continue;
     }
     const vec<T> low = floor(at), t = at - low;
     grid_store(low, a.size, place + p, m), grid_store(low + one, a.size, place + n + p, m);
     store(weight + p, one - t, m), store(weight + n + p, t, m);
-    store(slope + p, -d, m), store(slope + n + p, d, m);
+    if (slope) store(slope + p, -d, m), store(slope + n + p, d, m);
   }
 }
 

@@ -334,6 +334,31 @@ NN_INLINE double reduce_min(vd a) { return _mm512_reduce_min_pd(a.v); }
 NN_INLINE float reduce_max(vf a) { return _mm512_reduce_max_ps(a.v); }
 NN_INLINE double reduce_max(vd a) { return _mm512_reduce_max_pd(a.v); }
 
+// The lower half of a register, for the last columns of products: Zen 4 computes a register in two halves.
+template <class T> struct half;
+template <> struct half<float> {
+  __m256 v;
+  static constexpr int width = 8;
+};
+template <> struct half<double> {
+  __m256d v;
+  static constexpr int width = 4;
+};
+NN_INLINE half<float> half1(float x) { return {_mm256_set1_ps(x)}; }
+NN_INLINE half<double> half1(double x) { return {_mm256_set1_pd(x)}; }
+NN_INLINE half<float> load_half(mask<float> m, const float* p) {
+  return {_mm256_maskz_loadu_ps(__mmask8(m.m), p)};
+}
+NN_INLINE half<double> load_half(mask<double> m, const double* p) { return {_mm256_maskz_loadu_pd(m.m, p)}; }
+NN_INLINE half<float> mul_add(half<float> a, half<float> b, half<float> c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+NN_INLINE half<double> mul_add(half<double> a, half<double> b, half<double> c) {
+  return {_mm256_fmadd_pd(a.v, b.v, c.v)};
+}
+NN_INLINE vf widen(half<float> a) { return {_mm512_castps256_ps512(a.v)}; }
+NN_INLINE vd widen(half<double> a) { return {_mm512_castpd256_pd512(a.v)}; }
+
 // log2(width) rounds of interleaving row i with row i + width/2: a perfect shuffle each, so 4 (3) rounds
 // transpose.
 NN_INLINE void transpose(vf* r) {
