@@ -186,8 +186,9 @@ def _card(content: str) -> str:
 HOW = """<h2>How to read it</h2>
 <p>A ratio is the other library's time divided by nnkern's: above 1, nnkern is faster. Each row is one computation with the
 sizes of a real network; all candidates get the same random data, and their results are compared before the clock starts.
-They take turns in one process: a sample repeats a call for about 2 ms, times are medians over rounds, ratios are medians
-over the rounds' own pairs, so that a slow spell of the machine hits both sides.</p>
+They take turns in one process: after a call that is not timed (so that nobody pays for what others left in the caches) a
+sample repeats the call for about 2 ms; times are medians over rounds, ratios are medians over the rounds' own pairs, so that
+a slow spell of the machine hits both sides.</p>
 <p>NumPy runs the best idiom we know that returns a new array, and where people usually write another one, that one, too.
 PyTorch runs in its better memory layout (NHWC where noted). All get the same number of threads; with several, a turn begins
 when the threads of the one before have stopped spinning.</p>

@@ -31,6 +31,7 @@ else:
 
 
 SAMPLE_SECONDS = 0.002  # one sample repeats a call until it takes about so long
+LONG_CALL = 0.02  # seconds: such a call is sampled once, as it comes
 ROUNDS = (5, 60)  # at least, at most
 FEWEST = 3  # rounds of a row that takes far more than its time
 SHORTEST, LONGEST = 0.1, 1.5  # seconds for the samples of one row
@@ -101,7 +102,7 @@ def _undisturbed(f: Callable[[], Any], repeats: int) -> float:
     for _ in range(TRIES):
         before = _preemptions()
         best = min(best, _sample(f, repeats))
-        if _preemptions() == before or best * repeats > 10 * SAMPLE_SECONDS:
+        if _preemptions() == before or best * repeats > LONG_CALL:
             break
     return best
 
@@ -128,15 +129,15 @@ def _rest() -> None:
 
 def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: bool) -> dict[str, list[float]]:
     """Seconds per call of each candidate, round by round, for about so many seconds."""
-    repeats, longest = {}, SAMPLE_SECONDS
+    once, repeats = {}, {}
     for name, f in candidates.items():
         if rest:  # a call among others' spinning threads takes so long that its samples would be too short
             _rest()
-        once = _sample(f, 1)
-        if once < 10 * SAMPLE_SECONDS:
-            once = min(once, _sample(f, 1), _sample(f, 1))
-        repeats[name] = max(1, int(SAMPLE_SECONDS / max(once, 1e-8)))
-        longest = max(longest, once)
+        once[name] = _sample(f, 1)
+        if once[name] < LONG_CALL:
+            once[name] = min(once[name], _sample(f, 1), _sample(f, 1))
+        repeats[name] = max(1, int(SAMPLE_SECONDS / max(once[name], 1e-8)))
+    longest = max(SAMPLE_SECONDS, *once.values())
     in_turn = max(1, int(TURN / longest)) if rest else 1
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     order, turns = list(candidates), Random(0)
@@ -148,13 +149,14 @@ def _samples(candidates: dict[str, Callable[[], Any]], seconds: float, rest: boo
             late = time.perf_counter() - end
             if late > 0 and (round_ >= ROUNDS[0] or (round_ >= FEWEST and late > 3 * seconds)):
                 break
-            # In a new order each time: what runs after a relative of its own finds memory warm that others find cold.
             turns.shuffle(order)
             for name in order:
                 if rest:
                     _rest()
-                    for _ in range((repeats[name] + 1) // 2):  # a core that slept is slow at first
-                        candidates[name]()
+                # A call before the clock starts: caches hold what the candidate itself left there, not what its
+                # relatives (warm) or others (cold) did. A core that slept is slow at first, too.
+                for _ in range((repeats[name] + 1) // 2 if rest else int(once[name] < LONG_CALL)):
+                    candidates[name]()
                 for _ in range(in_turn):
                     samples[name].append(_undisturbed(candidates[name], repeats[name]))
     finally:
