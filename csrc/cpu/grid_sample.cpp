@@ -326,7 +326,7 @@ Array2 grid_sample_backward(const View& gy, const View& x, const View& grid, int
     fail(op, "gy must have the shape of the result", {{"gy", gy}, {"input", x}, {"grid", grid}});
   Array gx = need_x ? pool_output(op, dt, x.ndim, x.shape, s.last) : output(op, dt, 1, none);
   Array ggrid = need_grid ? output(op, dt, grid.ndim, grid.shape) : output(op, dt, 1, none);
-  const Laid image(x, s.pixels || s.last, true), g(gy, s.pixels || s.last, true);
+  const Laid g(gy, s.pixels || s.last, true);
   const Dense places(grid);
   dispatch(dt, [&](auto t) {
     using T = decltype(t);
@@ -336,14 +336,16 @@ Array2 grid_sample_backward(const View& gy, const View& x, const View& grid, int
     else if (gx.size())
       image_grad<T>(s, from, places.as<T>(), gx.as<T>());
     if (!ggrid.size()) return;
-    if (s.mode == kNearest)
+    if (s.mode == kNearest) {
       std::fill_n(ggrid.as<T>(), ggrid.size(), T(0));
-    else
-      each_group<T>(s, [&](const Sampling& part, int64_t n) {
-        const int64_t at = n * s.out * s.axes;
-        grid_grad<T>(part, from + n * s.c * s.out, reinterpret_cast<const T*>(image.p) + n * s.c * s.in,
-                     places.as<T>() + at, ggrid.as<T>() + at);
-      });
+      return;
+    }
+    const Laid image(x, s.pixels || s.last, true);
+    each_group<T>(s, [&](const Sampling& part, int64_t n) {
+      const int64_t at = n * s.out * s.axes;
+      grid_grad<T>(part, from + n * s.c * s.out, reinterpret_cast<const T*>(image.p) + n * s.c * s.in,
+                   places.as<T>() + at, ggrid.as<T>() + at);
+    });
   });
   return {std::move(gx), std::move(ggrid)};
 }

@@ -8,12 +8,17 @@ template <int write = 0> NN_INLINE void ask_ahead(const void* p) {
 }
 
 // Not inlined: the compiler would keep two pointers per row on the stack across the loops that call them.
-template <class T>
-__attribute__((noinline)) void transpose_square(const T* x, int64_t x_step, T* y, int64_t y_step) {
+// far: memory is asked for the square of x that lies `soon` behind.
+template <class T, bool far = false>
+__attribute__((noinline)) void transpose_square(const T* x, int64_t x_step, T* y, int64_t y_step,
+                                                int64_t soon = 0) {
   constexpr int w = vec<T>::width;
   vec<T> r[w];
 #pragma GCC unroll 16
-  for (int k = 0; k < w; ++k) r[k] = load(x + k * x_step);
+  for (int k = 0; k < w; ++k) {
+    if (far) __builtin_prefetch(x + k * x_step + soon, 0, 2);
+    r[k] = load(x + k * x_step);
+  }
   transpose(r);
 #pragma GCC unroll 16
   for (int k = 0; k < w; ++k) store(y + k * y_step, r[k]);
@@ -34,23 +39,34 @@ template <class T> __attribute__((noinline)) void transpose_corner(const T* x, i
 
 // y[j * y_step + i] = x[i * x_step + j] for i < rows, j < cols. Square blocks are turned in registers; tiles
 // of 8 x 2 blocks keep the lines of both sides in L1 (and their pages in the TLB) until they are whole.
-template <class T>
-void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols) {
+template <class T, bool far>
+void transpose_tiles(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols) {
   constexpr int w = vec<T>::width;
   constexpr int64_t tile_i = w >= 4 ? 8 * w : 16, tile_j = w >= 4 ? 2 * w : 16;
   for (int64_t j0 = 0; j0 < cols; j0 += tile_j)
     for (int64_t i0 = 0; i0 < rows; i0 += tile_i) {
       const int64_t j1 = j0 + tile_j < cols ? j0 + tile_j : cols,
                     i1 = i0 + tile_i < rows ? i0 + tile_i : rows;
+      const int64_t soon = i1 < rows ? tile_i * x_step : tile_j - i0 * x_step;  // the next tile
       for (int64_t j = j0; j < j1; j += w)
         for (int64_t i = i0; i < i1; i += w) {
           const int nj = j1 - j < w ? int(j1 - j) : w, ni = i1 - i < w ? int(i1 - i) : w;
           if (nj == w && ni == w)
-            transpose_square(x + i * x_step + j, x_step, y + j * y_step + i, y_step);
+            transpose_square<T, far>(x + i * x_step + j, x_step, y + j * y_step + i, y_step, soon);
           else
             transpose_corner(x + i * x_step + j, x_step, y + j * y_step + i, y_step, ni, nj, ni);
         }
     }
+}
+// Rows that lie pages apart are asked for a tile ahead: no hardware sees their next lines coming. (Not where
+// they share sets of the cache, which could not hold both tiles.)
+template <class T>
+void transpose_copy(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t rows, int64_t cols) {
+  const int64_t apart = x_step * int64_t(sizeof(T));
+  if (apart > 4096 && apart % 4096 && cols > 128)
+    transpose_tiles<T, true>(x, x_step, y, y_step, rows, cols);
+  else
+    transpose_tiles<T, false>(x, x_step, y, y_step, rows, cols);
 }
 
 // y[i * y_step + j] = x[(at ? at[i] : i) * x_step + j] for i < rows, j < n: rows too short for memcpy to
