@@ -34,6 +34,7 @@ KERNEL_FLAGS = [
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-exceptions",
+    "-fno-asynchronous-unwind-tables",  # nothing is thrown through kernels: a smaller wheel
     "-fno-rtti",
     "-Wno-maybe-uninitialized",
     "-Wno-uninitialized",

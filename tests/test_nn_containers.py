@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from support import randn
+from support import assert_close, randn
 
 import nnkern
 from nnkern import Tensor, nn, optim
@@ -215,3 +215,59 @@ def test_deepcopy_keeps_hooks():
     assert layer(x).data.any()
     assert not copied(x).data.any()
     assert len(pickle.loads(pickle.dumps(layer))) == 1
+
+
+RELU_NETS = {
+    "linear": (
+        lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU(inplace=True)),
+        (6, 5),
+    ),
+    "conv": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2)), (3, 2, 8, 8)),
+    "norm": (lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.ReLU()), (3, 2, 9)),
+}
+
+
+@pytest.mark.parametrize("name", RELU_NETS)
+def test_sequential_leaves_relu_to_the_layer_before(name):
+    """The same as one after another: results, gradients, second derivatives."""
+    make, shape = RELU_NETS[name]
+    model = make().double()
+    leaves = [Tensor(randn(*shape, dtype=np.float64), requires_grad=True), *model.parameters()]
+
+    def in_turn(x):
+        for layer in model:
+            x = layer(x)
+        return x
+
+    y, expected = model(leaves[0]), in_turn(leaves[0])
+    assert_close(y.data, expected.data, n=16)
+    assert (y.data >= 0).all()
+    g = Tensor(randn(*y.shape, dtype=np.float64, seed=1))
+    for ours, theirs in zip(nnkern.grad(y, leaves, g), nnkern.grad(expected, leaves, g)):
+        assert_close(ours.data, theirs.data, n=64)
+    nnkern.gradgradcheck(lambda x, *_: model(x), leaves)
+
+
+def test_sequential_leaves_relu_alone_where_it_would_be_missed():
+    class Own(nn.Linear):
+        def forward(self, x):
+            return super().forward(x)
+
+    seen = []
+    x = Tensor(randn(4, 3))
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    handle = model[0].register_forward_hook(lambda m, args, y: seen.append(float(y.data.min())))
+    model(x)
+    assert seen[0] < 0  # what the layer gives, not the ReLU
+    handle.remove()
+    model[1].register_forward_hook(lambda m, args, y: seen.append(float(y.data.min())))
+    model(x)
+    assert seen[1] == 0
+    own = nn.Sequential(Own(3, 3), nn.ReLU())
+    assert float(own(x).data.min()) == 0
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    model[1].forward = lambda x: x * 0 + 7
+    assert (model(x).data == 7).all()
+    model[0].forward = lambda x: x
+    del model[1].__dict__["forward"]
+    np.testing.assert_array_equal(model(x).data, np.maximum(x.data, 0))

@@ -94,7 +94,7 @@ NN_INLINE void moments_rows_of(const NormRows<const T>& tile, int64_t rows, int6
 // out = mean, sum of squared deviations from it
 template <class T> void moments_rows(const NormRows<const T>& tile, int64_t rows, int64_t n, double* out) {
   NormRows<const T> t = tile;
-  if (t.step == n) n *= rows, rows = 1;  // the channels of a group lie side by side
+  if (t.step == n) n *= rows, rows = 1;                      // the channels of a group lie side by side
   if (rows == 1 && !t.next) t.next = n < 16384 ? n : 16384;  // what follows: the next piece of a long row
   t.next ? moments_rows_of<true>(t, rows, n, out) : moments_rows_of<false>(t, rows, n, out);
 }

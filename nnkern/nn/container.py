@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from ..tensor import Tensor
+from .activation import ReLU
 from .module import Module
 from .parameter import Parameter
 
@@ -149,7 +151,11 @@ class _Named(_Held):
 
 
 class Sequential(_Numbered):
-    """Modules called one after another: Sequential(a, b)(x) = b(a(x)). Also takes a dict {name: module}."""
+    """Modules called one after another: Sequential(a, b)(x) = b(a(x)). Also takes a dict {name: module}.
+
+    A ReLU right behind a Linear, a convolution or a BatchNorm is computed by that layer (its activation="relu"), unless
+    one of the two has hooks or a forward of its own: the same numbers with a pass over memory less.
+    """
 
     def __init__(self, *modules: Any) -> None:
         super().__init__()
@@ -160,9 +166,20 @@ class Sequential(_Numbered):
             self.extend(modules)
 
     def forward(self, x: Any) -> Any:
-        for m in self._modules.values():
-            x = m.forward(x) if m._hooks is None else m(x)
+        done = False  # by the layer before
+        for m, behind in pairwise([*self._modules.values(), None]):
+            if done:
+                done = False
+            elif m._hooks is not None:
+                x = m(x)
+            else:
+                done = type(behind) is ReLU and _plain(behind) and getattr(m.forward, "fuses_relu", False)
+                x = m.forward(x, activation="relu") if done else m.forward(x)
         return x
+
+
+def _plain(m: Module) -> bool:
+    return m._hooks is None and "forward" not in m.__dict__
 
 
 class ModuleList(_Numbered):

@@ -11,7 +11,7 @@ from .. import ops
 from ..ops._conv_options import MODES, choice
 from ..ops._windows import padding_per_axis, per_axis, whole
 from . import init
-from .module import Module
+from .module import Module, fuses_relu
 from .parameter import Parameter, check_sizes
 
 
@@ -78,6 +78,7 @@ class _ConvNd(Module):
 
 
 class _Conv(_ConvNd):
+    @fuses_relu
     def forward(self, x: Any, residual: Any = None, activation: str | None = None) -> Any:
         """residual and activation are fused into the product: see ops.conv2d."""
         return getattr(ops, f"conv{self.axes}d")(

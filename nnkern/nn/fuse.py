@@ -15,7 +15,7 @@ from ..autograd import no_grad
 from ..tensor import Tensor
 from .container import Sequential
 from .conv import Conv1d, Conv2d, Conv3d
-from .module import Module
+from .module import Module, fuses_relu
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .parameter import Parameter
 from .utils.parametrize import is_parametrized
@@ -27,6 +27,7 @@ _NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 class Folded(Module):
     """Stands where a BatchNorm was: y = activation(x + residual)."""
 
+    @fuses_relu
     def forward(self, x: Any, residual: Any = None, activation: str | None = None) -> Any:
         y = x if residual is None else ops.add(x, residual)
         return ops.relu(y) if activation == "relu" else y

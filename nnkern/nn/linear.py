@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from . import init
-from .module import Module
+from .module import Module, fuses_relu
 from .parameter import Parameter, check_sizes
 
 
@@ -35,8 +35,10 @@ class Linear(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Any) -> Any:
-        return ops.linear(x, self.weight, self.bias)
+    @fuses_relu
+    def forward(self, x: Any, activation: str | None = None) -> Any:
+        """activation is fused into the product: see ops.linear."""
+        return ops.linear(x, self.weight, self.bias, activation)
 
     def extra_repr(self) -> str:
         return (

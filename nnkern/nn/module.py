@@ -28,6 +28,12 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
+def fuses_relu(forward: Any) -> Any:
+    """Marks a forward that takes activation="relu": Sequential leaves the ReLU behind it to it."""
+    forward.fuses_relu = True
+    return forward
+
+
 class Module:
     """A layer or a network: subclass it, create parameters and submodules in __init__, compute in forward."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from .module import Module
+from .module import Module, fuses_relu
 from .parameter import Parameter, check_sizes
 
 
@@ -82,6 +82,7 @@ class _BatchNorm(_RunningNorm):
         count += 1
         return 1 / float(count) if self.momentum is None else self.momentum
 
+    @fuses_relu
     def forward(self, x: Any, residual: Any = None, activation: str | None = None) -> Any:
         """residual and activation are fused: see ops.batch_norm."""
         self._check(x)
