@@ -79,7 +79,10 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
     vec<T> number[won ? K : 1];  // the tap that tap t takes
   } registers[kMost];
 
-  explicit Windows(const PoolRows<T>& p) : row(p.in), results(p.out) {
+  mask<T> filled;  // of the row's first register
+
+  explicit Windows(const PoolRows<T>& p)
+      : row(p.in), results(p.out), filled(first<T>(int(p.in < W ? p.in : W))) {
     for (int q = 0; q < results.count; ++q) {
       Register& r = registers[q];
       r.to = results.at(q * W);
@@ -104,19 +107,26 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
     }
   }
 
+  // A register of a source. Rows of many registers fill one; else a mask costs nothing with AVX-512, a branch
+  // does.
+  NN_INLINE vec<T> get(const T* x) const {
+    if (N == 0) return load(x);
+    return W * sizeof(T) == 64 ? load_where(filled, x) : row.get(x);
+  }
+
   // The sources of row i.
   struct Sources {
     const T* x[3];
     vec<T> tap[3];
     int from, to;
   };
-  // three: of three sources at most, where the last one may stand for those that are missing
+  // three: of three sources at most, where the last one may stand for those that are missing (not in sums)
   template <bool three> NN_INLINE Sources sources(const PoolRows<T>& p, int64_t i) const {
     Sources s;
     s.from = p.begin[i], s.to = p.begin[i + 1];
 #pragma GCC unroll 3
     for (int e = 0; e < 3 && three; ++e) {
-      const int at = s.from + e < s.to ? s.from + e : s.to - 1;
+      const int at = op == kSum || s.from + e < s.to ? s.from + e : s.to - 1;
       s.x[e] = p.x + p.offset[at];
       if (won) s.tap[e] = set1(T(p.tap[at]));
     }
@@ -179,7 +189,7 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
     for (int q = 0; q < (N ? N : row.count); ++q) {
       const int64_t at = row.at(q * W);
       fetch_far(x + at);
-      v[q] = row.get(x + at);
+      v[q] = get(x + at);
       if (op != kSum) to.seen = q ? to.seen + v[q] : v[q];
     }
 #pragma GCC unroll 2
@@ -264,7 +274,7 @@ template <int op, bool won, int stride, int K, int N, class T> struct Windows {
     const auto column = [&](int64_t at) {
       fetch_far(far + 2 * at);
       if (W * sizeof(T) == 64) fetch_far(far + 2 * at + W);
-      return fold<three>(p, s, seen, [&](const T* x) { return row.get(x + at); });
+      return fold<three>(p, s, seen, [&](const T* x) { return get(x + at); });
     };
 #pragma GCC unroll 2
     for (int q = 0; q < (N ? N : results.count); ++q) {
