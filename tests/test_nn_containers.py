@@ -222,7 +222,18 @@ RELU_NETS = {
         lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU(inplace=True)),
         (6, 5),
     ),
-    "conv": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2)), (3, 2, 8, 8)),
+    "conv": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.ReLU()), (3, 2, 8, 8)),
+    "pool": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2)), (3, 2, 8, 8)),
+    "pool of padded rows": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, 3), nn.ReLU(True), nn.MaxPool1d(3, 2, padding=1, ceil_mode=True)
+        ),
+        (3, 2, 10),
+    ),
+    "pool of steps of 1": (
+        lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.MaxPool1d(2, 1)),
+        (3, 2, 9),
+    ),
     "norm": (lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.ReLU()), (3, 2, 9)),
 }
 
@@ -246,6 +257,22 @@ def test_sequential_leaves_relu_to_the_layer_before(name):
     for ours, theirs in zip(nnkern.grad(y, leaves, g), nnkern.grad(expected, leaves, g)):
         assert_close(ours.data, theirs.data, n=64)
     nnkern.gradgradcheck(lambda x, *_: model(x), leaves)
+
+
+def test_sequential_leaves_relu_before_a_pool_that_gives_more_than_the_largest():
+    """Indices of equal zeros differ from those of what they were; a hook sees what its layer gets."""
+    conv, x = nn.Conv1d(1, 2, 1), Tensor(randn(3, 1, 8))
+    y, i = nn.Sequential(conv, nn.ReLU(), nn.MaxPool1d(4, return_indices=True))(x)
+    expected = nnkern.ops.max_pool1d(nnkern.ops.relu(conv(x)), 4, return_indices=True)
+    np.testing.assert_array_equal(y.data, expected[0].data)
+    np.testing.assert_array_equal(i.data, expected[1].data)
+    seen = []
+    model = nn.Sequential(conv, nn.ReLU(), nn.MaxPool1d(4))
+    model[2].register_forward_hook(lambda m, args, y: seen.append(float(args[0].data.min())))
+    model(x)
+    assert seen == [0]
+    with nnkern.no_grad():
+        np.testing.assert_array_equal(nn.Sequential(conv, nn.ReLU(), nn.MaxPool1d(4))(x).data, y.data)
 
 
 def test_sequential_leaves_relu_alone_where_it_would_be_missed():

@@ -100,7 +100,8 @@ template <class T> void convolve_images(const Direct<T>& p) {
   const double flops = 2.0 * double(s.made) * double(depth);
   parallel_for(ceil_div(p.n, s.lanes), int64_t(2e6 / flops) + 1, [&](int64_t begin, int64_t end) {
     Workspace<T> planes(size_t(s.planes)), made(size_t(s.made));
-    std::fill_n(static_cast<T*>(planes), s.planes, T(0));  // padding stays so
+    if (!fills(p.patches, s, std::min(s.lanes, p.n - begin * s.lanes)))
+      std::fill_n(static_cast<T*>(planes), s.planes, T(0));  // padding stays so
     ConvLine<T> l = {};
     l.rows = 1, l.y_filter = s.pixels * s.lanes, l.y_pixel = 1, l.floor = p.floor;
     for (int64_t n = begin * s.lanes; n < std::min(p.n, end * s.lanes); n += s.lanes) {

@@ -151,7 +151,8 @@ template <class T> void by_images(const WeightGrad<T>& p) {
     l.images = 1, l.filter_step = p.lanes * s.lanes, l.tap_step = s.lanes;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u * s.lanes, count = std::min(s.lanes, p.n - n), together = dense ? p.filters : 1;
-      if (u == begin || count < s.lanes) std::fill_n(static_cast<T*>(planes), s.planes, T(0));
+      if ((u == begin || count < s.lanes) && !fills(g, s, count))
+        std::fill_n(static_cast<T*>(planes), s.planes, T(0));
       if (count < s.lanes) std::fill_n(static_cast<T*>(gradients), s.made, T(0));
       load_images(g, s, n, count, static_cast<T*>(planes));
       for (int64_t k = 0; k < p.filters; k += together)

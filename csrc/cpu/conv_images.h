@@ -42,6 +42,13 @@ void load_images(const Patches<T>& g, const ImageSizes& s, int64_t n, int64_t co
                                   count, rows * (last - first));
 }
 
+// Does load_images write all of the planes?
+template <class T> bool fills(const Patches<T>& g, const ImageSizes& s, int64_t count) {
+  const TapAxis &h = g.axis[1], &w = g.axis[2];
+  return count == s.lanes && h.lowest() >= 0 && w.lowest() >= 0 && s.height <= h.in() - h.lowest() &&
+         s.width <= w.in() - w.lowest();
+}
+
 // Where tap t finds its first number in the planes of channel c.
 template <class T> int32_t tap_offset(const Patches<T>& g, const ImageSizes& s, int64_t c, int t) {
   const TapAxis &h = g.axis[1], &w = g.axis[2];

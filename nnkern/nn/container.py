@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any
 
+from ..autograd import is_grad_enabled
 from ..tensor import Tensor
 from .activation import ReLU
 from .module import Module
 from .parameter import Parameter
+from .pool import MAX_POOLS
 
 
 class _Held(Module):
@@ -153,8 +154,9 @@ class _Named(_Held):
 class Sequential(_Numbered):
     """Modules called one after another: Sequential(a, b)(x) = b(a(x)). Also takes a dict {name: module}.
 
-    A ReLU right behind a Linear, a convolution or a BatchNorm is computed by that layer (its activation="relu"), unless
-    one of the two has hooks or a forward of its own: the same numbers with a pass over memory less.
+    A ReLU right behind a Linear, a convolution or a BatchNorm is computed by that layer (its activation="relu"); while
+    gradients are recorded, one between such a layer and a MaxPool behind the MaxPool, where fewer values are left. Not
+    if one of them has hooks or a forward of its own. The same numbers with less work.
     """
 
     def __init__(self, *modules: Any) -> None:
@@ -166,15 +168,19 @@ class Sequential(_Numbered):
             self.extend(modules)
 
     def forward(self, x: Any) -> Any:
-        done = False  # by the layer before
-        for m, behind in pairwise([*self._modules.values(), None]):
+        modules = [*self._modules.values(), None, None]
+        done = 0  # of those that come next
+        for m, behind, third in zip(modules, modules[1:], modules[2:]):
             if done:
-                done = False
+                done -= 1
             elif m._hooks is not None:
                 x = m(x)
+            elif not (type(behind) is ReLU and _plain(behind) and getattr(m.forward, "fuses_relu", False)):
+                x = m.forward(x)
+            elif is_grad_enabled() and type(third) in MAX_POOLS and _plain(third) and third.shrinks:
+                x, done = behind.forward(third.forward(m.forward(x))), 2
             else:
-                done = type(behind) is ReLU and _plain(behind) and getattr(m.forward, "fuses_relu", False)
-                x = m.forward(x, activation="relu") if done else m.forward(x)
+                x, done = m.forward(x, activation="relu"), 1
         return x
 
 

@@ -38,6 +38,11 @@ class _MaxPool(_Pool):
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
+    @property
+    def shrinks(self) -> bool:
+        """Gives one array, of fewer values."""
+        return not self.return_indices and self.stride != 1
+
 
 class MaxPool1d(_MaxPool):
     """The largest element of every window of (N, C, L). See ops.max_pool1d."""
@@ -55,6 +60,9 @@ class MaxPool3d(_MaxPool):
     """The largest element of every window of (N, C, D, H, W). See ops.max_pool3d."""
 
     function = "max_pool3d"
+
+
+MAX_POOLS = (MaxPool1d, MaxPool2d, MaxPool3d)
 
 
 class _AvgPool(_Pool):
